@@ -1,0 +1,56 @@
+/** The closed list of operational failures. What each means and what to do about it: docs/reference/errors.md. */
+export const ERROR_CODES = [
+  "SPEC_INVALID",
+  "STATE_INVALID",
+  "RULES_INVALID",
+  "RELEASE_INVALID",
+  "RELEASE_NOT_FOUND",
+  "CALLS_INVALID",
+  "STORE_UNAVAILABLE",
+  "STORE_CONFLICT",
+  "STORE_AMBIGUOUS",
+  "TRANSITION_REFUSED",
+  "SESSION_ID_INVALID",
+  "LOCKED_DOWN",
+  "USAGE",
+] as const
+
+export type SerinErrorCode = (typeof ERROR_CODES)[number]
+
+/** One thing wrong with an input: where, what rule it broke, and how to mend it. */
+export interface Problem {
+  /** `file:line:column`, or the path of the field, or both. */
+  readonly where: string
+  readonly message: string
+  readonly fix?: string
+}
+
+const BRAND = Symbol.for("serin.error")
+
+/**
+ * An operational failure with a stable `code`. Programmer errors are `TypeError` and `RangeError` instead.
+ * Use {@link isSerinError} rather than `instanceof`: it also knows an error of another copy of this package.
+ */
+export class SerinError extends Error {
+  readonly code: SerinErrorCode
+  /** Every problem found, in the order of the input; empty when the message says it all. */
+  readonly problems: readonly Problem[]
+
+  constructor(code: SerinErrorCode, message: string, options: { cause?: unknown; problems?: readonly Problem[] } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = "SerinError"
+    this.code = code
+    this.problems = options.problems ?? []
+    Object.defineProperty(this, BRAND, { value: true })
+  }
+}
+
+/** Tell whether a value is a {@link SerinError} of this or of another copy of the package. */
+export function isSerinError(value: unknown): value is SerinError {
+  return typeof value === "object" && value !== null && (value as Record<symbol, unknown>)[BRAND] === true
+}
+
+/** Join problems into one message, a line each: `where: message (fix)`. */
+export function describeProblems(problems: readonly Problem[]): string {
+  return problems.map((p) => `${p.where}: ${p.message}${p.fix === undefined ? "" : ` (${p.fix})`}`).join("\n")
+}

@@ -1,0 +1,63 @@
+/**
+ * Evidence: counts that merge by addition and subtract for windows, so processes, restarts and stages combine exactly.
+ * Sessions are hashed into {@link COHORTS} cohorts; verdicts take their variance from cohort totals, never from evaluations.
+ */
+
+/** Cohorts per arm. */
+export const COHORTS = 64
+
+/** What is counted in each (arm, cohort), in the order of `Stratum.cells`. `first_*` count a session's first evaluation. */
+export const CELLS = [
+  "evaluations",
+  "allow",
+  "deny",
+  "escalate",
+  "error",
+  "sessions",
+  "first_allow",
+  "first_deny",
+  "first_escalate",
+  "first_error",
+  "scans",
+  "scan_flagged",
+  "scan_error",
+  "observations",
+  "alerts",
+] as const
+export type Cell = (typeof CELLS)[number]
+
+/** Latency bins per row: base-2 logarithmic, {@link BINS_PER_OCTAVE} to an octave from 2^-20 s up to 2^6 s, plus an overflow bin. */
+export const BINS_PER_OCTAVE = 32
+export const BIN_MIN_LOG2_SECONDS = -20
+export const BIN_MAX_LOG2_SECONDS = 6
+export const BINS = (BIN_MAX_LOG2_SECONDS - BIN_MIN_LOG2_SECONDS) * BINS_PER_OCTAVE + 1
+
+/** Sessions that started while one entry of the ramp was in force. Within a stratum the split between the arms is constant. */
+export interface Stratum {
+  /** `[arm][cohort][cell]`; only the first evaluations of a session, up to a cap, are counted here. */
+  readonly cells: Float64Array
+  /** `[cohort][stable outcome][canary outcome]`: calls judged by both arms that inference may use. */
+  readonly pairs: Float64Array
+  /** The same for calls that followed a disagreement acted on by the canary: shown, never inferred from. */
+  readonly pairsAfter: Float64Array
+  /** `[cohort]`: sessions with at least one pair that inference may use. */
+  readonly pairedSessions: Float64Array
+  /** `[arm][cohort][bin]`: duration of served evaluations. */
+  readonly latency: Float64Array
+  /** `[arm][cohort][bin]`: duration of both sides of `pairs`. */
+  readonly pairedLatency: Float64Array
+  /** `[arm][cohort][bin]`: duration of scans. */
+  readonly scanLatency: Float64Array
+}
+
+/** All evidence of one generation of a rollout. */
+export interface Evidence {
+  readonly generation: number
+  /** `strata[0]`: sessions from before the ramp (or while nothing is rolled out); `strata[i + 1]`: those of `ramp[i]`. */
+  readonly strata: readonly Stratum[]
+}
+
+export const cellIndex = (arm: 0 | 1, cohort: number, cell: number): number =>
+  (arm * COHORTS + cohort) * CELLS.length + cell
+export const pairIndex = (cohort: number, stable: number, canary: number): number => (cohort * 4 + stable) * 4 + canary
+export const binIndex = (arm: 0 | 1, cohort: number, bin: number): number => (arm * COHORTS + cohort) * BINS + bin

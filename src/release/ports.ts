@@ -1,0 +1,63 @@
+import type { Call } from "../model/call.js"
+import type { Effect, Finding } from "../model/decision.js"
+
+/** What a policy answers: an effect, or an effect with its reason. Anything else is an evaluation error (`invalid`). */
+export type Evaluation =
+  Effect | { readonly outcome: Effect; readonly reason?: string | undefined; readonly rule?: string | undefined }
+
+/** Who is calling. */
+export interface EvaluationContext {
+  readonly sessionId: string
+  /** Ms since the epoch. */
+  readonly startedAt: number
+}
+
+/** Judges one call. A throw, a rejection or an unknown answer is an error of this policy, never an allow. */
+export interface Policy<C = Call, R extends Evaluation | Promise<Evaluation> = Evaluation> {
+  evaluate(call: C, context: EvaluationContext): R
+  /** Evaluating changes later answers or the world: it is never run in shadow. */
+  readonly stateful?: boolean
+}
+
+export interface ScanContext extends EvaluationContext {
+  readonly direction: "input" | "output"
+}
+
+/** What a scanner answers. */
+export interface ScanReport {
+  readonly result: "clean" | "flagged" | "blocked"
+  readonly findings?: readonly Omit<Finding, "scanner">[] | undefined
+  readonly redacted?: string | undefined
+}
+
+/** Looks at one text. */
+export interface Scanner<R extends ScanReport | Promise<ScanReport> = ScanReport> {
+  readonly name: string
+  scan(text: string, context: ScanContext): R
+}
+
+/** An immutable, versioned set of components: what one arm runs. */
+export interface Release<
+  C = Call,
+  R extends Evaluation | Promise<Evaluation> = Evaluation,
+  S extends ScanReport | Promise<ScanReport> = ScanReport,
+> {
+  readonly version: string
+  readonly policy: Policy<C, R>
+  readonly scanners?: readonly Scanner<S>[] | undefined
+  /** sha-256 of what it was built from, when it came from files. */
+  readonly digest?: string | undefined
+}
+
+/** One text file of a release. */
+export interface SourceFile {
+  /** For messages: where the file is. */
+  readonly path: string
+  readonly text: string
+}
+
+/** Turns files of a release into a policy. Throws a `SerinError` (`RULES_INVALID`) that lists every problem. */
+export interface Engine<C = Call> {
+  readonly name: string
+  compile(files: readonly SourceFile[]): Policy<C>
+}
