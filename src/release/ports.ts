@@ -61,3 +61,12 @@ export interface Engine<C = Call> {
   readonly name: string
   compile(files: readonly SourceFile[]): Policy<C>
 }
+
+/** Where releases come from. A throw or a rejection is a `SerinError`: `RELEASE_NOT_FOUND` or `RELEASE_INVALID`. */
+export interface ReleaseSource<
+  C = Call,
+  R extends Evaluation | Promise<Evaluation> = Evaluation,
+  S extends ScanReport | Promise<ScanReport> = ScanReport,
+> {
+  get(version: string): Promise<Release<C, R, S>> | Release<C, R, S>
+}
