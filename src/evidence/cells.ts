@@ -1,0 +1,130 @@
+import type { Outcome } from "../model/decision.js"
+import { BINS, CELLS, COHORTS, cellIndex, pairIndex } from "../model/evidence.js"
+import type { Cell, Evidence, Stratum } from "../model/evidence.js"
+import { binOf } from "./histogram.js"
+
+const at = (cell: Cell): number => CELLS.indexOf(cell)
+const EVALUATIONS = at("evaluations")
+const ALLOW = at("allow")
+const SESSIONS = at("sessions")
+const FIRST_ALLOW = at("first_allow")
+const SCANS = at("scans")
+const SCAN_FLAGGED = at("scan_flagged")
+const SCAN_ERROR = at("scan_error")
+
+/** Stable is 0 and canary 1 in every array of evidence. */
+export type ArmIndex = 0 | 1
+
+/** Outcome as its place in the arrays: allow 0, deny 1, escalate 2, error 3. */
+export const OUTCOME_INDEX: Readonly<Record<Outcome, number>> = { allow: 0, deny: 1, escalate: 2, error: 3 }
+
+/** Make a stratum with nothing in it: about 1.3 MB, allocated once a stage, never while recording. */
+export function createStratum(): Stratum {
+  const rows = 2 * COHORTS
+  return {
+    cells: new Float64Array(rows * CELLS.length),
+    pairs: new Float64Array(COHORTS * 16),
+    pairsAfter: new Float64Array(COHORTS * 16),
+    pairedSessions: new Float64Array(COHORTS),
+    latency: new Float64Array(rows * BINS),
+    pairedLatency: new Float64Array(rows * BINS),
+    scanLatency: new Float64Array(rows * BINS),
+  }
+}
+
+/** Count one served evaluation. `first`: it is the session's first, so the session is counted with it. */
+export function recordEvaluation(
+  stratum: Stratum,
+  arm: ArmIndex,
+  cohort: number,
+  outcome: number,
+  durationMs: number,
+  first: boolean,
+): void {
+  const base = cellIndex(arm, cohort, 0)
+  const { cells, latency } = stratum
+  cells[base + EVALUATIONS]! += 1
+  cells[base + ALLOW + outcome]! += 1
+  if (first) {
+    cells[base + SESSIONS]! += 1
+    cells[base + FIRST_ALLOW + outcome]! += 1
+  }
+  latency[(arm * COHORTS + cohort) * BINS + binOf(durationMs)]! += 1
+}
+
+/** Count one call that both arms judged before the session could have been changed by the canary. */
+export function recordPair(
+  stratum: Stratum,
+  cohort: number,
+  stable: number,
+  canary: number,
+  stableMs: number,
+  canaryMs: number,
+  first: boolean,
+): void {
+  stratum.pairs[pairIndex(cohort, stable, canary)]! += 1
+  stratum.pairedLatency[cohort * BINS + binOf(stableMs)]! += 1
+  stratum.pairedLatency[(COHORTS + cohort) * BINS + binOf(canaryMs)]! += 1
+  if (first) stratum.pairedSessions[cohort]! += 1
+}
+
+/** Count one call that both arms judged after the canary's answer had changed the session. */
+export function recordPairAfter(stratum: Stratum, cohort: number, stable: number, canary: number): void {
+  stratum.pairsAfter[pairIndex(cohort, stable, canary)]! += 1
+}
+
+/** Count one scan of a text by all scanners of a release. */
+export function recordScan(
+  stratum: Stratum,
+  arm: ArmIndex,
+  cohort: number,
+  result: "clean" | "flagged" | "blocked" | "error",
+  durationMs: number,
+): void {
+  const base = cellIndex(arm, cohort, 0)
+  stratum.cells[base + SCANS]! += 1
+  if (result === "error") stratum.cells[base + SCAN_ERROR]! += 1
+  else if (result !== "clean") stratum.cells[base + SCAN_FLAGGED]! += 1
+  stratum.scanLatency[(arm * COHORTS + cohort) * BINS + binOf(durationMs)]! += 1
+}
+
+type Rows = { -readonly [K in keyof Stratum]: Float64Array }
+
+function combine(a: Stratum, b: Stratum, op: (x: number, y: number) => number): Stratum {
+  const out = {} as Rows
+  for (const key of Object.keys(a) as (keyof Stratum)[]) {
+    const y = b[key]
+    out[key] = a[key].map((x, i) => op(x, y[i] ?? 0))
+  }
+  return out
+}
+
+function combineEvidence(a: Evidence, b: Evidence, op: (x: number, y: number) => number): Evidence {
+  if (a.generation !== b.generation) {
+    throw new RangeError(`evidence of generation ${a.generation} and of ${b.generation} cannot be combined`)
+  }
+  const strata: Stratum[] = []
+  for (let i = 0; i < Math.max(a.strata.length, b.strata.length); i++) {
+    strata.push(combine(a.strata[i] ?? createStratum(), b.strata[i] ?? createStratum(), op))
+  }
+  return { generation: a.generation, strata }
+}
+
+/** Add evidence of two processes, or of two lives of one. Order and grouping do not matter. */
+export const mergeEvidence = (a: Evidence, b: Evidence): Evidence => combineEvidence(a, b, (x, y) => x + y)
+
+/** Take an earlier snapshot of the same counter away: the window between the two. */
+export const subtractEvidence = (later: Evidence, earlier: Evidence): Evidence =>
+  combineEvidence(later, earlier, (x, y) => x - y)
+
+/** Copy evidence, so that recording may go on while the copy is read. */
+export function snapshotEvidence(evidence: Evidence): Evidence {
+  return {
+    generation: evidence.generation,
+    strata: evidence.strata.map((stratum) => {
+      const out = {} as Rows
+      for (const key of Object.keys(stratum) as (keyof Stratum)[]) out[key] = stratum[key].slice()
+      return out
+    }),
+  }
+}
