@@ -1,0 +1,8 @@
+export {
+  ERROR_CODES,
+  SerinError,
+  describeProblems,
+  isSerinError,
+  type Problem,
+  type SerinErrorCode,
+} from "./errors.js"

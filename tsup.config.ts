@@ -1,0 +1,34 @@
+import { existsSync, readFileSync } from "node:fs"
+import { defineConfig } from "tsup"
+
+interface Manifest {
+  readonly exports: Readonly<Record<string, { readonly default: string }>>
+  readonly bin?: Readonly<Record<string, string>>
+}
+
+/** What is published is what is built: `./dist/<name>.js` of `exports` and `bin` comes from `src/<name>.ts`. */
+function entriesOf(manifest: Manifest): Record<string, string> {
+  const targets = [...Object.values(manifest.exports).map((e) => e.default), ...Object.values(manifest.bin ?? {})]
+  const entries = targets.map((target) => {
+    const name = /^\.\/dist\/(.+)\.js$/.exec(target)?.[1]
+    if (name === undefined) throw new Error(`package.json: ${target} is not ./dist/<name>.js`)
+    const source = `src/${name}.ts`
+    if (!existsSync(source)) throw new Error(`package.json: ${target} is published but ${source} is missing`)
+    return [name, source] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+export default defineConfig({
+  entry: entriesOf(JSON.parse(readFileSync("package.json", "utf8")) as Manifest),
+  format: "esm",
+  target: "es2022",
+  platform: "node",
+  dts: true,
+  // Shared chunks: one SerinError class and one copy of every registry across entries.
+  splitting: true,
+  treeshake: true,
+  // Stack traces read well without: the output is neither minified nor downlevelled.
+  sourcemap: false,
+  clean: true,
+})

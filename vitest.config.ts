@@ -1,0 +1,25 @@
+import { fileURLToPath } from "node:url"
+import { defineConfig } from "vitest/config"
+
+const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url))
+
+const PACKAGE_TESTS = "test/package.test.ts"
+
+/** `vitest run` tests the sources; `vitest run --mode package` packs what was built, installs and imports it. */
+export default defineConfig(({ mode }) => ({
+  resolve: {
+    alias: [
+      { find: /^serin$/, replacement: source("index.ts") },
+      { find: /^serin\/testing$/, replacement: source("testing/index.ts") },
+    ],
+  },
+  test: {
+    include: mode === "package" ? [PACKAGE_TESTS] : ["test/**/*.test.ts"],
+    exclude: mode === "package" ? [] : [PACKAGE_TESTS],
+    globals: false,
+    // Threads start faster than forks; nothing here needs a process of its own.
+    pool: "threads",
+    testTimeout: mode === "package" ? 120_000 : 10_000,
+    hookTimeout: mode === "package" ? 120_000 : 10_000,
+  },
+}))
