@@ -1,0 +1,244 @@
+import type { MeterProvider } from "@opentelemetry/api"
+import { SerinError } from "./errors.js"
+import type { Call } from "./model/call.js"
+import type { Clock } from "./model/clock.js"
+import { systemClock } from "./model/clock.js"
+import type { Arm, Decision, Scan } from "./model/decision.js"
+import type { Evidence } from "./model/evidence.js"
+import { createStratum } from "./evidence/cells.js"
+import { createDiffs } from "./evidence/diffs.js"
+import type { Diff } from "./evidence/diffs.js"
+import type { Evaluation, Release, ScanReport } from "./release/ports.js"
+import { phaseOf } from "./rollout/phase.js"
+import type { RolloutState } from "./rollout/state.js"
+import { recent } from "./session/recent.js"
+import { startTimeOf } from "./session/start-time.js"
+import { createTelemetry } from "./telemetry/telemetry.js"
+import { evidenceOf } from "./guard/core.js"
+import type { Core, GuardEvent, OnStableError } from "./guard/core.js"
+import { GuardSession } from "./guard/session.js"
+import { createShadowQueue } from "./guard/shadow.js"
+import { compileView } from "./guard/view.js"
+import type { AnyRelease } from "./guard/view.js"
+import { wrapFunctions } from "./guard/wrap.js"
+import type { WrapOptions } from "./guard/wrap.js"
+
+/** Where the guard reads the rollout: it never polls and never waits. */
+export interface StateReader {
+  /** The last state that was verified; null before the first. */
+  current(): RolloutState | null
+  /** When `current` was last confirmed by the store, ms since the epoch. */
+  confirmedAt?(): number
+  /** Call `listener` after each change; the answer stops it. */
+  onChange(listener: () => void): () => void
+}
+
+/** `sync`: decisions are values, and a policy that answers a promise is an error; `async`: decisions are promises. */
+export type Mode = "sync" | "async"
+export type Answer<M extends Mode, T> = M extends "async" ? Promise<T> : T
+
+/** A release that a guard of this mode can run. */
+export type ReleaseFor<C extends Call, M extends Mode> = M extends "async"
+  ? Release<C, Evaluation | Promise<Evaluation>, ScanReport | Promise<ScanReport>>
+  : Release<C, Evaluation, ScanReport>
+
+export interface GuardOptions<C extends Call, M extends Mode> {
+  /** Name of the rollout, as in its spec: 1–63 characters. */
+  readonly rollout: string
+  readonly state: StateReader
+  /** Loaded releases by version. Read again on every change of state and on `refresh()`. Not needed for `wrap`. */
+  readonly releases?: ReadonlyMap<string, ReleaseFor<C, M>> | undefined
+  /** What a stable release that fails means: `deny` (default), `escalate`, or `throw` its own error into the host. */
+  readonly onStableError?: OnStableError | undefined
+  /** Longest wait for an asynchronous policy or scanner, ms, per arm. Default 1,000. */
+  readonly timeoutMs?: number | undefined
+  /** Listen to what happens. Called after the answer where it can be; its exceptions are swallowed. */
+  readonly onEvent?: ((event: GuardEvent<C>) => void) | undefined
+  /** Default: the global OpenTelemetry provider, found again when it is registered late or replaced. */
+  readonly meterProvider?: MeterProvider | undefined
+  readonly clock?: Clock | undefined
+  /** Sessions remembered, 1 or more; about 0.4 KB each, at most twice as many are held. Default 20,000. */
+  readonly sessionMemory?: number | undefined
+  /** Calls that may wait for the other arm's judgement; more are dropped and counted. Default 10,000. */
+  readonly shadowQueue?: number | undefined
+}
+
+export interface SessionOptions {
+  /** When the session began, ms since the epoch. Default: read from a UUIDv7 or ULID id, else first seen by this guard. */
+  readonly startedAt?: number | undefined
+}
+
+/** One agent conversation or run. Keep it or ask again: the arm is the same. */
+export interface Session<C extends Call, M extends Mode> {
+  readonly sessionId: string
+  readonly startedAt: number
+  /** The arm in force now; goes from canary to stable on rollback and kill, and never the other way. */
+  readonly arm: Arm
+  /** Judge one call. Never throws, but for `onStableError: "throw"`; in an async guard never rejects, but for the same. */
+  evaluate(call: C): Answer<M, Decision>
+  /** Scan one text with all scanners of the session's arm. Never throws. A text that could not be scanned is `blocked`. */
+  scan(text: string, options: { readonly direction: "input" | "output" }): Answer<M, Scan>
+}
+
+/** What the host calls. */
+export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
+  /** Find or make a session; cheap. Throws `SESSION_ID_INVALID` for an id that is not a string or is empty. */
+  session(id: string, options?: SessionOptions): Session<C, M>
+  /** Judge a call that belongs to no session: stable answers, it is counted, and it is evidence for nothing. */
+  readonly sessionless: Session<C, M>
+  /** Make one function of two policy-evaluate functions; same signature, same `this`, sync stays sync. */
+  wrap<A extends unknown[], R>(
+    stable: (...args: A) => R,
+    canary: (...args: A) => R,
+    options: WrapOptions<A, R>,
+  ): (...args: A) => R
+  /** Counts of the generation in force; live, so copy it (`snapshotEvidence`) to keep it. */
+  evidence(): Evidence
+  /** Disagreements between the arms by action and rule, most frequent first. */
+  diffs(): readonly Diff[]
+  /** Look at the releases again, after one was loaded. */
+  refresh(): void
+  /** Resolve when all calls waiting for the other arm have been judged. */
+  idle(): Promise<void>
+  /** Stop listening, hand what was counted to OpenTelemetry, and answer calls as before. */
+  close(): void
+}
+
+export function createGuard<C extends Call = Call>(
+  options: GuardOptions<C, "async"> & { async: true },
+): Guard<C, "async">
+export function createGuard<C extends Call = Call>(options: GuardOptions<C, "sync"> & { async?: false }): Guard<C>
+/**
+ * Make a guard over releases and a rollout state that somebody else keeps up to date; `embed()` and `connect()` do all of it.
+ * Throws `RangeError` for limits that are not positive.
+ */
+export function createGuard<C extends Call = Call>(
+  options: GuardOptions<C, Mode> & { async?: boolean },
+): Guard<C> | Guard<C, "async"> {
+  const { state, clock = systemClock, onEvent, onStableError = "deny", timeoutMs = 1000 } = options
+  const releases: ReadonlyMap<string, AnyRelease<C>> = options.releases ?? new Map()
+  requirePositive("timeoutMs", timeoutMs)
+  requirePositive("shadowQueue", options.shadowQueue ?? 1)
+  const sessions = recent<GuardSession<C>>(options.sessionMemory ?? 20_000)
+  const telemetry = createTelemetry({
+    rollout: options.rollout,
+    clock,
+    meterProvider: options.meterProvider,
+    gauges: () => gaugesOf(state, clock.now()),
+  })
+
+  const core: Core<C> = {
+    view: compileView(state.current(), releases, null),
+    strata: [],
+    diffs: createDiffs(),
+    clock,
+    telemetry,
+    shadow: createShadowQueue(options.shadowQueue ?? 10_000, clock),
+    async: options.async ?? false,
+    timeoutMs,
+    onStableError,
+    emit(event) {
+      if (onEvent === undefined) return
+      try {
+        onEvent(event)
+      } catch {
+        // A listener must not be able to change what is decided.
+      }
+    },
+  }
+  openStrata(core)
+  reportUnknown(core, releases, options.releases !== undefined)
+  const sessionless = new GuardSession<C>(core, "", 0, false)
+
+  function apply(): void {
+    const previous = core.view
+    core.view = compileView(state.current(), releases, previous)
+    if (core.view.generation !== previous.generation) {
+      core.strata = []
+      core.diffs = createDiffs()
+    }
+    openStrata(core)
+    const current = core.view.state
+    if (current === null || current.revision === previous.state?.revision) return
+    telemetry.transition(current.last.event)
+    core.emit({ type: "applied", revision: current.revision, phase: phaseOf(current).phase })
+    reportUnknown(core, releases, options.releases !== undefined)
+  }
+
+  function sessionOf(id: string | undefined, startedAt?: number): GuardSession<C> {
+    if (typeof id !== "string" || id === "") return sessionless
+    let session = sessions.get(id)
+    if (session === undefined) {
+      const now = clock.now()
+      const start = Number.isFinite(startedAt) ? startedAt! : (startTimeOf(id, now) ?? now)
+      session = new GuardSession(core, id, start)
+      sessions.set(id, session)
+    }
+    return session
+  }
+
+  const unsubscribe = state.onChange(apply)
+
+  const guard = {
+    session(id: string, { startedAt }: SessionOptions = {}) {
+      if (typeof id !== "string" || id === "") {
+        const got = id === "" ? "an empty string" : typeof id
+        throw new SerinError(
+          "SESSION_ID_INVALID",
+          `session id must be a non-empty string, got ${got}; use guard.sessionless for calls that belong to no session`,
+        )
+      }
+      return sessionOf(id, startedAt)
+    },
+    sessionless,
+    wrap: <A extends unknown[], R>(
+      stable: (...args: A) => R,
+      canary: (...args: A) => R,
+      wrapOptions: WrapOptions<A, R>,
+    ) => wrapFunctions(core, sessionOf, stable, canary, wrapOptions),
+    evidence: () => evidenceOf(core),
+    diffs: () => core.diffs.list(),
+    refresh: apply,
+    idle: () => core.shadow.idle(),
+    close() {
+      unsubscribe()
+      core.shadow.close()
+      telemetry.close()
+    },
+  }
+  // The class answers values or promises by `core.async`; the overloads above say which.
+  return guard as unknown as Guard<C>
+}
+
+/** One stratum for sessions from before the ramp and one for each entry of it. */
+function openStrata(core: Core<never>): void {
+  while (core.strata.length < core.view.ramp.length + 1) core.strata.push(createStratum())
+}
+
+function reportUnknown(core: Core<never>, releases: ReadonlyMap<string, unknown>, expected: boolean): void {
+  const { state } = core.view
+  if (!expected || state === null) return
+  if (!releases.has(state.stable)) core.emit({ type: "unknown_release", arm: "stable", version: state.stable })
+  if (state.canary !== null && !releases.has(state.canary)) {
+    core.emit({ type: "unknown_release", arm: "canary", version: state.canary })
+  }
+}
+
+function gaugesOf(state: StateReader, now: number) {
+  const current = state.current()
+  const phase = current === null ? { phase: "idle" } : phaseOf(current)
+  return {
+    weightBp:
+      "weightBp" in phase
+        ? (phase.weightBp as number)
+        : phase.phase === "baking" || phase.phase === "promoted"
+          ? 10_000
+          : 0,
+    phase: phase.phase,
+    stateAgeMs: now - (state.confirmedAt?.() ?? now),
+  }
+}
+
+function requirePositive(name: string, value: number): void {
+  if (!(value > 0)) throw new RangeError(`${name} must be greater than 0, got ${value}`)
+}

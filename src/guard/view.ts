@@ -1,0 +1,70 @@
+import type { Call } from "../model/call.js"
+import type { Evaluation, Release, ScanReport } from "../release/ports.js"
+import type { RampEntry, RolloutState } from "../rollout/state.js"
+import { phaseOf, servesCanary } from "../rollout/phase.js"
+
+/** A release as the guard holds it: it may answer later. */
+export type AnyRelease<C extends Call = Call> = Release<
+  C,
+  Evaluation | Promise<Evaluation>,
+  ScanReport | Promise<ScanReport>
+>
+
+/** The rollout state made ready for the call: read on every decision, rebuilt on every change. */
+export interface View<C extends Call> {
+  readonly state: RolloutState | null
+  readonly generation: number
+  readonly salt: string
+  readonly ramp: readonly RampEntry[]
+  /** The kill switch denies every call. */
+  readonly lockdown: boolean
+  /** Sessions may be served by the canary. False at once on rollback and kill, whatever the ramp says. */
+  readonly canaryServes: boolean
+  /** Share of sessions that both releases judge, basis points; 0 when nothing is being compared. */
+  readonly sampleBp: number
+  readonly stableVersion: string
+  readonly canaryVersion: string
+  /** Undefined: not loaded. */
+  readonly stable: AnyRelease<C> | undefined
+  readonly canary: AnyRelease<C> | undefined
+}
+
+const COMPARING = new Set(["shadow", "canary", "baking"])
+
+/** Build the view of a state. When its stable release is not loaded, the last known stable goes on. */
+export function compileView<C extends Call>(
+  state: RolloutState | null,
+  releases: ReadonlyMap<string, AnyRelease<C>>,
+  previous: View<C> | null,
+): View<C> {
+  if (state === null) {
+    return {
+      state,
+      generation: 0,
+      salt: "",
+      ramp: [],
+      lockdown: false,
+      canaryServes: false,
+      sampleBp: 0,
+      stableVersion: previous?.stableVersion ?? "",
+      canaryVersion: "",
+      stable: previous?.stable,
+      canary: undefined,
+    }
+  }
+  const stable = releases.get(state.stable) ?? previous?.stable
+  const canary = state.canary === null ? undefined : releases.get(state.canary)
+  return {
+    state,
+    generation: state.generation,
+    salt: state.salt,
+    ramp: state.ramp,
+    lockdown: state.kill === "deny",
+    canaryServes: servesCanary(state),
+    sampleBp: COMPARING.has(phaseOf(state).phase) ? state.spec.shadowSampleBp : 0,
+    stableVersion: stable?.version ?? state.stable,
+    canaryVersion: state.canary ?? "",
+    stable,
+    canary,
+  }
+}
