@@ -1,0 +1,28 @@
+import { logBeta } from "./special.js"
+
+/**
+ * Bound the mean of 0/1 outcomes from above at level `alpha`, at every look: the largest p at which the Beta(½, ½)
+ * mixture has not yet reached 1/alpha. About (ln 1/alpha + ½ ln πn) / n for zero events; 1 for no trials.
+ * `events` and `trials` need not be whole, so that trials can be divided by a design effect.
+ */
+export function bernoulliUpper(events: number, trials: number, alpha: number): number {
+  const misses = trials - events
+  if (!(misses > 0)) return 1
+  const mixture = logBeta(0.5 + events, 0.5 + misses) - logBeta(0.5, 0.5)
+  const target = -Math.log(alpha)
+  const logCapital = (p: number): number => mixture - (events > 0 ? events * Math.log(p) : 0) - misses * Math.log1p(-p)
+  // Convex in p, least at events/trials and unbounded towards 1: one root in between.
+  let below = events / trials
+  let above = 1
+  for (;;) {
+    const middle = (below + above) / 2
+    if (!(below < middle && middle < above)) return above
+    if (logCapital(middle) < target) below = middle
+    else above = middle
+  }
+}
+
+/** Bound the mean of 0/1 outcomes from below at level `alpha`, at every look; 0 for zero events, above 0 for any. */
+export function bernoulliLower(events: number, trials: number, alpha: number): number {
+  return 1 - bernoulliUpper(trials - events, trials, alpha)
+}

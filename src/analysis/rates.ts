@@ -1,0 +1,125 @@
+/** What one arm did in one stratum: per cohort the events and the trials they are a share of. */
+export interface Tally {
+  /** Events per cohort. */
+  readonly events: Float64Array
+  /** Trials per cohort. */
+  readonly trials: Float64Array
+  readonly sessions: number
+}
+
+/** A measured excess with the variance that inference uses: never below what it would be at the limit. */
+export interface Delta {
+  readonly estimate: number
+  readonly variance: number
+  /** Design effect: by how much sessions inflate the variance of independent evaluations. */
+  readonly deff: number
+}
+
+export interface RateDelta extends Delta {
+  readonly stableVariance: number
+  readonly canaryVariance: number
+}
+
+/** Prior intra-session correlation, where the data are too few to tell. */
+export const ICC_PRIOR = 0.1
+/** Events and non-events from which on the design effect is estimated. */
+const MIN_EVENTS = 10
+
+/**
+ * Compare a rate between the arms of one stratum against the largest acceptable difference `max`.
+ * Ratio metric on cohort totals; the variance has a floor at the boundary of the null with stable's clustering, so that
+ * "0 errors in 20 sessions" is not proof of safety and two alike sessions are not proof of harm. Needs trials in both arms.
+ */
+export function rateDelta(stable: Tally, canary: Tally, max: number): RateDelta {
+  const trialsStable = total(stable.trials)
+  const trialsCanary = total(canary.trials)
+  const eventsStable = total(stable.events)
+  const rate = smoothed(eventsStable, trialsStable)
+  const boundary = Math.min(1, rate + max)
+  const binomial = Math.max(boundary * (1 - boundary), rate * (1 - rate))
+  const deff = designEffect(stable)
+  const canaryVariance = Math.max(clusterVariance(canary.events, canary.trials), (deff * binomial) / trialsCanary)
+  const stableVariance = Math.max(
+    clusterVariance(stable.events, stable.trials),
+    (Math.min(deff, priorDeff(stable)) * rate * (1 - rate)) / trialsStable,
+  )
+  return {
+    estimate: total(canary.events) / trialsCanary - eventsStable / trialsStable,
+    variance: canaryVariance + stableVariance,
+    deff,
+    stableVariance,
+    canaryVariance,
+  }
+}
+
+/**
+ * Compare one rate against an absolute budget: the delta of a single arm to 0, with the floor at p = `max`.
+ * `clustering` tells how sessions cluster: the arm's own events, or a related outcome that is less rare.
+ */
+export function rateAgainst(tally: Tally, max: number, clustering: Tally): Delta {
+  const trials = total(tally.trials)
+  const deff = clusteredDeff(clustering)
+  // At max = 1 the boundary has no variance: keep that of one event.
+  const binomial = Math.max(max * (1 - max), 1 / (trials + 1))
+  return {
+    estimate: total(tally.events) / trials,
+    variance: Math.max(clusterVariance(tally.events, tally.trials), (deff * binomial) / trials),
+    deff,
+  }
+}
+
+/** Variance of Σevents/Σtrials by the delta method on cohort totals; +∞ with fewer than two cohorts in use. */
+export function clusterVariance(events: Float64Array, trials: Float64Array): number {
+  const all = total(trials)
+  const rate = total(events) / all
+  const used = cohortsInUse(trials)
+  if (used < 2) return Infinity
+  let squares = 0
+  for (let k = 0; k < trials.length; k++) squares += ((events[k] ?? 0) - rate * (trials[k] ?? 0)) ** 2
+  return ((used / (used - 1)) * squares) / (all * all)
+}
+
+/** Kish's factor Σn²/Σn of evaluations per session, seen through the spread of cohort totals. At least 1. */
+export function kish(tally: Tally): number {
+  const cohorts = tally.trials.length
+  const all = total(tally.trials)
+  let squares = 0
+  for (const trials of tally.trials) squares += (trials - all / cohorts) ** 2
+  return Math.max(1, all / Math.max(1, tally.sessions), ((cohorts / (cohorts - 1)) * squares) / all)
+}
+
+/** Design effect of a tally's rate, as estimated, or from the prior when events are few. At least 1. */
+export function designEffect(tally: Tally): number {
+  const events = total(tally.events)
+  const trials = total(tally.trials)
+  if (events < MIN_EVENTS || trials - events < MIN_EVENTS) return priorDeff(tally)
+  const rate = events / trials
+  return Math.max(1, (clusterVariance(tally.events, tally.trials) * trials) / (rate * (1 - rate)))
+}
+
+/** Design effect for outcomes that need not cluster as `tally` does: its correlation, never below the prior's. */
+export function clusteredDeff(tally: Tally): number {
+  const spread = kish(tally) - 1
+  return spread > 0 ? 1 + Math.max(ICC_PRIOR, (designEffect(tally) - 1) / spread) * spread : 1
+}
+
+export function total(values: Float64Array): number {
+  let sum = 0
+  for (const value of values) sum += value
+  return sum
+}
+
+export function cohortsInUse(trials: Float64Array): number {
+  let used = 0
+  for (const value of trials) if (value > 0) used++
+  return used
+}
+
+function priorDeff(tally: Tally): number {
+  return 1 + ICC_PRIOR * (kish(tally) - 1)
+}
+
+/** A rate kept strictly inside (0, 1), also when something is counted more than once a trial. */
+function smoothed(events: number, trials: number): number {
+  return (Math.min(events, trials) + 0.5) / (trials + 1)
+}
