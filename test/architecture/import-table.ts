@@ -1,0 +1,70 @@
+/**
+ * Who may import whom: the table of the design, as data. A unit is a folder of `src/`, or a file beside them
+ * (`guard.ts` and `guard/` are one). `unit` grants all of it, `unit/file` that file alone; a unit may always import itself,
+ * `model` and `errors`.
+ */
+export interface UnitRule {
+  /** Units and files of `src/` that it may import. `*` is every unit but the published entries. */
+  readonly units: readonly string[]
+  /** Packages that it may import; `type:` grants the types alone. */
+  readonly packages?: readonly string[]
+  /** It does input and output: it may import what Node.js provides. Everything else is pure. */
+  readonly node?: true
+}
+
+/** Drivers that need nothing but this package: what the one-line entries may choose by default. */
+const DRIVERS = ["stores/memory", "stores/file", "stores/http", "sources/local", "sources/shared", "engines"]
+
+const PORTS = ["release/ports", "evidence/source", "rollout/store", "rollout/state", "rollout/spec"]
+
+export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
+  errors: { units: [] },
+  model: { units: [] },
+  session: { units: [], packages: ["murmurhash3js-revisited"] },
+  evidence: { units: [] },
+  analysis: { units: [] },
+  rollout: { units: [], packages: ["zod", "yaml", "fastest-levenshtein"] },
+  release: { units: [], packages: ["zod", "yaml", "fastest-levenshtein"], node: true },
+  telemetry: { units: ["evidence"], packages: ["@opentelemetry/api"] },
+  guard: {
+    // Of the rollout a guard knows what is handed to it, never how it changes.
+    units: ["session", "release", "evidence", "telemetry", "rollout/state", "rollout/phase"],
+    packages: ["type:@opentelemetry/api"],
+  },
+  controller: { units: ["analysis", "rollout", "evidence"], packages: ["type:@opentelemetry/api"], node: true },
+  stores: { units: ["rollout"], node: true },
+  sources: { units: ["evidence", "analysis"], node: true },
+  engines: { units: ["release"], packages: ["zod", "yaml", "fastest-levenshtein", "@marcbachmann/cel-js"], node: true },
+  embed: {
+    units: ["guard", "controller", "release", "rollout", ...DRIVERS],
+    packages: ["type:@opentelemetry/api"],
+    node: true,
+  },
+  connect: {
+    units: ["guard", "controller", "release", "rollout", ...DRIVERS],
+    packages: ["type:@opentelemetry/api"],
+    node: true,
+  },
+  adapters: { units: ["guard"] },
+  testing: { units: PORTS },
+  dashboard: { units: ["rollout", "controller"], node: true },
+  cli: { units: ["*"], packages: ["zod", "yaml", "fastest-levenshtein"], node: true },
+  index: { units: ["embed", "connect", "guard", "session", "release", "evidence", "rollout", ...DRIVERS] },
+}
+
+/** What "the core" is: everything but drivers, adapters, dashboard, CLI and the test kit. */
+export const CORE_UNITS: ReadonlySet<string> = new Set([
+  "index",
+  "embed",
+  "connect",
+  "guard",
+  "errors",
+  "model",
+  "session",
+  "release",
+  "evidence",
+  "telemetry",
+  "analysis",
+  "rollout",
+  "controller",
+])
