@@ -1,4 +1,19 @@
-import type { Criterion } from "../model/verdict.js"
+import { describeProblems, SerinError } from "../errors.js"
+import { CRITERIA, type Criterion } from "../model/verdict.js"
+import { formatDuration } from "./duration.js"
+import {
+  oneOf,
+  percentBp,
+  readBoolean,
+  readCount,
+  readCriteria,
+  readFalseAlarmRate,
+  readPeriod,
+  readRolloutName,
+  readVersion,
+} from "./spec-fields.js"
+import { readServedStages } from "./spec-stages.js"
+import { openYaml, type Read, type YamlMap, type YamlValue } from "./yaml-value.js"
 
 export interface Stage {
   /** Share of new sessions, basis points. 0 = shadow, 10 000 = baking. */
@@ -30,4 +45,149 @@ export interface RolloutSpec {
   /** A new weight counts for sessions that start this long after it was written, ms, so that every process knows it in time. */
   readonly activationDelayMs: number
   readonly intent: "tighten" | "loosen" | "refactor" | null
+}
+
+const FULL_BP = 10_000
+const DEFAULTS = {
+  shadowMs: 600_000,
+  shadowSampleBp: FULL_BP,
+  minSessions: 50,
+  falseAlarmRate: 0.05,
+  activationDelayMs: 10_000,
+  /** What a change that is meant to allow nothing new may newly allow: one call in a thousand. */
+  newlyAllowedMax: 0.001,
+}
+
+const TOP_KEYS = ["rollout", "stable", "canary"]
+const CANARY_KEYS = [
+  "release",
+  "traffic_percentage",
+  "stages",
+  "observation_period",
+  "bake_period",
+  "shadow",
+  "acceptance_criteria",
+  "on_failure",
+  "on_inconclusive",
+  "on_no_data",
+  "min_sessions",
+  "max_stage_duration",
+  "false_alarm_rate",
+  "activation_delay",
+  "intent",
+]
+
+/**
+ * Read the YAML of a rollout: `rollout`, `stable` and `canary`; all else lives inside `canary` and has a default.
+ * Throws a `SerinError` (`SPEC_INVALID`) whose `problems` list everything wrong, each at `path:line:column`.
+ */
+export function parseSpec(text: string, { path }: { readonly path: string }): RolloutSpec {
+  const { root, problems } = openYaml(text, path)
+  const spec = root === undefined ? undefined : readSpec(root)
+  const found = problems()
+  if (spec !== undefined && found.length === 0) return spec
+  throw new SerinError("SPEC_INVALID", `The rollout spec is invalid\n${describeProblems(found)}`, { problems: found })
+}
+
+function readSpec(root: YamlValue): RolloutSpec | undefined {
+  const top = root.map(TOP_KEYS, { canary: CANARY_KEYS, "canary.acceptance_criteria": CRITERIA })
+  const rollout = top?.require("rollout", readRolloutName, "write rollout: and a name")
+  const stable = top?.require("stable", readVersion, "write stable: and the version that serves today")
+  const canary = top?.require(
+    "canary",
+    (value) => value.map(CANARY_KEYS, { "canary.acceptance_criteria": CRITERIA, "the top level": TOP_KEYS }),
+    "write canary: with release: and acceptance_criteria: in it",
+  )
+  if (canary === undefined) return undefined
+
+  const release = canary.require("release", readVersion, "write release: and the version to try")
+  if (release !== undefined && release === stable) canary.fail("release", `is the stable version itself, ${stable}`)
+  const intent = canary.get("intent", oneOf("tighten", "loosen", "refactor")) ?? null
+  const shadow = canary.get("shadow", readShadow) ?? SHADOW
+  const served = readServedStages(canary)
+  const stages = [...(shadow.stage === null ? [] : [shadow.stage]), ...served]
+  const written = canary.require("acceptance_criteria", readCriteria, "say what the canary must keep to")
+  if (written !== undefined && !written.some((criterion) => criterion.mode === "enforce")) {
+    canary.fail("acceptance_criteria", "must enforce at least one criterion", "without one, nothing stops a bad canary")
+  }
+  if (intent === "loosen" && written !== undefined) checkLoosening(canary, written, stages)
+  const maxStageMs = readMaxStage(canary, stages)
+
+  const rest = {
+    onFailure: canary.get("on_failure", oneOf("rollback", "hold")) ?? "rollback",
+    onInconclusive: canary.get("on_inconclusive", oneOf("hold", "extend", "rollback")) ?? "hold",
+    onNoData: canary.get("on_no_data", oneOf("hold", "rollback")) ?? "hold",
+    minSessions: canary.get("min_sessions", readCount) ?? DEFAULTS.minSessions,
+    falseAlarmRate: canary.get("false_alarm_rate", readFalseAlarmRate) ?? DEFAULTS.falseAlarmRate,
+    activationDelayMs: canary.get("activation_delay", readPeriod({ zero: true })) ?? DEFAULTS.activationDelayMs,
+  }
+  if (rollout === undefined || stable === undefined || release === undefined || written === undefined) return undefined
+  const criteria = withBudgets(written, intent)
+  return {
+    rollout,
+    stable,
+    canary: release,
+    stages,
+    shadowSampleBp: shadow.sampleBp,
+    criteria,
+    maxStageMs,
+    intent,
+    ...rest,
+  }
+}
+
+interface Shadow {
+  readonly stage: Stage | null
+  readonly sampleBp: number
+}
+
+const SHADOW: Shadow = {
+  stage: { weightBp: 0, periodMs: DEFAULTS.shadowMs, approval: false },
+  sampleBp: DEFAULTS.shadowSampleBp,
+}
+
+/** `false` turns it off, `true` says the default, a map says more. */
+const readShadow: Read<Shadow> = (value) => {
+  if (value.scalar === true) return SHADOW
+  if (value.scalar === false) return { stage: null, sampleBp: 0 }
+  if (value.kind !== "map") return value.fail("must be true, false or a map of period, sample and approval")
+  const map = value.map(["period", "sample", "approval"])
+  const periodMs = map?.get("period", readPeriod()) ?? DEFAULTS.shadowMs
+  const approval = map?.get("approval", readBoolean) ?? false
+  const sampleBp = map?.get("sample", percentBp({ min: 0.01 })) ?? DEFAULTS.shadowSampleBp
+  return { stage: { weightBp: 0, periodMs, approval }, sampleBp }
+}
+
+function readMaxStage(canary: YamlMap, stages: readonly Stage[]): number | null {
+  const maxStageMs = canary.get("max_stage_duration", readPeriod()) ?? null
+  const longest = Math.max(...stages.map((stage) => stage.periodMs))
+  if (maxStageMs !== null && maxStageMs < longest) {
+    canary.fail("max_stage_duration", `is shorter than the longest period of a stage, ${formatDuration(longest)}`)
+  }
+  return maxStageMs
+}
+
+/** A change that is meant to allow nothing new is wrong when it does. */
+function withBudgets(criteria: readonly Criterion[], intent: RolloutSpec["intent"]): readonly Criterion[] {
+  const named = criteria.some((criterion) => criterion.name === "newly_allowed_rate_max")
+  if (named || intent === null || intent === "loosen") return criteria
+  return [...criteria, { name: "newly_allowed_rate_max", max: DEFAULTS.newlyAllowedMax, mode: "enforce" }]
+}
+
+/** A loosening takes protection away: it says how much, proves that in shadow, and a human looks before it grows. */
+function checkLoosening(canary: YamlMap, criteria: readonly Criterion[], stages: readonly Stage[]): void {
+  if (!criteria.some(({ name, mode }) => name === "newly_allowed_rate_max" && mode === "enforce")) {
+    const fix =
+      "write acceptance_criteria: { newly_allowed_rate_max: … } with the share of calls that may newly be allowed"
+    canary.fail("intent", "loosen must say how much it newly allows, and be held to it", fix)
+  }
+  if (stages[0]?.weightBp !== 0) {
+    canary.fail("intent", "loosen must prove itself in shadow before it serves a session", "remove shadow: false")
+  }
+  const beforeGrowth = stages.slice(0, stages[0]?.weightBp === 0 ? 2 : 1)
+  if (!beforeGrowth.some((stage) => stage.approval)) {
+    const first = stages.find((stage) => stage.weightBp > 0)?.weightBp ?? 500
+    const fix = `write stages: [{ percentage: ${first / 100}, approval: true }, …], or shadow: { approval: true } to look before the first session`
+    canary.fail("intent", "loosen must be approved by a human before it grows beyond its first sessions", fix)
+  }
 }

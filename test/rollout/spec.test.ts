@@ -1,0 +1,382 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { isSerinError, type Problem } from "../../src/errors.js"
+import { parseSpec } from "../../src/rollout/spec.js"
+
+const SEED = `rollout: refund-agent
+stable: 1.4.0
+canary:
+  release: 1.5.0
+  traffic_percentage: 5
+  observation_period: "4h"
+  acceptance_criteria:
+    error_rate_delta_max: 0.01
+    latency_p99_delta_max: "50ms"
+    deny_rate_delta_max: 0.02
+  on_failure: "rollback"
+`
+
+const read = (text: string) => parseSpec(text, { path: "rollout.yaml" })
+
+/** A spec with these lines inside `canary`; the keys of the smallest spec come first. */
+const withCanary = (...lines: string[]) =>
+  `rollout: r\nstable: 1.4.0\ncanary:\n  release: 1.5.0\n${lines.map((line) => `  ${line}\n`).join("")}`
+const CRITERIA = "acceptance_criteria: { error_rate_delta_max: 0.01 }"
+const readCanary = (...lines: string[]) => read(withCanary(CRITERIA, ...lines))
+
+function problemsOf(text: string): readonly Problem[] {
+  try {
+    read(text)
+  } catch (error) {
+    if (isSerinError(error) && error.code === "SPEC_INVALID") return error.problems
+    throw error
+  }
+  throw new Error("the spec was accepted")
+}
+const linesOf = (text: string) =>
+  problemsOf(text).map(({ where, message, fix }) => `${where} ${message} | ${fix ?? "-"}`)
+const canaryProblems = (...lines: string[]) => linesOf(withCanary(CRITERIA, ...lines))
+
+describe("the block that teams already write", () => {
+  it("parses as it is, with every default filled in", () => {
+    const stage = (weightBp: number, periodMs: number) => ({ weightBp, periodMs, approval: false })
+    expect(read(SEED)).toEqual({
+      rollout: "refund-agent",
+      stable: "1.4.0",
+      canary: "1.5.0",
+      stages: [
+        stage(0, 600_000),
+        stage(500, 14_400_000),
+        stage(2500, 14_400_000),
+        stage(5000, 14_400_000),
+        stage(10_000, 14_400_000),
+      ],
+      shadowSampleBp: 10_000,
+      criteria: [
+        { name: "error_rate_delta_max", max: 0.01, mode: "enforce" },
+        { name: "latency_p99_delta_max", max: 50, mode: "enforce" },
+        { name: "deny_rate_delta_max", max: 0.02, mode: "enforce" },
+      ],
+      onFailure: "rollback",
+      onInconclusive: "hold",
+      onNoData: "hold",
+      minSessions: 50,
+      maxStageMs: null,
+      falseAlarmRate: 0.05,
+      activationDelayMs: 10_000,
+      intent: null,
+    })
+  })
+
+  it("means the same with Windows line ends and a byte order mark", () => {
+    expect(read(`\uFEFF${SEED.replaceAll("\n", "\r\n")}`)).toEqual(read(SEED))
+  })
+})
+
+describe("every key", () => {
+  it("is read", () => {
+    const spec = read(
+      withCanary(
+        "stages: [0.5, { percentage: 10, period: 2h, approval: true }, { percentage: 100, period: 1d }]",
+        "traffic_percentage: 0.5",
+        "observation_period: 30m",
+        "shadow: { period: 20m, sample: 12.5, approval: true }",
+        "min_sessions: 200",
+        "max_stage_duration: 2d",
+        "false_alarm_rate: 0.01",
+        "on_failure: hold",
+        "on_inconclusive: extend",
+        "on_no_data: rollback",
+        "activation_delay: 0s",
+        "intent: refactor",
+        "acceptance_criteria:",
+        "  newly_allowed_rate_max: 0",
+        "  scan_latency_p99_delta_max: { max: 0.5ms, mode: notify }",
+        "  error_rate_max: { max: 1 }",
+      ),
+    )
+    expect(spec).toEqual({
+      rollout: "r",
+      stable: "1.4.0",
+      canary: "1.5.0",
+      stages: [
+        { weightBp: 0, periodMs: 1_200_000, approval: true },
+        { weightBp: 50, periodMs: 1_800_000, approval: false },
+        { weightBp: 1000, periodMs: 7_200_000, approval: true },
+        { weightBp: 10_000, periodMs: 86_400_000, approval: false },
+      ],
+      shadowSampleBp: 1250,
+      criteria: [
+        { name: "newly_allowed_rate_max", max: 0, mode: "enforce" },
+        { name: "scan_latency_p99_delta_max", max: 0.5, mode: "notify" },
+        { name: "error_rate_max", max: 1, mode: "enforce" },
+      ],
+      onFailure: "hold",
+      onInconclusive: "extend",
+      onNoData: "rollback",
+      minSessions: 200,
+      maxStageMs: 172_800_000,
+      falseAlarmRate: 0.01,
+      activationDelayMs: 0,
+      intent: "refactor",
+    })
+  })
+})
+
+describe("stages", () => {
+  const weights = (...lines: string[]) => readCanary(...lines).stages.map((stage) => stage.weightBp)
+
+  it.each([
+    [undefined, [0, 500, 2500, 5000, 10_000]],
+    [1, [0, 100, 500, 2500, 5000, 10_000]],
+    [30, [0, 3000, 5000, 10_000]],
+    [0.07, [0, 7, 500, 2500, 5000, 10_000]],
+    [100, [0, 10_000]],
+  ])("default to the ladder above traffic_percentage %s", (percentage, expected) => {
+    expect(weights(...(percentage === undefined ? [] : [`traffic_percentage: ${percentage}`]))).toEqual(expected)
+  })
+
+  it("turn every multiple of 0.01 percent into the exact number of basis points", () => {
+    for (let bp = 1; bp < 10_000; bp += 30) {
+      const expected = Array.from({ length: 30 }, (_, i) => bp + i).filter((bp) => bp < 10_000)
+      const written = expected.map((bp) => (bp / 100).toFixed(2))
+      expect(weights(`stages: [${written.join(", ")}, 100]`)).toEqual([0, ...expected, 10_000])
+    }
+  })
+
+  it("take shadow: false as neither a shadow stage nor shadowed sessions", () => {
+    expect(readCanary("shadow: false")).toMatchObject({ stages: [{ weightBp: 500 }, {}, {}, {}], shadowSampleBp: 0 })
+  })
+
+  it("take shadow: true as the default", () => {
+    expect(readCanary("shadow: true")).toEqual(readCanary())
+  })
+
+  it("bake for bake_period, else for observation_period, else an hour", () => {
+    const baked = (...lines: string[]) => readCanary(...lines).stages.at(-1)?.periodMs
+    expect(baked()).toBe(3_600_000)
+    expect(baked("observation_period: 2h")).toBe(7_200_000)
+    expect(baked("observation_period: 2h", "bake_period: 0s")).toBe(0)
+  })
+
+  it.each([
+    [
+      "stages: [5, 25]",
+      "5:11 `canary.stages` must end at 100: a rollout that never gets there is never done | write 100",
+    ],
+    ["stages: []", "5:11 `canary.stages` must end at 100"],
+    ["stages: [5, 5, 100]", "5:15 `canary.stages[1]` must be above the stage before it, 5, got 5"],
+    ["stages: [25, 5, 100]", "5:16 `canary.stages[1]` must be above the stage before it, 25, got 5"],
+    ["stages: [0, 100]", "5:12 `canary.stages[0]` must be above 0 | the stage at 0 percent is `shadow`"],
+    ["stages: [5, 101]", "5:15 `canary.stages[1]` must be from 0.01 to 100 percent, got 101"],
+    ["stages: [-5, 100]", "5:12 `canary.stages[0]` must be from 0.01 to 100 percent, got -5"],
+    ["stages: [5.001, 100]", "must be a multiple of 0.01 percent, got 5.001 | write 5"],
+    ["stages: [.nan, 100]", "must be from 0.01 to 100 percent, got .nan"],
+    ["stages: [5%, 100]", "must be a number in percent, got 5% | write 5"],
+    ["stages: 5", "must be a list, got 5"],
+    ["stages: [[5], 100]", "must be a number in percent, got [5]"],
+    ["stages: [{ period: 1h }, 100]", "`canary.stages[0]` has no `percentage`"],
+    ["stages: [{ percentage: 5, approval: yes }, 100]", "approval` must be true or false, got yes"],
+    [`stages: [${Array.from({ length: 33 }, (_, i) => i + 1).join(", ")}]`, "must be at most 32 stages, got 33"],
+    ["traffic_percentage: 0", "must be from 0.01 to 100 percent, got 0"],
+    ["shadow: off", "must be true, false or a map of period, sample and approval"],
+    ["shadow: { sample: 0 }", "`canary.shadow.sample` must be from 0.01 to 100 percent, got 0"],
+    ["max_stage_duration: 30m", "is shorter than the longest period of a stage, 1h"],
+  ])("refuse %s", (line, expected) => {
+    const problems = canaryProblems(line)
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toContain(expected.replace(/^5:/, "6:"))
+  })
+
+  it("refuse a traffic_percentage that is not the first of them", () => {
+    expect(canaryProblems("traffic_percentage: 10", "stages: [5, 100]")).toEqual([
+      "rollout.yaml:6:3 `canary.traffic_percentage` is 10 and the first of `stages` is 5 | write traffic_percentage: 5, or leave one of the two out",
+    ])
+  })
+
+  it("refuse a bake_period that contradicts the period of the stage at 100", () => {
+    expect(canaryProblems("bake_period: 1h", "stages: [{ percentage: 100, period: 2h }]")).toEqual([
+      "rollout.yaml:6:3 `canary.bake_period` and the period of the stage at 100 differ | write one of the two",
+    ])
+  })
+})
+
+describe("criteria", () => {
+  it.each([
+    ["error_rate_delta_max: 1.5", "for 1.5 % write 0.015"],
+    ["error_rate_delta_max: 2%", "for 2 % write 0.02"],
+    ["error_rate_delta_max: -0.1", "must be a rate from 0 to 1, got -0.1"],
+    ["error_rate_delta_max: .inf", "must be a rate from 0 to 1, got .inf"],
+    ["error_rate_delta_max: 0", "must be above 0"],
+    ['error_rate_delta_max: "0.1"', "must be a rate from 0 to 1, got 0.1"],
+    ["latency_p99_delta_max: 50", 'has no unit: 50 | write "50ms"'],
+    ["latency_p99_delta_max: 0ms", "must be longer than 0"],
+    ["latency_p99_delta_max: { mode: notify }", "has no `max`"],
+    ["error_rate_delta_max: { max: 0.1, mode: warn }", "must be enforce or notify, got warn"],
+    ["error_rate_delta_max: { max: 0.1, min: 0.2 }", "unknown key `min`"],
+    ["deny_rate_max: 0.1", "unknown key `deny_rate_max`"],
+    ["denny_rate_delta_max: 0.1", "did you mean `deny_rate_delta_max`?"],
+  ])("refuse %s", (line, expected) => {
+    expect(linesOf(withCanary(`acceptance_criteria: { alert_rate_delta_max: 0.1, ${line} }`)).join()).toContain(
+      expected,
+    )
+  })
+
+  it.each(["acceptance_criteria: {}", "acceptance_criteria: { error_rate_max: { max: 0.1, mode: notify } }"])(
+    "refuse %s, under which nothing stops a bad canary",
+    (line) => {
+      expect(linesOf(withCanary(line))[0]).toContain("must enforce at least one criterion")
+    },
+  )
+})
+
+describe("intent", () => {
+  const BUDGET = { name: "newly_allowed_rate_max", max: 0.001, mode: "enforce" }
+
+  it.each(["tighten", "refactor"])("%s adds a budget near zero for what is newly allowed", (intent) => {
+    expect(readCanary(`intent: ${intent}`).criteria).toEqual([expect.anything(), BUDGET])
+  })
+
+  it("keeps the budget that is named", () => {
+    const spec = read(withCanary("intent: tighten", "acceptance_criteria: { newly_allowed_rate_max: 0.5 }"))
+    expect(spec.criteria).toEqual([{ ...BUDGET, max: 0.5 }])
+  })
+
+  it("loosen says its budget, proves itself in shadow and is approved", () => {
+    const allowed = "acceptance_criteria: { newly_allowed_rate_max: 0.05 }"
+    const stages = "stages: [{ percentage: 5, approval: true }, 100]"
+    expect(read(withCanary("intent: loosen", allowed, stages)).intent).toBe("loosen")
+    expect(read(withCanary("intent: loosen", allowed, "shadow: { approval: true }")).intent).toBe("loosen")
+    expect(canaryProblems("intent: loosen", "shadow: false").map((line) => line.split(" | ")[0])).toEqual([
+      "rollout.yaml:6:3 `canary.intent` loosen must say how much it newly allows, and be held to it",
+      "rollout.yaml:6:3 `canary.intent` loosen must prove itself in shadow before it serves a session",
+      "rollout.yaml:6:3 `canary.intent` loosen must be approved by a human before it grows beyond its first sessions",
+    ])
+    const late = "stages: [5, { percentage: 25, approval: true }, 100]"
+    expect(linesOf(withCanary("intent: loosen", allowed, late))).toHaveLength(1)
+    const notified = "acceptance_criteria: { newly_allowed_rate_max: { max: 0.05, mode: notify }, error_rate_max: 0.1 }"
+    expect(linesOf(withCanary("intent: loosen", notified, stages))).toHaveLength(1)
+  })
+})
+
+describe("names", () => {
+  it("are taken as they are written: 1.10 is not 1.1", () => {
+    const spec = read(withCanary(CRITERIA).replace("1.4.0", "1.10").replace("1.5.0", "1.1"))
+    expect(spec).toMatchObject({ stable: "1.10", canary: "1.1" })
+  })
+
+  it.each(["../evil", "a/b", "..", ".hidden", "-x", "", "a b", "x\u0000", "é", "a".repeat(129)])(
+    "never leave their folder: version %j",
+    (version) => {
+      const text = withCanary(CRITERIA).replace("1.5.0", JSON.stringify(version))
+      expect(linesOf(text)).toEqual([expect.stringContaining("4:12 `canary.release` must be up to 128 of")])
+    },
+  )
+
+  it.each(["Refund", "_x", "a/b", "a b", "a".repeat(64)])("keep to the rule: rollout %j", (name) => {
+    expect(linesOf(withCanary(CRITERIA).replace("rollout: r", `rollout: ${JSON.stringify(name)}`))).toEqual([
+      expect.stringContaining("1:10 `rollout` must be up to 63 of"),
+    ])
+  })
+
+  it("differ between stable and canary", () => {
+    expect(linesOf(withCanary(CRITERIA).replace("1.5.0", "1.4.0"))).toEqual([
+      "rollout.yaml:4:3 `canary.release` is the stable version itself, 1.4.0 | -",
+    ])
+  })
+})
+
+describe("problems", () => {
+  it("are all reported at once, top down, each with its line and column", () => {
+    const text = `rolout: refund-agent
+stable: [1]
+on_failure: hold
+canary:
+  release: ~
+  trafficPercentage: 5
+  observation_period: 4
+  error_rate_delta_max: 0.01
+  acceptance_criteria:
+    eror_rate_delta_max: 0.01
+    latency_p99_delta_max: 50
+  on_failure: panic
+`
+    expect(linesOf(text)).toEqual([
+      "rollout.yaml:1:1 unknown key `rolout` | did you mean `rollout`?",
+      "rollout.yaml:1:1 the file has no `rollout` | write rollout: and a name",
+      expect.stringMatching(/^rollout.yaml:2:9 `stable` must be up to 128 of .*, got \[1\] \| -$/),
+      "rollout.yaml:3:1 unknown key `on_failure` | it belongs under `canary`",
+      "rollout.yaml:5:12 `canary.release` has no value | give it one, or remove it",
+      "rollout.yaml:6:3 unknown key `trafficPercentage` in `canary` | did you mean `traffic_percentage`?",
+      'rollout.yaml:7:23 `canary.observation_period` has no unit: 4 | write "4s", "4m" or "4h"',
+      "rollout.yaml:8:3 unknown key `error_rate_delta_max` in `canary` | it belongs under `canary.acceptance_criteria`",
+      "rollout.yaml:10:5 unknown key `eror_rate_delta_max` in `canary.acceptance_criteria` | did you mean `error_rate_delta_max`?",
+      'rollout.yaml:11:28 `canary.acceptance_criteria.latency_p99_delta_max` has no unit: 50 | write "50ms"',
+      "rollout.yaml:12:15 `canary.on_failure` must be rollback or hold, got panic | -",
+    ])
+  })
+
+  it("offer no near key when none is near", () => {
+    expect(canaryProblems("zebra: 1")[0]).toMatch(
+      /unknown key `zebra` in `canary` \| known keys: release, traffic_percentage/,
+    )
+  })
+
+  it("stand in the message as well, for whoever only prints that", () => {
+    expect(() => read("stable: 1")).toThrow(/invalid\nrollout\.yaml:1:1: the file has no `rollout`/)
+  })
+
+  it.each([
+    ["an empty file", "", "rollout.yaml:1:1 the file is empty"],
+    ["a comment only", "# soon", "the file is empty"],
+    ["a list", "- 1", "rollout.yaml:1:1 the file must be a map of keys, got - 1"],
+    ["a text", "hello", "the file must be a map of keys, got hello"],
+    ["two documents", `${SEED}---\nrollout: other\n`, "rollout.yaml:12:1 a second document begins here"],
+    ["a key twice", `${SEED}rollout: other\n`, "rollout.yaml:12:1 Map keys must be unique"],
+    ["a tab for indentation", "canary:\n\trelease: 1", "rollout.yaml:2:"],
+    ["an open quote", 'rollout: "x', "rollout.yaml:1:12 Missing closing"],
+    ["an unknown tag", SEED.replace("1.4.0", "!!js/function 1.4.0"), "rollout.yaml:2:9 Unresolved tag"],
+    [
+      "an alias",
+      SEED.replace("1.4.0", "&v 1.4.0").replace("release: 1.5.0", "release: *v"),
+      "4:12 `canary.release` is an alias, *v",
+    ],
+    ["a merge key", `${SEED}<<: { stable: 2 }\n`, "12:1 unknown key `<<`"],
+    ["__proto__", `${SEED}__proto__: { stable: 2 }\n`, "12:1 unknown key `__proto__`"],
+    ["a key that is a list", `${SEED}? [1]\n: 2\n`, "12:3 unknown key `[1]`"],
+    ["a file too long", `${SEED}#${"x".repeat(70_000)}`, "at most 65536 are read"],
+    ["lists nested by the thousand", `rollout: ${"[".repeat(30_000)}`, "rollout.yaml:1:"],
+    ["maps nested by the thousand", "a: {".repeat(10_000), "rollout.yaml:1:"],
+  ])("say what is wrong with %s", (_what, text, expected) => {
+    expect(linesOf(text)[0]).toContain(expected)
+  })
+
+  it("refuse a bomb of aliases at once", () => {
+    const bomb = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    for (let i = 1; i < 12; i++) {
+      const previous = String.fromCharCode(96 + i)
+      const name = String.fromCharCode(97 + i)
+      bomb.push(`${name}: &${name} [${Array.from({ length: 9 }, () => `*${previous}`).join(", ")}]`)
+    }
+    const started = performance.now()
+    expect(problemsOf(bomb.join("\n")).length).toBeGreaterThan(0)
+    expect(performance.now() - started).toBeLessThan(1000)
+  })
+
+  it("are the only way to fail: any text is either a spec or SPEC_INVALID with at least one problem", () => {
+    const mutated = fc
+      .tuple(fc.nat(SEED.length), fc.nat(12), fc.string({ unit: "grapheme", maxLength: 8 }))
+      .map(([at, cut, text]) => SEED.slice(0, at) + text + SEED.slice(at + cut))
+    fc.assert(
+      fc.property(fc.oneof(mutated, fc.string({ maxLength: 200 })), (text) => {
+        try {
+          const spec = read(text)
+          expect(spec.stages.at(-1)?.weightBp).toBe(10_000)
+        } catch (error) {
+          expect(isSerinError(error) && error.code === "SPEC_INVALID" && error.problems.length > 0).toBe(true)
+        }
+      }),
+      { numRuns: 2000 },
+    )
+  })
+})
