@@ -1,0 +1,75 @@
+// Runs every check of the project in order, says how long each took, and ends with `N passed, N failed`:
+// each test counts as one, and so does each other step.
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { delimiter, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { runStep } from "./run-step.js"
+import { closingLine, countsOf, type Counts, type VitestReport } from "./test-counts.js"
+
+interface Step {
+  readonly name: string
+  readonly command: readonly [string, ...string[]]
+  /** Where a step of vitest leaves its report; its output is shown as it comes. */
+  readonly report?: string
+}
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const scratch = mkdtempSync(join(tmpdir(), "serin-test-"))
+const env = { ...process.env, PATH: `${join(root, "node_modules", ".bin")}${delimiter}${process.env["PATH"] ?? ""}` }
+
+const steps: readonly Step[] = [
+  { name: "format", command: ["prettier", "--check", "."] },
+  { name: "lint", command: ["oxlint", "--deny-warnings"] },
+  { name: "types", command: ["tsc"] },
+  vitest("unit tests"),
+  { name: "build", command: ["tsup"] },
+  { name: "publint", command: ["publint", "--strict"] },
+  { name: "attw", command: ["attw", "--pack", ".", "--profile", "esm-only"] },
+  vitest("package tests", "--mode", "package"),
+]
+
+const results: { readonly step: Step; readonly counts: Counts }[] = []
+try {
+  for (const step of steps) results.push({ step, counts: await runAndTell(step) })
+} finally {
+  rmSync(scratch, { recursive: true, force: true })
+}
+
+const sum = (key: keyof Counts): number => results.reduce((total, { counts }) => total + counts[key], 0)
+const failed = results.filter(({ counts }) => counts.failed > 0).map(({ step }) => step.name)
+if (failed.length > 0) console.log(`\nfailed: ${failed.join(", ")}`)
+process.exitCode = failed.length === 0 ? 0 : 1
+console.log(`\n${closingLine({ passed: sum("passed"), failed: sum("failed"), skipped: sum("skipped") })}`)
+
+function vitest(name: string, ...args: readonly string[]): Step {
+  const report = join(scratch, `${name.replaceAll(" ", "-")}.json`)
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`]
+  return { name, command: ["vitest", "run", ...reporters, ...args], report }
+}
+
+async function runAndTell({ name, command, report }: Step): Promise<Counts> {
+  process.stdout.write(report === undefined ? `${name} … ` : `${name} …\n`)
+  const startedAt = performance.now()
+  const { error, output } = await runStep(command, { cwd: root, env, show: report !== undefined })
+  const ok = error === null
+  const counts =
+    report === undefined ? { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 } : countsOf(readReport(report), ok)
+
+  const label = report === undefined ? "" : `${name}: ${closingLine(counts)} … `
+  const seconds = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`
+  console.log(
+    counts.failed === 0 ? `${label}ok (${seconds})` : `${label}FAILED (${seconds}): ${command[0]} ${error ?? ""}`,
+  )
+  if (counts.failed > 0 && output !== "") console.log(output.replace(/^/gm, "  | "))
+  return counts
+}
+
+/** Null when the runner ended before it wrote one. */
+function readReport(path: string): VitestReport | null {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as VitestReport
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,127 @@
+import { execFile } from "node:child_process"
+import { existsSync } from "node:fs"
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+interface Manifest {
+  readonly name: string
+  readonly version: string
+  readonly exports: Readonly<Record<string, Readonly<Record<"types" | "default", string>>>>
+  readonly bin?: Readonly<Record<string, string>>
+}
+
+interface Packed {
+  readonly filename: string
+  readonly size: number
+  readonly unpackedSize: number
+  readonly files: readonly { readonly path: string }[]
+}
+
+const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as Manifest
+const entries = Object.keys(manifest.exports).map((subpath) => manifest.name + subpath.slice(1))
+const commands = Object.keys(manifest.bin ?? {})
+
+/** Needs a build before it: `npm run build`. */
+describe("the package, packed and installed in an empty project", () => {
+  let project: string
+  let packed: Packed
+
+  beforeAll(async () => {
+    if (!existsSync(join(root, "dist"))) throw new Error("dist/ is missing: run `npm run build` first")
+    project = await mkdtemp(join(tmpdir(), "serin-package-"))
+    const { stdout } = await run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", project], {
+      cwd: root,
+    })
+    packed = (JSON.parse(stdout) as [Packed])[0]
+    console.log(`${packed.filename}: ${packed.size} bytes, ${packed.unpackedSize} unpacked`)
+    await writeFile(join(project, "package.json"), `{ "private": true }\n`)
+    const quiet = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
+    await run("npm", ["install", ...quiet, join(project, packed.filename)], { cwd: project })
+  })
+
+  afterAll(async () => {
+    if (project !== undefined) await rm(project, { recursive: true, force: true })
+  })
+
+  /** Run a program in the project; it must end by itself and print one line of JSON. */
+  async function program(file: string, text: string): Promise<unknown> {
+    await writeFile(join(project, file), text)
+    const { stdout, stderr } = await run(process.execPath, [file], { cwd: project, timeout: 20_000 })
+    expect(stderr).toBe("")
+    return JSON.parse(stdout)
+  }
+
+  it("holds what was built, README.md, LICENSE and package.json, and nothing else", () => {
+    const paths = packed.files.map((file) => file.path)
+    expect(paths.filter((path) => !/^(dist\/.+\.(js|d\.ts)|README\.md|LICENSE|package\.json)$/.test(path))).toEqual([])
+    const published = Object.values(manifest.exports).flatMap((targets) => Object.values(targets))
+    const files = [...published, ...Object.values(manifest.bin ?? {})].map((path) => path.replace("./", ""))
+    expect(paths).toEqual(expect.arrayContaining([...files, "LICENSE", "package.json"]))
+    if (existsSync(join(root, "README.md"))) expect(paths).toContain("README.md")
+  })
+
+  it("is imported by every published name, prints nothing and keeps no process alive", async () => {
+    const names = await program(
+      "names.mjs",
+      `const names = {}
+       for (const entry of ${JSON.stringify(entries)}) names[entry] = Object.keys(await import(entry))
+       console.log(JSON.stringify(names))`,
+    )
+    expect(Object.keys(names as object)).toEqual(entries)
+    expect(names).toMatchObject({ serin: expect.arrayContaining(["SerinError", "isSerinError"]) })
+    expect(names).toMatchObject({ "serin/testing": expect.arrayContaining(["fakeClock"]) })
+  })
+
+  it("is the same package to import and to require()", async () => {
+    const same = await program(
+      "same.cjs",
+      `(async () => {
+         const same = {}
+         for (const entry of ${JSON.stringify(entries)}) {
+           const [required, imported] = [require(entry), await import(entry)]
+           const names = Object.keys(imported)
+           same[entry] = names.length > 0 && names.every((name) => required[name] === imported[name])
+         }
+         console.log(JSON.stringify(same))
+       })()`,
+    )
+    expect(same).toEqual(Object.fromEntries(entries.map((entry) => [entry, true])))
+  })
+
+  it("has one SerinError class across entries", async () => {
+    const dist = join(project, "node_modules", manifest.name, "dist")
+    const files = (await readdir(dist, { recursive: true })).filter((path) => path.endsWith(".js"))
+    const texts = await Promise.all(files.map((path) => readFile(join(dist, path), "utf8")))
+    const definitions = texts.flatMap((text) => text.match(/this\.name = "SerinError"/g) ?? [])
+    expect(definitions).toHaveLength(1)
+    const classes = await program(
+      "classes.mjs",
+      `const modules = await Promise.all(${JSON.stringify(entries)}.map((entry) => import(entry)))
+       console.log(new Set(modules.map((m) => m.SerinError).filter(Boolean)).size)`,
+    )
+    expect(classes).toBe(1)
+  })
+
+  it("does not open what is not published", async () => {
+    const code = await program(
+      "closed.mjs",
+      `console.log(JSON.stringify(await import("serin/dist/index.js").then(() => "opened", (error) => error.code)))`,
+    )
+    expect(code).toBe("ERR_PACKAGE_PATH_NOT_EXPORTED")
+  })
+
+  it.each(commands)("has the command %s, which explains itself and knows its version", async (command) => {
+    const bin = join(project, "node_modules", ".bin", command)
+    const help = await run(bin, ["--help"], { cwd: project, timeout: 20_000 })
+    expect(help.stdout.toLowerCase()).toContain("usage")
+    const version = await run(bin, ["--version"], { cwd: project, timeout: 20_000 })
+    expect(version.stdout).toContain(manifest.version)
+  })
+})
