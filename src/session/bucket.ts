@@ -1,4 +1,5 @@
 import murmur from "murmurhash3js-revisited"
+import { SerinError } from "../errors.js"
 import { COHORTS } from "../model/evidence.js"
 
 /** Buckets of the ramp: one basis point each. */
@@ -19,7 +20,10 @@ export function hash32(bytes: Uint8Array, seed = 0): number {
 const spread = (hash: number, n: number): number => Math.floor((hash * n) / 2 ** 32)
 
 /** UTF-8 bytes of a salted id. The NUL keeps ("ab", "c") apart from ("a", "bc"). A lone surrogate becomes U+FFFD. */
-const salted = (salt: string, id: string): Uint8Array => encoder.encode(`${salt}\0${id}`)
+function salted(salt: string, id: string): Uint8Array {
+  if (id === "") throw new SerinError("SESSION_ID_INVALID", "session id must be a non-empty string, got an empty one")
+  return encoder.encode(`${salt}\0${id}`)
+}
 
 /** Give the session's bucket on the ramp, 0–9 999: canary iff it is below the weight in basis points. */
 export function bucketOf(salt: string, sessionId: string): number {

@@ -1,0 +1,62 @@
+import { SerinError } from "../errors.js"
+import { initialState, parseState, serializeState } from "../rollout/state.js"
+import type { Actor, RolloutState } from "../rollout/state.js"
+import type { RolloutSpec } from "../rollout/spec.js"
+import type { StateStore } from "../rollout/store.js"
+import { transition } from "../rollout/transition.js"
+import type { RolloutEvent } from "../rollout/transition.js"
+import { stateKey } from "./keys.js"
+
+/** Writers that meet take turns; more losses in a row than this is not a coincidence. */
+const MAX_ATTEMPTS = 20
+
+/** Read the state as it is in the store; null when there is none. Throws `STATE_INVALID` or what the store throws. */
+export async function readState(store: StateStore, rollout: string): Promise<RolloutState | null> {
+  const found = await store.get(stateKey(rollout))
+  return found === null ? null : parseState(found.envelope)
+}
+
+/** Write the state of a rollout that has none: idle, everybody on stable. Answers what is there already otherwise. */
+export async function ensureState(
+  store: StateStore,
+  spec: RolloutSpec,
+  actor: Actor,
+  now: number,
+): Promise<RolloutState> {
+  const found = await readState(store, spec.rollout)
+  if (found !== null) return found
+  const state = initialState(spec, now, newSalt(), actor)
+  const written = await store.compareAndSet(stateKey(spec.rollout), 0, serializeState(state))
+  return written.ok ? state : ensureState(store, spec, actor, now)
+}
+
+/**
+ * Apply one event to the stored state by compare-and-set, reading it again when another writer was first.
+ * Answers the state that is in force afterwards. Throws `TRANSITION_REFUSED` when the event does not fit it.
+ */
+export async function act(
+  store: StateStore,
+  rollout: string,
+  event: RolloutEvent,
+  now: () => number,
+): Promise<RolloutState> {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    const state = await readState(store, rollout)
+    if (state === null) {
+      throw new SerinError("TRANSITION_REFUSED", `rollout ${rollout} has no state yet; run \`serin start\` first`)
+    }
+    const next = transition(state, event, now())
+    if (next === state) return state
+    const written = await store.compareAndSet(stateKey(rollout), state.revision, serializeState(next))
+    if (written.ok) return next
+  }
+  throw new SerinError(
+    "STORE_CONFLICT",
+    `rollout ${rollout} was changed by others ${MAX_ATTEMPTS} times in a row; try again`,
+  )
+}
+
+/** Salt of a generation: 96 random bits, so that two rollouts never share their canary sessions. */
+export function newSalt(): string {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(12))).toString("base64url")
+}

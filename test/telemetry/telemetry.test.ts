@@ -1,0 +1,184 @@
+import { metrics } from "@opentelemetry/api"
+import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporter-prometheus"
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics"
+import type { MetricReader } from "@opentelemetry/sdk-metrics"
+import { afterEach, describe, expect, it } from "vitest"
+import { createTelemetry, DURATION_BOUNDARIES } from "../../src/telemetry/telemetry.js"
+import type { Telemetry } from "../../src/telemetry/telemetry.js"
+import { fakeClock } from "../../src/testing/fake-clock.js"
+
+const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500 })
+
+/** A reader that collects only when asked. */
+class ManualReader extends PeriodicExportingMetricReader {
+  constructor() {
+    const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
+    super({ exporter, exportIntervalMillis: 2 ** 31 - 1, exportTimeoutMillis: 1000 })
+  }
+}
+
+type Point = { attributes: Record<string, unknown>; value: unknown }
+
+async function points(reader: MetricReader, name: string): Promise<Point[]> {
+  const { resourceMetrics, errors } = await reader.collect()
+  expect(errors).toEqual([])
+  return resourceMetrics.scopeMetrics
+    .flatMap((scope) => scope.metrics)
+    .filter((metric) => metric.descriptor.name === name)
+    .flatMap((metric) => metric.dataPoints as Point[])
+}
+
+async function sum(reader: MetricReader, name: string, attributes: Record<string, unknown> = {}): Promise<number> {
+  return (await points(reader, name))
+    .filter((p) => Object.entries(attributes).every(([key, value]) => p.attributes[key] === value))
+    .reduce((total, p) => total + (p.value as number), 0)
+}
+
+const open: { close(): void }[] = []
+const providers: MeterProvider[] = []
+function track<T extends { close(): void }>(thing: T): T {
+  open.push(thing)
+  return thing
+}
+function provider(reader: MetricReader): MeterProvider {
+  const made = new MeterProvider({ readers: [reader] })
+  providers.push(made)
+  return made
+}
+afterEach(async () => {
+  for (const thing of open.splice(0)) thing.close()
+  metrics.disable()
+  for (const made of providers.splice(0)) await made.shutdown()
+})
+
+function make(clock = fakeClock()): { telemetry: Telemetry; clock: ReturnType<typeof fakeClock> } {
+  return { telemetry: track(createTelemetry({ rollout: "demo", clock, gauges })), clock }
+}
+
+describe("metrics by arm", () => {
+  it("are right with a provider registered before", async () => {
+    const reader = new ManualReader()
+    metrics.setGlobalMeterProvider(provider(reader))
+    const { telemetry } = make()
+    telemetry.session(1)
+    telemetry.evaluation(1, 0, 2)
+    telemetry.evaluation(1, 1, 2)
+    telemetry.evaluation(0, 3, 2, "timeout")
+    telemetry.comparison(0, 1)
+    telemetry.fallback("throw")
+    telemetry.shadow("dropped")
+    telemetry.sessionless()
+    telemetry.transition("start")
+    const canary = { "serin.rollout": "demo", "serin.arm": "canary" }
+    expect(await sum(reader, "serin.evaluations", { ...canary, "serin.outcome": "allow" })).toBe(1)
+    expect(await sum(reader, "serin.evaluations", canary)).toBe(2)
+    expect(await sum(reader, "serin.evaluations", { "serin.outcome": "error", "error.type": "timeout" })).toBe(1)
+    expect(await sum(reader, "serin.sessions", canary)).toBe(1)
+    const pair = { "serin.stable.outcome": "allow", "serin.canary.outcome": "deny" }
+    expect(await sum(reader, "serin.comparisons", pair)).toBe(1)
+    expect(await sum(reader, "serin.fallbacks", { "serin.fallback.reason": "throw" })).toBe(1)
+    expect(await sum(reader, "serin.shadow", { "serin.shadow.result": "dropped" })).toBe(1)
+    expect(await sum(reader, "serin.sessionless")).toBe(1)
+    expect(await sum(reader, "serin.rollout.transitions", { "serin.trigger": "start" })).toBe(1)
+    expect(await sum(reader, "serin.rollout.weight")).toBe(0.05)
+    expect(await sum(reader, "serin.rollout.phase", { "serin.phase": "canary" })).toBe(1)
+    expect(await sum(reader, "serin.rollout.state.age")).toBe(1.5)
+    const durations = await points(reader, "serin.evaluation.duration")
+    expect(durations.map((p) => (p.value as { buckets: { boundaries: number[] } }).buckets.boundaries)).toEqual([
+      DURATION_BOUNDARIES,
+      DURATION_BOUNDARIES,
+    ])
+  })
+
+  it("count from the first call on when the provider is registered after, and do not count twice when read twice", async () => {
+    const { telemetry, clock } = make()
+    telemetry.evaluation(0, 0, 1)
+    const reader = new ManualReader()
+    metrics.setGlobalMeterProvider(provider(reader))
+    clock.advance(1000)
+    telemetry.evaluation(0, 0, 1)
+    expect(await sum(reader, "serin.evaluations")).toBe(2)
+    expect(await sum(reader, "serin.evaluations")).toBe(2)
+    telemetry.evaluation(0, 0, 1)
+    expect(await sum(reader, "serin.evaluations")).toBe(3)
+  })
+
+  it("move to a provider that replaces the first, each getting what was counted in its time", async () => {
+    const first = new ManualReader()
+    metrics.setGlobalMeterProvider(provider(first))
+    const { telemetry, clock } = make()
+    telemetry.evaluation(0, 0, 1)
+    expect(await sum(first, "serin.evaluations")).toBe(1)
+    metrics.disable()
+    const second = new ManualReader()
+    metrics.setGlobalMeterProvider(provider(second))
+    clock.advance(1000)
+    telemetry.evaluation(0, 0, 1)
+    telemetry.evaluation(0, 0, 1)
+    expect(await sum(second, "serin.evaluations")).toBe(2)
+    expect(await sum(first, "serin.evaluations")).toBe(1)
+  })
+
+  it("are right for each of two readers", async () => {
+    const [a, b] = [new ManualReader(), new ManualReader()]
+    const both = new MeterProvider({ readers: [a, b] })
+    providers.push(both)
+    const telemetry = track(createTelemetry({ rollout: "demo", clock: fakeClock(), gauges, meterProvider: both }))
+    telemetry.evaluation(0, 0, 1)
+    expect(await sum(a, "serin.evaluations")).toBe(1)
+    telemetry.evaluation(0, 0, 1)
+    expect(await sum(b, "serin.evaluations")).toBe(2)
+    expect(await sum(a, "serin.evaluations")).toBe(2)
+  })
+
+  it("hand over what was counted when closed", async () => {
+    const reader = new ManualReader()
+    metrics.setGlobalMeterProvider(provider(reader))
+    const { telemetry } = make()
+    telemetry.evaluation(0, 2, 1)
+    telemetry.close()
+    expect(await sum(reader, "serin.evaluations")).toBe(1)
+  })
+
+  it("keep label sets closed: unknown categories are other, and scanners past the bound share one name", async () => {
+    const reader = new ManualReader()
+    metrics.setGlobalMeterProvider(provider(reader))
+    const { telemetry } = make()
+    for (let i = 0; i < 100; i++) {
+      telemetry.scan(1, `scanner-${i}`, "flagged", 1)
+      telemetry.findings(1, [{ scanner: `scanner-${i}`, category: `category-${i}` }])
+    }
+    telemetry.findings(1, [{ scanner: "scanner-0", category: "pii" }])
+    expect(await sum(reader, "serin.scans")).toBe(100)
+    expect(await sum(reader, "serin.scans", { "serin.scanner": "other" })).toBe(68)
+    const categories = (await points(reader, "serin.findings")).map((p) => p.attributes["serin.finding.category"])
+    expect(new Set(categories)).toEqual(new Set(["other", "pii"]))
+  })
+
+  it("never pass NaN, infinite or negative durations to an instrument", async () => {
+    const reader = new ManualReader()
+    metrics.setGlobalMeterProvider(provider(reader))
+    const { telemetry } = make()
+    for (const ms of [Number.NaN, Infinity, -1]) telemetry.evaluation(0, 0, ms)
+    expect(await points(reader, "serin.evaluation.duration")).toEqual([])
+    expect(await sum(reader, "serin.evaluations")).toBe(3)
+  })
+
+  it("can be scraped by Prometheus", async () => {
+    const exporter = new PrometheusExporter({ preventServerStart: true })
+    metrics.setGlobalMeterProvider(provider(exporter))
+    const { telemetry } = make()
+    telemetry.evaluation(1, 1, 2)
+    const { resourceMetrics } = await exporter.collect()
+    const text = new PrometheusSerializer().serialize(resourceMetrics)
+    expect(text).toMatch(
+      /serin_evaluations_total\{serin_rollout="demo",serin_arm="canary",serin_outcome="deny"[^}]*\} 1/,
+    )
+    expect(text).toContain('serin_evaluation_duration_bucket{serin_rollout="demo",serin_arm="canary"')
+  })
+})
