@@ -19,7 +19,7 @@ export function functionEngine<C = Call, R extends Evaluation | Promise<Evaluati
   fn: (call: C, context: EvaluationContext) => R,
   options?: FunctionOptions,
 ): Policy<C, Answer<R>>
-export function functionEngine<C, T>(
+export function functionEngine<C = Call, T = unknown>(
   fn: (call: C, context: EvaluationContext) => T,
   options: OutcomeOptions<T>,
 ): Policy<C, Answer<T>>

@@ -1,0 +1,210 @@
+import type { ParsedNode } from "yaml"
+import type { Problem } from "../errors.js"
+import type { Effect } from "../model/decision.js"
+import { clip, invalid, openDocument, suggest } from "../release/document.js"
+import type { SourceDocument } from "../release/document.js"
+import type { Engine, SourceFile } from "../release/ports.js"
+import { conditionCompiler } from "./condition.js"
+import type { Condition } from "./condition.js"
+import { globCovers, isLiteral } from "./glob.js"
+import { rulePolicy } from "./rule-policy.js"
+import type { Rule } from "./rule-policy.js"
+
+const MAX_BYTES = 1024 * 1024
+/** Over all files: rules, and patterns in their `action`. */
+const MAX_RULES = 10_000
+const MAX_ID_LENGTH = 128
+const RULE_KEYS = ["id", "action", "when", "effect", "reason"] as const
+const EFFECTS = ["allow", "deny", "escalate"] as const satisfies readonly Effect[]
+
+/** A rule as far as it could be read: null is what had a problem. */
+interface Draft {
+  readonly id: string | null
+  readonly where: string
+  readonly patterns: readonly string[] | null
+  readonly conditional: boolean
+  readonly condition: Condition | null
+  readonly effect: Effect | null
+  readonly reason: string | null
+}
+
+/**
+ * Make the engine for ordered rules in YAML or JSON: the first rule whose `action` glob and CEL condition match decides,
+ * and a call that no rule matches is denied. A condition that fails is a `RuleError`, never a decision.
+ */
+export function rulesEngine(): Engine {
+  return {
+    name: "rules",
+    compile(files) {
+      const problems: Problem[] = []
+      const drafts = readFiles(files, problems)
+      refuseDuplicates(drafts, problems)
+      refuseUnreachable(drafts, problems)
+      if (problems.length > 0) throw invalid("RULES_INVALID", "the rules", problems)
+      return rulePolicy(drafts.map(toRule))
+    },
+  }
+}
+
+function readFiles(files: readonly SourceFile[], problems: Problem[]): Draft[] {
+  if (files.length === 0) problems.push({ where: "files", message: "there is no rule file", fix: "list one" })
+  const compile = conditionCompiler()
+  const drafts: Draft[] = []
+  let patterns = 0
+  for (const file of files) {
+    if (Buffer.byteLength(file.text) > MAX_BYTES) {
+      problems.push({ where: file.path, message: "is larger than 1 MiB", fix: "split the file" })
+      continue
+    }
+    const document = openDocument(file, problems)
+    for (const node of readRules(document)) {
+      if (drafts.length >= MAX_RULES || patterns > MAX_RULES) {
+        const message = `more than ${MAX_RULES} rules or patterns`
+        problems.push({ where: document.where(node), message, fix: "use globs, or conditions with `in`" })
+        return drafts
+      }
+      const draft = readRule(document, node, compile)
+      if (draft !== null) drafts.push(draft)
+      patterns += draft?.patterns?.length ?? 0
+    }
+  }
+  return drafts
+}
+
+function readRules(document: SourceDocument): readonly ParsedNode[] {
+  if (document.root === null) return []
+  const fields = document.fields(document.root, "the file", ["rules"])
+  if (fields === null) return []
+  const list = fields.get("rules")
+  if (list === undefined) {
+    document.refuse(document.root, "the file has no `rules`", "write `rules:` and a list below it")
+    return []
+  }
+  const rules = document.items(list, "`rules`")
+  if (rules?.length === 0) {
+    const fix = 'to deny everything say so: `- { id: deny-all, action: "*", effect: deny }`'
+    document.refuse(list, "there is no rule in `rules`", fix)
+  }
+  return rules ?? []
+}
+
+function readRule(
+  document: SourceDocument,
+  node: ParsedNode,
+  compile: ReturnType<typeof conditionCompiler>,
+): Draft | null {
+  const fields = document.fields(node, "the rule", RULE_KEYS)
+  if (fields === null) return null
+  const idNode = fields.get("id")
+  const id = idNode === undefined ? null : document.text(idNode, "`id`")
+  const name = id === null ? "the rule" : `rule \`${clip(id)}\``
+
+  if (idNode === undefined) document.refuse(node, "the rule has no `id`", "name it: decisions and errors carry the id")
+  else if (id !== null && (id.length > MAX_ID_LENGTH || /[^\w.:/-]/.test(id))) {
+    const fix = `use up to ${MAX_ID_LENGTH} letters, digits, and . _ : / -`
+    document.refuse(idNode, `${name}: \`id\` has other characters or is too long`, fix)
+  }
+
+  const when = fields.get("when")
+  const reason = fields.get("reason")
+  return {
+    id,
+    where: document.where(node),
+    patterns: readPatterns(document, node, fields.get("action"), name),
+    conditional: when !== undefined,
+    condition: when === undefined ? null : readCondition(document, when, name, compile),
+    effect: readEffect(document, node, fields.get("effect"), name),
+    reason: reason === undefined ? null : document.text(reason, `${name}: \`reason\``),
+  }
+}
+
+function readPatterns(
+  document: SourceDocument,
+  rule: ParsedNode,
+  node: ParsedNode | undefined,
+  name: string,
+): readonly string[] | null {
+  if (node === undefined) {
+    document.refuse(rule, `${name} has no \`action\``, 'write a glob, or `"*"` for every action')
+    return null
+  }
+  return document.texts(node, `${name}: \`action\``)
+}
+
+function readCondition(
+  document: SourceDocument,
+  node: ParsedNode,
+  name: string,
+  compile: ReturnType<typeof conditionCompiler>,
+): Condition | null {
+  const text = document.text(node, `${name}: \`when\``)
+  if (text === null) return null
+  const compiled = compile(text)
+  if (typeof compiled === "function") return compiled
+  for (const { message, character, fix } of compiled) {
+    document.refuse(node, `${name}: \`when\`: ${message}`, fix, character)
+  }
+  return null
+}
+
+function readEffect(
+  document: SourceDocument,
+  rule: ParsedNode,
+  node: ParsedNode | undefined,
+  name: string,
+): Effect | null {
+  if (node === undefined) {
+    document.refuse(rule, `${name} has no \`effect\``, "write allow, deny or escalate")
+    return null
+  }
+  const text = document.text(node, `${name}: \`effect\``)
+  const effect = EFFECTS.find((one) => one === text) ?? null
+  if (text !== null && effect === null) {
+    document.refuse(node, `${name}: \`effect\` is the unknown \`${clip(text)}\``, suggest(text, EFFECTS))
+  }
+  return effect
+}
+
+/** Decisions, errors and evidence name a rule by its id alone, so it is unique over all files. */
+function refuseDuplicates(drafts: readonly Draft[], problems: Problem[]): void {
+  const first = new Map<string, string>()
+  for (const { id, where } of drafts) {
+    if (id === null) continue
+    const before = first.get(id)
+    if (before === undefined) first.set(id, where)
+    else problems.push({ where, message: `rule \`${id}\`: the \`id\` is taken by ${before}`, fix: "rename one" })
+  }
+}
+
+/** A rule that can never match is a slip in the order, or a leftover that readers trust. */
+function refuseUnreachable(drafts: readonly Draft[], problems: Problem[]): void {
+  const literals = new Map<string, Draft>()
+  const globs: { readonly pattern: string; readonly draft: Draft }[] = []
+  const coverOf = (pattern: string) =>
+    literals.get(pattern) ?? globs.find((earlier) => globCovers(earlier.pattern, pattern))?.draft
+  for (const draft of drafts) {
+    if (draft.patterns === null) continue
+    const covers = draft.patterns.map(coverOf)
+    const cover = covers[0]
+    if (cover !== undefined && covers.every((one) => one !== undefined)) {
+      const message = `rule \`${draft.id}\` can never match: ${cover.where} \`${cover.id}\` takes its actions before it`
+      problems.push({ where: draft.where, message, fix: "move it up, narrow the earlier rule, or delete it" })
+    } else if (!draft.conditional) {
+      for (const pattern of draft.patterns) {
+        if (!isLiteral(pattern)) globs.push({ pattern, draft })
+        else if (!literals.has(pattern)) literals.set(pattern, draft)
+      }
+    }
+  }
+}
+
+/** Called when nothing was refused: every part is there. */
+function toRule({ id, patterns, condition, effect, reason }: Draft): Rule {
+  if (id === null || patterns === null || effect === null) throw new TypeError("a rule with problems was not refused")
+  return {
+    id,
+    patterns,
+    condition,
+    evaluation: Object.freeze({ outcome: effect, rule: id, ...(reason !== null && { reason }) }),
+  }
+}

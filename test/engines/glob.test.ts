@@ -1,0 +1,83 @@
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { globCovers, globMatches } from "../../src/engines/glob.js"
+
+/** Few letters, so that patterns and texts meet; the regular expression is the definition. */
+const pattern = fc.string({ unit: fc.constantFrom("a", "b", ".", "*", "?"), maxLength: 8 })
+const text = fc.string({ unit: fc.constantFrom("a", "b", "."), maxLength: 8 })
+const toRegExp = (glob: string) =>
+  new RegExp(
+    `^${glob
+      .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+      .replaceAll("*", "[^]*")
+      .replaceAll("?", "[^]")}$`,
+  )
+
+describe("globMatches", () => {
+  it.each([
+    ["cancel_*", "cancel_reservation", true],
+    ["cancel_*", "cancel_", true],
+    ["cancel_*", "uncancel_x", false],
+    ["*", "", true],
+    ["", "", true],
+    ["", "a", false],
+    ["?", "", false],
+    ["get_?_*_id", "get_a_b_c_id", true],
+    ["A", "a", false],
+    ["a.b", "axb", false],
+    ["*a*", "a\nb", true],
+    ["a", "a\n", false],
+  ])("%j on %j is %s", (glob, text, expected) => {
+    expect(globMatches(glob, text)).toBe(expected)
+  })
+
+  it("matches iff the equivalent regular expression matches", () => {
+    fc.assert(
+      fc.property(pattern, text, (glob, text) => {
+        expect(globMatches(glob, text)).toBe(toRegExp(glob).test(text))
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  it("matches iff the equivalent regular expression matches, in any characters", () => {
+    const any = fc.string({ unit: "binary", maxLength: 20 })
+    fc.assert(
+      fc.property(any, any, (glob, text) => {
+        expect(globMatches(glob, text)).toBe(toRegExp(glob).test(text))
+        expect(globMatches(`${glob}*`, glob + text)).toBe(toRegExp(`${glob}*`).test(glob + text))
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it("does not explode on many stars", () => {
+    // The regular expression of this glob needs more than 10^20 steps to fail.
+    expect(globMatches(`${"*a".repeat(30)}*b`, "a".repeat(5000))).toBe(false)
+  })
+})
+
+describe("globCovers", () => {
+  it.each([
+    ["*", "cancel_*", true],
+    ["cancel_*", "cancel_*", true],
+    ["cancel_*", "cancel_?", true],
+    ["cancel_*", "cancel_*_now", true],
+    ["cancel_?", "cancel_*", false],
+    ["cancel_*", "*", false],
+    ["?", "?", true],
+    ["a", "?", false],
+    ["cancel_*", "cancel_x", true],
+  ])("%j over %j is %s", (glob, other, expected) => {
+    expect(globCovers(glob, other)).toBe(expected)
+  })
+
+  it("never claims a cover when there is a text that only the other matches", () => {
+    fc.assert(
+      fc.property(pattern, pattern, text, (glob, other, text) => {
+        if (globCovers(glob, other) && globMatches(other, text)) expect(globMatches(glob, text)).toBe(true)
+      }),
+      { numRuns: 3000 },
+    )
+  })
+})
