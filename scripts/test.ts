@@ -1,5 +1,5 @@
-// Runs every check of the project in order, says how long each took, and ends with `N passed, N failed`:
-// each test counts as one, and so does each other step.
+// Runs every check of the project in order, or those named (`npm test -- unit`), says how long each took, and ends with
+// `N passed, N failed`: each test counts as one, and so does each other step.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
@@ -16,24 +16,28 @@ interface Step {
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), "serin-test-"))
+process.on("exit", () => rmSync(scratch, { recursive: true, force: true }))
 const env = { ...process.env, PATH: `${join(root, "node_modules", ".bin")}${delimiter}${process.env["PATH"] ?? ""}` }
 
 const steps: readonly Step[] = [
   { name: "format", command: ["prettier", "--check", "."] },
   { name: "lint", command: ["oxlint", "--deny-warnings"] },
   { name: "types", command: ["tsc"] },
-  vitest("unit tests"),
+  vitest("unit"),
   { name: "build", command: ["tsup"] },
   { name: "publint", command: ["publint", "--strict"] },
   { name: "attw", command: ["attw", "--pack", ".", "--profile", "esm-only"] },
-  vitest("package tests", "--mode", "package"),
+  vitest("package", "--mode", "package"),
 ]
 
+const names = process.argv.slice(2)
+const unknown = names.filter((name) => !steps.some((step) => step.name === name))
+if (unknown.length > 0) throw new RangeError(`no step "${unknown.join(", ")}": ${steps.map((s) => s.name).join(", ")}`)
+
+console.log(`node ${process.version}`)
 const results: { readonly step: Step; readonly counts: Counts }[] = []
-try {
-  for (const step of steps) results.push({ step, counts: await runAndTell(step) })
-} finally {
-  rmSync(scratch, { recursive: true, force: true })
+for (const step of steps) {
+  if (names.length === 0 || names.includes(step.name)) results.push({ step, counts: await runAndTell(step) })
 }
 
 const sum = (key: keyof Counts): number => results.reduce((total, { counts }) => total + counts[key], 0)
@@ -43,7 +47,7 @@ process.exitCode = failed.length === 0 ? 0 : 1
 console.log(`\n${closingLine({ passed: sum("passed"), failed: sum("failed"), skipped: sum("skipped") })}`)
 
 function vitest(name: string, ...args: readonly string[]): Step {
-  const report = join(scratch, `${name.replaceAll(" ", "-")}.json`)
+  const report = join(scratch, `${name}.json`)
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`]
   return { name, command: ["vitest", "run", ...reporters, ...args], report }
 }
