@@ -38,6 +38,8 @@ export class GuardSession<C extends Call> {
   /** The canary's answer has differed from stable's and was acted on: what follows is no longer stable's world. */
   private disagreed = false
   private paired = false
+  /** Stable served it once: it never enters the canary again. */
+  private latched = false
 
   constructor(
     private readonly core: Core<C>,
@@ -112,8 +114,7 @@ export class GuardSession<C extends Call> {
     this.stratum = this.core.strata[index + 1] ?? this.core.strata[0]!
     const drawn = view.canaryServes && this.bucket < (view.ramp[index]?.weightBp ?? 0) ? CANARY : STABLE
     // A running session never enters the canary, even if a late state says that it should have begun there.
-    const latched = this.counted > 0 && this.armIndex === STABLE
-    this.armIndex = latched ? STABLE : drawn
+    this.armIndex = this.latched ? STABLE : drawn
     this.displaced = this.armIndex !== drawn
     return view
   }
@@ -130,6 +131,7 @@ export class GuardSession<C extends Call> {
       recordEvaluation(this.stratum, arm, this.cohort, outcome, judged.ms, first)
     }
     this.counted += 1
+    if (arm === STABLE) this.latched = true
   }
 
   /** Count a failed evaluation. True when stable may still answer for the canary. */
@@ -141,6 +143,7 @@ export class GuardSession<C extends Call> {
     if (arm === CANARY && errorType === "unavailable") {
       // Not the canary's fault: it was never there. The session belongs to stable from now on.
       this.armIndex = STABLE
+      this.latched = true
       this.displaced = true
     } else {
       this.served(arm, judged)

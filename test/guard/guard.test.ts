@@ -1,0 +1,601 @@
+import fc from "fast-check"
+import { describe, expect, expectTypeOf, it } from "vitest"
+import type { Decision } from "../../src/model/decision.js"
+import { CELLS, COHORTS, cellIndex } from "../../src/model/evidence.js"
+import type { Cell, Evidence } from "../../src/model/evidence.js"
+import { createGuard } from "../../src/guard.js"
+import type { Guard } from "../../src/guard.js"
+import type { Call } from "../../src/model/call.js"
+import { fakeState, harness, idOn, release, stateWith, T0 } from "./harness.js"
+
+const call = { action: "refund", input: { amount: 5 } }
+
+function count(evidence: Evidence, arm: 0 | 1, name: Cell): number {
+  let sum = 0
+  for (const { cells } of evidence.strata) {
+    for (let cohort = 0; cohort < COHORTS; cohort++) sum += cells[cellIndex(arm, cohort, CELLS.indexOf(name))]!
+  }
+  return sum
+}
+
+function pairs(evidence: Evidence, key: "pairs" | "pairsAfter" = "pairs"): number {
+  return evidence.strata.reduce((sum, stratum) => sum + stratum[key].reduce((a, b) => a + b, 0), 0)
+}
+
+describe("a decision", () => {
+  it("is a value, by type, in a synchronous guard", () => {
+    const { guard } = harness()
+    const decision = guard.session("a").evaluate(call)
+    expectTypeOf(decision).toEqualTypeOf<Decision>()
+    expect(["allow", "deny"]).toContain(decision.outcome)
+  })
+
+  it("is a promise, by type, in an asynchronous guard, whether its policy is or not", async () => {
+    const guard = createGuard({
+      rollout: "demo",
+      async: true,
+      state: fakeState(stateWith({ ramp: [] })),
+      releases: new Map([["1.0.0", release("1.0.0", () => "allow")]]),
+    })
+    const decision = guard.session("a").evaluate(call)
+    expectTypeOf(decision).toEqualTypeOf<Promise<Decision>>()
+    expect(decision).toBeInstanceOf(Promise)
+    expect(await decision).toMatchObject({ outcome: "allow", arm: "stable" })
+    guard.close()
+  })
+
+  it("comes from the session's arm and says who decided", () => {
+    const { guard } = harness({ canary: () => ({ outcome: "deny", rule: "cap", reason: "too much" }) })
+    expect(guard.session(idOn(guard, "stable")).evaluate(call)).toEqual({
+      outcome: "allow",
+      arm: "stable",
+      release: "1.0.0",
+      source: "policy",
+      reason: undefined,
+      rule: undefined,
+      errorType: undefined,
+    })
+    expect(guard.session(idOn(guard, "canary")).evaluate(call)).toMatchObject({
+      outcome: "deny",
+      arm: "canary",
+      release: "2.0.0",
+      source: "policy",
+      reason: "too much",
+      rule: "cap",
+    })
+  })
+
+  it("stays on the arm when the session is kept and when it is asked for again", () => {
+    const { guard } = harness()
+    const id = idOn(guard, "canary")
+    const kept = guard.session(id)
+    for (let i = 0; i < 5; i++) {
+      expect(kept.evaluate(call).arm).toBe("canary")
+      expect(guard.session(id).evaluate(call).arm).toBe("canary")
+    }
+  })
+
+  it("refuses an empty session id with what to do instead", () => {
+    const { guard } = harness()
+    expect(() => guard.session("")).toThrow(expect.objectContaining({ code: "SESSION_ID_INVALID" }))
+    expect(() => guard.session(undefined as unknown as string)).toThrow(/sessionless/)
+    expect(guard.sessionless.evaluate(call)).toMatchObject({ arm: "stable", outcome: "allow" })
+  })
+
+  it("of a call without a session is stable's and evidence for nothing", async () => {
+    const { guard } = harness({}, stateWith({ ramp: [{ at: 0, weightBp: 10_000, stage: 0 }] }))
+    expect(guard.sessionless.evaluate(call).arm).toBe("stable")
+    await guard.idle()
+    expect(count(guard.evidence(), 0, "evaluations") + pairs(guard.evidence())).toBe(0)
+  })
+})
+
+describe("a canary that fails", () => {
+  it.each([
+    [
+      "throws",
+      (): never => {
+        throw new Error("boom")
+      },
+      "throw",
+    ],
+    ["answers nonsense", () => "maybe" as "allow", "invalid"],
+    ["answers nothing", () => undefined as unknown as "allow", "invalid"],
+    [
+      "answers a promise in a synchronous guard",
+      () => Promise.reject(new Error("late")) as unknown as "allow",
+      "invalid",
+    ],
+  ])("that %s: stable's answer is served and the failure counted", async (_, canary, errorType) => {
+    const { guard, events } = harness({ canary })
+    const decision = guard.session(idOn(guard, "canary")).evaluate(call)
+    expect(decision).toMatchObject({ outcome: "allow", arm: "stable", release: "1.0.0", source: "fallback", errorType })
+    expect(count(guard.evidence(), 1, "error")).toBe(1)
+    expect(count(guard.evidence(), 1, "evaluations")).toBe(1)
+    expect(count(guard.evidence(), 0, "evaluations")).toBe(0)
+    expect(events).toContainEqual(expect.objectContaining({ type: "error", arm: "canary", errorType }))
+    await guard.idle()
+  })
+
+  it("gives a pair for nothing: stable judged the same call", () => {
+    const { guard } = harness({
+      canary: () => {
+        throw new Error("boom")
+      },
+    })
+    guard.session(idOn(guard, "canary")).evaluate(call)
+    expect(pairs(guard.evidence())).toBe(1)
+  })
+
+  it("does not leave the event loop with an unhandled rejection", async () => {
+    const seen: unknown[] = []
+    const listener = (reason: unknown): void => void seen.push(reason)
+    process.on("unhandledRejection", listener)
+    const { guard, clock } = harness({ canary: () => Promise.reject(new Error("late")) as unknown as "allow" })
+    guard.session(idOn(guard, "canary")).evaluate(call)
+    await clock.settle()
+    process.off("unhandledRejection", listener)
+    expect(seen).toEqual([])
+  })
+})
+
+describe("a stable that fails", () => {
+  const stable = (): never => {
+    throw new Error("stable is down")
+  }
+
+  it("denies by default", () => {
+    const { guard } = harness({ stable })
+    expect(guard.session(idOn(guard, "stable")).evaluate(call)).toMatchObject({
+      outcome: "deny",
+      source: "posture",
+      errorType: "throw",
+      arm: "stable",
+    })
+    expect(count(guard.evidence(), 0, "error")).toBe(1)
+  })
+
+  it("escalates or throws its own error when the host asked for that", () => {
+    expect(
+      harness({ stable }, stateWith({ ramp: [] }), { onStableError: "escalate" })
+        .guard.session("a")
+        .evaluate(call).outcome,
+    ).toBe("escalate")
+    const throwing = harness({ stable }, stateWith({ ramp: [] }), { onStableError: "throw" })
+    expect(() => throwing.guard.session("a").evaluate(call)).toThrow("stable is down")
+  })
+
+  it("denies when the canary failed before it", () => {
+    const { guard } = harness({ stable, canary: stable })
+    expect(guard.session(idOn(guard, "canary")).evaluate(call)).toMatchObject({ outcome: "deny", source: "posture" })
+  })
+
+  it("denies when no release is loaded at all", () => {
+    const { guard } = harness({}, stateWith({ stable: "9.9.9", ramp: [] }), { releases: new Map() })
+    expect(guard.session("a").evaluate(call)).toMatchObject({
+      outcome: "deny",
+      source: "posture",
+      errorType: "unavailable",
+    })
+  })
+})
+
+describe("the kill switch", () => {
+  it("stable: takes every session off the canary at once, and keeps it off", () => {
+    const { guard, state } = harness()
+    const session = guard.session(idOn(guard, "canary"))
+    expect(session.evaluate(call).arm).toBe("canary")
+    state.set(stateWith({ kill: "stable", revision: 2 }))
+    expect(session.evaluate(call)).toMatchObject({ arm: "stable", outcome: "allow", source: "policy" })
+    state.set(stateWith({ revision: 3 }))
+    expect(session.evaluate(call).arm).toBe("stable")
+  })
+
+  it("deny: denies every call of every session", () => {
+    const { guard, state } = harness()
+    state.set(stateWith({ kill: "deny", revision: 2 }))
+    for (const id of ["a", "b", "c"]) {
+      expect(guard.session(id).evaluate(call)).toMatchObject({ outcome: "deny", source: "lockdown" })
+      expect(guard.session(id).scan("text", { direction: "input" }).result).toBe("blocked")
+    }
+  })
+
+  it("a rollback takes effect in the middle of a session", () => {
+    const { guard, state } = harness()
+    const session = guard.session(idOn(guard, "canary"))
+    session.evaluate(call)
+    state.set(stateWith({ revision: 2, ended: { kind: "rolled_back", at: T0 } }))
+    expect(session.evaluate(call).arm).toBe("stable")
+  })
+})
+
+describe("the ramp", () => {
+  it("does not move a session that began before it grew, and takes new ones", () => {
+    const { guard, state, clock } = harness({}, stateWith({ ramp: [{ at: T0, weightBp: 0, stage: 0 }] }))
+    const before = Array.from({ length: 50 }, (_, i) => guard.session(`old-${i}`))
+    for (const session of before) session.evaluate(call)
+    clock.advance(60_000)
+    state.set(
+      stateWith({
+        revision: 2,
+        ramp: [
+          { at: T0, weightBp: 0, stage: 0 },
+          { at: T0 + 60_000, weightBp: 10_000, stage: 1 },
+        ],
+      }),
+    )
+    expect(new Set(before.map((session) => session.evaluate(call).arm))).toEqual(new Set(["stable"]))
+    expect(guard.session("new").evaluate(call).arm).toBe("canary")
+    expect(guard.session("told", { startedAt: T0 + 59_999 }).evaluate(call).arm).toBe("stable")
+  })
+
+  it("never brings a served session into the canary, even when a state arrives late", () => {
+    const { guard, state, clock } = harness({}, null, {})
+    state.set(stateWith({ ramp: [{ at: T0, weightBp: 0, stage: 0 }] }))
+    clock.advance(1000)
+    const session = guard.session("late")
+    expect(session.evaluate(call).arm).toBe("stable")
+    const ramp = [
+      { at: T0, weightBp: 0, stage: 0 },
+      { at: T0 + 500, weightBp: 10_000, stage: 1 },
+    ]
+    state.set(stateWith({ revision: 2, ramp }))
+    expect(session.evaluate(call).arm).toBe("stable")
+    expect(guard.session("late").evaluate(call).arm).toBe("stable")
+  })
+
+  it("holds for any sequence of ramps: a session goes canary to stable or stays", () => {
+    const step = fc.record({
+      weightBp: fc.constantFrom(0, 500, 2500, 5000, 10_000),
+      ahead: fc.integer({ min: -2000, max: 2000 }),
+      kill: fc.constantFrom<"off" | "stable" | "deny">("off", "off", "off", "stable", "deny"),
+      ended: fc.boolean(),
+      generation: fc.integer({ min: 0, max: 1 }),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 8 }), (steps) => {
+        const { guard, state, clock } = harness({}, stateWith({ ramp: [] }))
+        const arms = new Map<string, string[]>()
+        let ramp: { at: number; weightBp: number; stage: number }[] = []
+        let generation = 1
+        for (const [i, s] of steps.entries()) {
+          if (s.generation === 1) {
+            generation += 1
+            ramp = []
+          }
+          ramp = [
+            ...ramp,
+            { at: Math.max(clock.now() + s.ahead, ramp.at(-1)?.at ?? 0), weightBp: s.weightBp, stage: i },
+          ]
+          const ended = s.ended ? ({ kind: "rolled_back", at: clock.now() } as const) : null
+          state.set(stateWith({ revision: i + 2, generation, salt: `salt-${generation}`, ramp, kill: s.kill, ended }))
+          for (let n = 0; n <= i * 4; n++) {
+            const decision = guard.session(`s-${n}`).evaluate(call)
+            if (s.kill === "deny") expect(decision.outcome).toBe("deny")
+            if (s.kill !== "off" || s.ended) expect(decision.arm).toBe("stable")
+            if (decision.source === "policy") arms.set(`s-${n}`, [...(arms.get(`s-${n}`) ?? []), decision.arm])
+          }
+          clock.advance(700)
+        }
+        for (const history of arms.values()) {
+          const lastCanary = history.lastIndexOf("canary")
+          expect(history.slice(0, lastCanary + 1).every((arm) => arm === "canary")).toBe(true)
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+})
+
+describe("paired shadow", () => {
+  it("judges sampled calls with both releases after the answer, and serves only the arm's", async () => {
+    const seen: string[] = []
+    const { guard, events } = harness({
+      stable: () => (seen.push("stable"), "allow"),
+      canary: () => (seen.push("canary"), "deny"),
+    })
+    const decision = guard.session(idOn(guard, "stable")).evaluate(call)
+    expect(decision.outcome).toBe("allow")
+    expect(seen).toEqual(["stable"])
+    await guard.idle()
+    expect(seen).toEqual(["stable", "canary"])
+    expect(pairs(guard.evidence())).toBe(1)
+    expect(guard.diffs()).toEqual([
+      {
+        action: "refund",
+        stable: { outcome: "allow", rule: undefined },
+        canary: { outcome: "deny", rule: undefined },
+        calls: 1,
+      },
+    ])
+    expect(events.filter((e) => e.type === "disagreement")).toHaveLength(1)
+  })
+
+  it("judges what was judged, not what the host made of it since", async () => {
+    const amounts: unknown[] = []
+    const { guard } = harness({ canary: (c) => (amounts.push((c.input as { amount: number }).amount), "allow") })
+    const mutable = { action: "refund", input: { amount: 5 } }
+    guard.session(idOn(guard, "stable")).evaluate(mutable)
+    mutable.input.amount = 1_000_000
+    await guard.idle()
+    expect(amounts).toEqual([5])
+  })
+
+  it("keeps what follows an acted-on disagreement out of inference", async () => {
+    const { guard } = harness()
+    const session = guard.session(idOn(guard, "canary"))
+    for (let i = 0; i < 3; i++) session.evaluate(call)
+    await guard.idle()
+    expect(pairs(guard.evidence())).toBe(1)
+    expect(pairs(guard.evidence(), "pairsAfter")).toBe(2)
+  })
+
+  it("goes on pairing sessions that stable serves", async () => {
+    const { guard } = harness()
+    const session = guard.session(idOn(guard, "stable"))
+    for (let i = 0; i < 3; i++) session.evaluate(call)
+    await guard.idle()
+    expect(pairs(guard.evidence())).toBe(3)
+  })
+
+  it("counts at most 20 evaluations and pairs of a session", async () => {
+    const { guard } = harness()
+    const session = guard.session(idOn(guard, "stable"))
+    for (let i = 0; i < 50; i++) session.evaluate(call)
+    await guard.idle()
+    expect(count(guard.evidence(), 0, "evaluations")).toBe(20)
+    expect(count(guard.evidence(), 0, "sessions")).toBe(1)
+    expect(pairs(guard.evidence())).toBe(20)
+  })
+
+  it("never runs a stateful policy", async () => {
+    let ran = 0
+    const canary = { version: "2.0.0", policy: { stateful: true, evaluate: () => (ran++, "allow" as const) } }
+    const releases = new Map([
+      ["1.0.0", release("1.0.0", () => "allow")],
+      ["2.0.0", canary],
+    ])
+    const { guard } = harness({}, stateWith(), { releases })
+    guard.session(idOn(guard, "stable")).evaluate(call)
+    await guard.idle()
+    expect(ran).toBe(0)
+  })
+
+  it("drops what the queue cannot hold, and counts the rest", async () => {
+    const { guard } = harness({}, stateWith(), { shadowQueue: 3 })
+    const session = guard.session(idOn(guard, "stable"))
+    for (let i = 0; i < 10; i++) session.evaluate(call)
+    await guard.idle()
+    expect(pairs(guard.evidence())).toBe(3)
+  })
+
+  it("compares nothing before the rollout starts, after it ends, and at sample 0", async () => {
+    const off = stateWith()
+    for (const state of [
+      stateWith({ canary: null, ramp: [] }),
+      stateWith({ ended: { kind: "rolled_back", at: T0 } }),
+      { ...off, spec: { ...off.spec, shadowSampleBp: 0 } },
+    ]) {
+      const { guard } = harness({}, state)
+      guard.session("a").evaluate(call)
+      await guard.idle()
+      expect(pairs(guard.evidence())).toBe(0)
+    }
+  })
+})
+
+describe("evidence", () => {
+  it("goes to the stratum of the session's start, and starts anew with a generation", () => {
+    const ramp = [
+      { at: T0, weightBp: 0, stage: 0 },
+      { at: T0 + 1000, weightBp: 5000, stage: 1 },
+    ]
+    const { guard, state } = harness({}, stateWith({ ramp }))
+    guard.session("before", { startedAt: T0 - 1 }).evaluate(call)
+    guard.session("first", { startedAt: T0 }).evaluate(call)
+    guard.session("second", { startedAt: T0 + 1000 }).evaluate(call)
+    const perStratum = guard
+      .evidence()
+      .strata.map(
+        (s) =>
+          count({ generation: 1, strata: [s] }, 0, "sessions") + count({ generation: 1, strata: [s] }, 1, "sessions"),
+      )
+    expect(perStratum).toEqual([1, 1, 1])
+    state.set(stateWith({ revision: 2, generation: 2 }))
+    expect(guard.evidence()).toMatchObject({ generation: 2 })
+    expect(count(guard.evidence(), 0, "evaluations")).toBe(0)
+  })
+
+  it("adds up for any interleaving of answers, throws and nonsense", async () => {
+    const answer = fc.constantFrom("allow", "deny", "escalate", "throw", "nonsense")
+    const run = (kind: string): "allow" => {
+      if (kind === "throw") throw new Error("boom")
+      return (kind === "nonsense" ? 42 : kind) as "allow"
+    }
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 9 }), answer, answer), { maxLength: 80 }),
+        async (calls) => {
+          let current = ["allow", "allow"]
+          const { guard } = harness({ stable: () => run(current[0]!), canary: () => run(current[1]!) })
+          for (const [session, stable, canary] of calls) {
+            current = [stable, canary]
+            const decision = guard.session(`s-${session}`).evaluate(call)
+            expect(["allow", "deny", "escalate"]).toContain(decision.outcome)
+            const shown = decision.arm === "canary" ? canary : stable
+            if (decision.source === "policy") expect(decision.outcome).toBe(shown)
+            if (decision.source === "posture") expect(decision.outcome).toBe("deny")
+            await guard.idle()
+          }
+          for (const arm of [0, 1] as const) {
+            const outcomes = (["allow", "deny", "escalate", "error"] as const).map((o) =>
+              count(guard.evidence(), arm, o),
+            )
+            expect(outcomes.reduce((a, b) => a + b, 0)).toBe(count(guard.evidence(), arm, "evaluations"))
+          }
+        },
+      ),
+      { numRuns: 40 },
+    )
+  })
+})
+
+describe("an asynchronous guard", () => {
+  function asyncHarness(
+    stable: (call: Call) => Promise<"allow" | "deny"> | "allow" | "deny",
+    canary: (call: Call) => Promise<"allow" | "deny"> | "allow" | "deny",
+  ) {
+    const inner = harness({}, stateWith())
+    const guard = createGuard({
+      rollout: "demo",
+      async: true,
+      state: inner.state,
+      clock: inner.clock,
+      timeoutMs: 50,
+      releases: new Map([
+        ["1.0.0", { version: "1.0.0", policy: { evaluate: stable } }],
+        ["2.0.0", { version: "2.0.0", policy: { evaluate: canary } }],
+      ]),
+    })
+    return { guard, clock: inner.clock, canaryId: idOn(inner.guard, "canary"), stableId: idOn(inner.guard, "stable") }
+  }
+
+  it("waits for a canary no longer than its time limit, then serves stable; the late answer is dropped", async () => {
+    let late: (value: "allow") => void = () => {}
+    const { guard, clock, canaryId } = asyncHarness(
+      () => "deny",
+      () => new Promise((resolve) => (late = resolve)),
+    )
+    const pending = guard.session(canaryId).evaluate(call)
+    clock.advance(50)
+    expect(await pending).toMatchObject({ outcome: "deny", source: "fallback", errorType: "timeout" })
+    late("allow")
+    await clock.settle()
+    expect(count(guard.evidence(), 1, "error")).toBe(1)
+    expect(count(guard.evidence(), 1, "allow")).toBe(0)
+  })
+
+  it("falls back when the canary rejects, and pairs an async canary behind a sync stable", async () => {
+    const { guard, canaryId, stableId } = asyncHarness(
+      () => "allow",
+      () => Promise.reject(new Error("no")),
+    )
+    expect(await guard.session(canaryId).evaluate(call)).toMatchObject({ outcome: "allow", errorType: "throw" })
+    expect(await guard.session(stableId).evaluate(call)).toMatchObject({ outcome: "allow", source: "policy" })
+    await guard.idle()
+    expect(pairs(guard.evidence())).toBe(2)
+  })
+})
+
+describe("scan", () => {
+  const scanner = (result: "clean" | "flagged" | "blocked", category = "pii") => ({
+    name: `says-${result}`,
+    scan: () => ({ result, findings: result === "clean" ? [] : [{ category }], redacted: "***" }),
+  })
+  const withScanners = (stable: unknown[], canary: unknown[]): Guard =>
+    harness({}, stateWith(), {
+      releases: new Map([
+        ["1.0.0", { ...release("1.0.0", () => "allow"), scanners: stable as [] }],
+        ["2.0.0", { ...release("2.0.0", () => "allow"), scanners: canary as [] }],
+      ]),
+    }).guard
+
+  it("gives the worst result of the arm's scanners, with every finding", () => {
+    const guard = withScanners([scanner("clean")], [scanner("clean"), scanner("blocked"), scanner("flagged")])
+    expect(guard.session(idOn(guard, "stable")).scan("text", { direction: "output" })).toMatchObject({
+      result: "clean",
+      findings: [],
+      arm: "stable",
+    })
+    expect(guard.session(idOn(guard, "canary")).scan("text", { direction: "output" })).toMatchObject({
+      result: "blocked",
+      arm: "canary",
+      redacted: "***",
+      findings: [
+        { scanner: "says-blocked", category: "pii" },
+        { scanner: "says-flagged", category: "pii" },
+      ],
+    })
+    expect(count(guard.evidence(), 1, "scan_flagged")).toBe(1)
+    expect(count(guard.evidence(), 0, "scans")).toBe(1)
+  })
+
+  it("falls back to stable's scanners when one of the canary's fails, and blocks when stable's fail", () => {
+    const broken = {
+      name: "broken",
+      scan: () => {
+        throw new Error("boom")
+      },
+    }
+    const guard = withScanners([scanner("flagged")], [broken])
+    expect(guard.session(idOn(guard, "canary")).scan("text", { direction: "input" })).toMatchObject({
+      result: "flagged",
+      source: "fallback",
+      arm: "stable",
+      errorType: "throw",
+    })
+    expect(count(guard.evidence(), 1, "scan_error")).toBe(1)
+    const both = withScanners([broken], [broken])
+    for (const arm of ["stable", "canary"] as const) {
+      expect(both.session(idOn(both, arm)).scan("text", { direction: "input" })).toMatchObject({
+        result: "blocked",
+        source: "posture",
+      })
+    }
+  })
+})
+
+describe("the guard", () => {
+  it("swallows what a listener throws", () => {
+    const { guard } = harness(
+      {
+        canary: () => {
+          throw new Error("boom")
+        },
+      },
+      stateWith(),
+      {
+        onEvent: () => {
+          throw new Error("listener")
+        },
+      },
+    )
+    expect(guard.session(idOn(guard, "canary")).evaluate(call).source).toBe("fallback")
+  })
+
+  it("serves stable while the canary's release is not loaded, and does not move the session when it is", () => {
+    const releases = new Map([["1.0.0", release("1.0.0", () => "allow")]])
+    const { guard, events } = harness({}, stateWith({ ramp: [{ at: 0, weightBp: 10_000, stage: 0 }] }), { releases })
+    expect(events).toContainEqual({ type: "unknown_release", arm: "canary", version: "2.0.0" })
+    const session = guard.session("early")
+    expect(session.evaluate(call)).toMatchObject({ arm: "stable", source: "fallback", errorType: "unavailable" })
+    expect(count(guard.evidence(), 1, "evaluations")).toBe(0)
+    releases.set(
+      "2.0.0",
+      release("2.0.0", () => "deny"),
+    )
+    guard.refresh()
+    expect(session.evaluate(call).arm).toBe("stable")
+    expect(guard.session("fresh").evaluate(call).arm).toBe("canary")
+  })
+
+  it("keeps the last known stable release when the state names one that is not loaded", () => {
+    const { guard, state } = harness({}, stateWith({ ramp: [] }))
+    expect(guard.session("a").evaluate(call).outcome).toBe("allow")
+    state.set(stateWith({ revision: 2, stable: "1.0.1", ramp: [] }))
+    expect(guard.session("a").evaluate(call)).toMatchObject({ outcome: "allow", release: "1.0.0" })
+  })
+
+  it("answers as before after it was closed", () => {
+    const { guard } = harness()
+    const id = idOn(guard, "canary")
+    guard.close()
+    expect(guard.session(id).evaluate(call).arm).toBe("canary")
+  })
+
+  it("refuses limits that are not positive", () => {
+    expect(() => harness({}, stateWith(), { timeoutMs: 0 })).toThrow(RangeError)
+    expect(() => harness({}, stateWith(), { shadowQueue: -1 })).toThrow(RangeError)
+    expect(() => harness({}, stateWith(), { sessionMemory: 0 })).toThrow(RangeError)
+  })
+})
