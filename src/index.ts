@@ -1,8 +1,1 @@
-export {
-  ERROR_CODES,
-  SerinError,
-  describeProblems,
-  isSerinError,
-  type Problem,
-  type SerinErrorCode,
-} from "./errors.js"
+export { ERROR_CODES, SerinError, describeProblems, isSerinError, type Problem, type SerinErrorCode } from "./errors.js"
