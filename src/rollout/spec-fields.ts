@@ -1,11 +1,7 @@
 import { CRITERIA, type Criterion, type CriterionName } from "../model/verdict.js"
 import { parseDuration } from "./duration.js"
+import { ROLLOUT_NAME, VERSION } from "./names.js"
 import { shorten, type Read, type YamlValue } from "./yaml-value.js"
-
-/** What may name a rollout: it is a key of the store and a metric attribute. */
-export const ROLLOUT_NAME = /^[a-z0-9][a-z0-9_.-]{0,62}$/
-/** What may name a version: it becomes the name of a folder. */
-export const VERSION = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/
 
 export const readRolloutName: Read<string> = (value) =>
   readName(value, ROLLOUT_NAME, "up to 63 of a-z, 0-9, '-', '_' and '.', beginning with a letter or digit")

@@ -1,5 +1,7 @@
-import type { RolloutSpec } from "./spec.js"
+import { describeProblems, SerinError, type Problem } from "../errors.js"
 import type { Verdict } from "../model/verdict.js"
+import type { RolloutSpec } from "./spec.js"
+import { STATE_SCHEMA } from "./state-schema.js"
 
 /** From `at` on, new sessions go to the canary with `weightBp` basis points (0–10 000). `at` is ms since the epoch. */
 export interface RampEntry {
@@ -64,4 +66,79 @@ export interface RolloutState {
   readonly kill: Kill
   readonly ended: { readonly kind: "promoted" | "rolled_back"; readonly at: number } | null
   readonly last: Transition
+}
+
+/** A state is a few kilobytes; what is larger is refused before it is parsed. UTF-8 bytes. */
+export const MAX_STATE_BYTES = 256 * 1024
+const MAX_PROBLEMS = 20
+
+/** Make the state of a rollout that was never started: everybody on stable. `now` is ms since the epoch. */
+export function initialState(spec: RolloutSpec, now: number, salt: string, actor: Actor): RolloutState {
+  return {
+    format: "serin/state/1",
+    rollout: spec.rollout,
+    revision: 1,
+    generation: 0,
+    assign: "murmur3-x86-32/1",
+    salt,
+    spec,
+    stable: spec.stable,
+    canary: null,
+    ramp: [],
+    holds: [],
+    approvals: [],
+    kill: "off",
+    ended: null,
+    last: { event: "init", at: now, actor, reason: "first revision" },
+  }
+}
+
+/**
+ * Read a state from a world that may be hostile: bounded before it is parsed, strict about keys, consistent with its own spec.
+ * Throws a `SerinError` (`STATE_INVALID`) whose `problems` name the fields.
+ */
+export function parseState(text: string): RolloutState {
+  const bytes = text.length > MAX_STATE_BYTES ? text.length : new TextEncoder().encode(text).length
+  if (bytes > MAX_STATE_BYTES) throw invalid([{ where: "state", message: `is over ${MAX_STATE_BYTES} bytes long` }])
+  let value: unknown
+  try {
+    value = JSON.parse(text, refusePrototype)
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    throw invalid([{ where: "state", message: `is not JSON that can be read: ${message}` }], cause)
+  }
+  const parsed = STATE_SCHEMA.safeParse(value)
+  if (parsed.success) return parsed.data
+  const problems = parsed.error.issues.slice(0, MAX_PROBLEMS).map(({ path, message }) => {
+    return { where: path.length === 0 ? "state" : path.join("."), message }
+  })
+  throw invalid(problems)
+}
+
+/**
+ * Write a state as {@link parseState} reads it. A verdict that cannot be written is left out: it must not stop a rollback.
+ * Throws `STATE_INVALID` for a state that no process could read back.
+ */
+export function serializeState(state: RolloutState): string {
+  const text = JSON.stringify(state)
+  try {
+    parseState(text)
+    return text
+  } catch (error) {
+    if (state.last.verdict === undefined) throw error
+    return serializeState({ ...state, last: { ...state.last, verdict: undefined } })
+  }
+}
+
+/** `__proto__` in JSON is a key like any other until somebody copies the object. */
+function refusePrototype(key: string, value: unknown): unknown {
+  if (key === "__proto__") throw new SyntaxError("`__proto__` is no key of a state")
+  return value
+}
+
+function invalid(problems: readonly Problem[], cause?: unknown): SerinError {
+  return new SerinError("STATE_INVALID", `The rollout state is invalid\n${describeProblems(problems)}`, {
+    problems,
+    cause,
+  })
 }

@@ -1,4 +1,4 @@
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { isSerinError, type Problem } from "../../src/errors.js"
 import { parseSpec } from "../../src/rollout/spec.js"

@@ -1,0 +1,37 @@
+import type { Arm } from "../model/decision.js"
+import type { Kill, RolloutState } from "./state.js"
+
+/** Where a rollout stands. `since` is when the stage began to count for new sessions, and may be ahead of now; ms. */
+export type Phase =
+  | { readonly phase: "idle" }
+  | { readonly phase: "shadow"; readonly since: number; readonly stage: number }
+  | { readonly phase: "canary"; readonly since: number; readonly stage: number; readonly weightBp: number }
+  | { readonly phase: "baking"; readonly since: number; readonly stage: number }
+  | { readonly phase: "promoted"; readonly at: number }
+  | { readonly phase: "rolled_back"; readonly at: number }
+  | { readonly phase: "killed"; readonly at: number; readonly position: Exclude<Kill, "off"> }
+
+/** Derive the phase of a state; it is stored nowhere. The kill switch hides every other. */
+export function phaseOf(state: RolloutState): Phase {
+  if (state.kill !== "off") return { phase: "killed", at: state.last.at, position: state.kill }
+  if (state.ended !== null) return { phase: state.ended.kind, at: state.ended.at }
+  const entry = state.ramp.at(-1)
+  if (state.canary === null || entry === undefined) return { phase: "idle" }
+  const { at: since, stage, weightBp } = entry
+  if (weightBp === 0) return { phase: "shadow", since, stage }
+  if (weightBp === 10_000) return { phase: "baking", since, stage }
+  return { phase: "canary", since, stage, weightBp }
+}
+
+/** Tell whether the ramp counts. False: every session is stable's at once, whatever arm it began on. */
+export function servesCanary(state: RolloutState): boolean {
+  const { phase } = phaseOf(state)
+  return phase !== "idle" && phase !== "rolled_back" && phase !== "killed"
+}
+
+/** Shares of the sessions that start at `startedAt` (ms since the epoch), basis points; they sum to 10 000. */
+export function armWeights(state: RolloutState, startedAt: number): Readonly<Record<Arm, number>> {
+  const entry = servesCanary(state) ? state.ramp.findLast(({ at }) => at <= startedAt) : undefined
+  const canary = entry?.weightBp ?? 0
+  return { stable: 10_000 - canary, canary }
+}
