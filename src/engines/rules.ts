@@ -13,9 +13,11 @@ import type { Rule } from "./rule-policy.js"
 const MAX_BYTES = 1024 * 1024
 /** Over all files: rules, and patterns in their `action`. */
 const MAX_RULES = 10_000
-const MAX_ID_LENGTH = 128
+const ID = /^[\w.:/-]{1,128}$/
 const RULE_KEYS = ["id", "action", "when", "effect", "reason"] as const
 const EFFECTS = ["allow", "deny", "escalate"] as const satisfies readonly Effect[]
+
+type Compile = ReturnType<typeof conditionCompiler>
 
 /** A rule as far as it could be read: null is what had a problem. */
 interface Draft {
@@ -72,74 +74,44 @@ function readFiles(files: readonly SourceFile[], problems: Problem[]): Draft[] {
 }
 
 function readRules(document: SourceDocument): readonly ParsedNode[] {
-  if (document.root === null) return []
-  const fields = document.fields(document.root, "the file", ["rules"])
-  if (fields === null) return []
-  const list = fields.get("rules")
-  if (list === undefined) {
-    document.refuse(document.root, "the file has no `rules`", "write `rules:` and a list below it")
-    return []
-  }
-  const rules = document.items(list, "`rules`")
-  if (rules?.length === 0) {
+  const fields = document.root === null ? null : document.fields(document.root, "the file", ["rules"])
+  const list = fields && document.need(fields, "rules", "the file", "write `rules:` and a list below it")
+  const rules = list && document.items(list, "`rules`")
+  if (list !== null && rules?.length === 0) {
     const fix = 'to deny everything say so: `- { id: deny-all, action: "*", effect: deny }`'
     document.refuse(list, "there is no rule in `rules`", fix)
   }
   return rules ?? []
 }
 
-function readRule(
-  document: SourceDocument,
-  node: ParsedNode,
-  compile: ReturnType<typeof conditionCompiler>,
-): Draft | null {
+function readRule(document: SourceDocument, node: ParsedNode, compile: Compile): Draft | null {
   const fields = document.fields(node, "the rule", RULE_KEYS)
   if (fields === null) return null
-  const idNode = fields.get("id")
-  const id = idNode === undefined ? null : document.text(idNode, "`id`")
+  const idNode = document.need(fields, "id", "the rule", "name it: decisions and errors carry the id")
+  const id = idNode && document.text(idNode, "`id`")
   const name = id === null ? "the rule" : `rule \`${clip(id)}\``
-
-  if (idNode === undefined) document.refuse(node, "the rule has no `id`", "name it: decisions and errors carry the id")
-  else if (id !== null && (id.length > MAX_ID_LENGTH || /[^\w.:/-]/.test(id))) {
-    const fix = `use up to ${MAX_ID_LENGTH} letters, digits, and . _ : / -`
+  if (idNode !== null && id !== null && !ID.test(id)) {
+    const fix = "use up to 128 letters, digits, and . _ : / -"
     document.refuse(idNode, `${name}: \`id\` has other characters or is too long`, fix)
   }
-
-  const when = fields.get("when")
-  const reason = fields.get("reason")
+  const action = document.need(fields, "action", name, 'write a glob, or `"*"` for every action')
+  const effect = document.need(fields, "effect", name, "write allow, deny or escalate")
+  const when = fields.get("when") ?? null
+  const reason = fields.get("reason") ?? null
   return {
     id,
     where: document.where(node),
-    patterns: readPatterns(document, node, fields.get("action"), name),
-    conditional: when !== undefined,
-    condition: when === undefined ? null : readCondition(document, when, name, compile),
-    effect: readEffect(document, node, fields.get("effect"), name),
-    reason: reason === undefined ? null : document.text(reason, `${name}: \`reason\``),
+    patterns: action && document.texts(action, `${name}: \`action\``),
+    conditional: when !== null,
+    condition: when && readCondition(document, when, name, compile),
+    effect: effect && readEffect(document, effect, name),
+    reason: reason && document.text(reason, `${name}: \`reason\``),
   }
 }
 
-function readPatterns(
-  document: SourceDocument,
-  rule: ParsedNode,
-  node: ParsedNode | undefined,
-  name: string,
-): readonly string[] | null {
-  if (node === undefined) {
-    document.refuse(rule, `${name} has no \`action\``, 'write a glob, or `"*"` for every action')
-    return null
-  }
-  return document.texts(node, `${name}: \`action\``)
-}
-
-function readCondition(
-  document: SourceDocument,
-  node: ParsedNode,
-  name: string,
-  compile: ReturnType<typeof conditionCompiler>,
-): Condition | null {
+function readCondition(document: SourceDocument, node: ParsedNode, name: string, compile: Compile): Condition | null {
   const text = document.text(node, `${name}: \`when\``)
-  if (text === null) return null
-  const compiled = compile(text)
+  const compiled = text === null ? [] : compile(text)
   if (typeof compiled === "function") return compiled
   for (const { message, character, fix } of compiled) {
     document.refuse(node, `${name}: \`when\`: ${message}`, fix, character)
@@ -147,16 +119,7 @@ function readCondition(
   return null
 }
 
-function readEffect(
-  document: SourceDocument,
-  rule: ParsedNode,
-  node: ParsedNode | undefined,
-  name: string,
-): Effect | null {
-  if (node === undefined) {
-    document.refuse(rule, `${name} has no \`effect\``, "write allow, deny or escalate")
-    return null
-  }
+function readEffect(document: SourceDocument, node: ParsedNode, name: string): Effect | null {
   const text = document.text(node, `${name}: \`effect\``)
   const effect = EFFECTS.find((one) => one === text) ?? null
   if (text !== null && effect === null) {

@@ -14,13 +14,21 @@ export interface SourceDocument {
   /** Add a problem with a node, or with the character at an index of its text. */
   refuse(node: ParsedNode, message: string, fix?: string, character?: number): void
   /** Read a mapping whose keys are all known and written once. */
-  fields<K extends string>(node: ParsedNode, what: string, known: readonly K[]): ReadonlyMap<K, ParsedNode> | null
+  fields<K extends string>(node: ParsedNode, what: string, known: readonly K[]): Fields<K> | null
+  /** Find a key that must be there. */
+  need<K extends string>(fields: Fields<K>, key: K, what: string, fix: string): ParsedNode | null
   /** Read a sequence. */
   items(node: ParsedNode, what: string): readonly ParsedNode[] | null
   /** Read a text that is not empty. */
   text(node: ParsedNode, what: string): string | null
   /** Read such a text or a list of at least one. */
   texts(node: ParsedNode, what: string): readonly string[] | null
+}
+
+/** The known keys that a mapping has. */
+export interface Fields<K extends string> {
+  readonly node: ParsedNode
+  get(key: K): ParsedNode | undefined
 }
 
 /** A document of a release is a few levels deep. Far deeper ones exhaust the stack in `yaml`'s composer and end the process. */
@@ -85,7 +93,12 @@ export function openDocument(file: SourceFile, problems: Problem[]): SourceDocum
         else if (found.has(match)) refuse(key, `${what} has the key \`${name}\` twice`, "keep one")
         else found.set(match, value ?? key)
       }
-      return found
+      return { node, get: (key: K) => found.get(key) }
+    },
+    need<K extends string>(fields: Fields<K>, key: K, what: string, fix: string) {
+      const found = fields.get(key)
+      if (found === undefined) refuse(fields.node, `${what} has no \`${key}\``, fix)
+      return found ?? null
     },
     items(node, what) {
       return isSeq<ParsedNode>(node) ? node.items : refuseKind(node, what, "a list")
