@@ -1,1 +1,42 @@
-export { ERROR_CODES, SerinError, describeProblems, isSerinError, type Problem, type SerinErrorCode } from "./errors.js"
+export { createGuard } from "./guard.js"
+export type { Answer, Guard, GuardOptions, Mode, ReleaseFor, Session, SessionOptions, StateReader } from "./guard.js"
+export type { GuardEvent, OnStableError, Side } from "./guard/core.js"
+export type { WrapOptions } from "./guard/wrap.js"
+export { isSerinError, SerinError } from "./errors.js"
+export type { Problem, SerinErrorCode } from "./errors.js"
+export type { Call } from "./model/call.js"
+export type { Clock } from "./model/clock.js"
+export type { Arm, Decision, Effect, ErrorType, Finding, Outcome, Scan } from "./model/decision.js"
+export type { Evidence, Stratum } from "./model/evidence.js"
+export type {
+  Criterion,
+  CriterionName,
+  CriterionVerdict,
+  NoData,
+  Result,
+  SrmVerdict,
+  Verdict,
+} from "./model/verdict.js"
+export type { Diff } from "./evidence/diffs.js"
+export { mergeEvidence, snapshotEvidence, subtractEvidence } from "./evidence/cells.js"
+export type { EvidenceSource } from "./evidence/source.js"
+export type {
+  Engine,
+  Evaluation,
+  EvaluationContext,
+  Policy,
+  Release,
+  ScanContext,
+  Scanner,
+  ScanReport,
+  SourceFile,
+} from "./release/ports.js"
+export { phaseOf } from "./rollout/phase.js"
+export type { Phase } from "./rollout/phase.js"
+export { parseSpec } from "./rollout/spec.js"
+export type { RolloutSpec, Stage } from "./rollout/spec.js"
+export { initialState, parseState, serializeState } from "./rollout/state.js"
+export type { Actor, Approval, Hold, HoldReason, Kill, RampEntry, RolloutState, Transition } from "./rollout/state.js"
+export type { CasResult, StateStore, StoreCaps, StoreOptions, Versioned } from "./rollout/store.js"
+export { armAt } from "./session/arm.js"
+export { bucketOf } from "./session/bucket.js"

@@ -2,7 +2,10 @@ import type { Clock } from "../model/clock.js"
 import type { ErrorType } from "../model/decision.js"
 import { OUTCOME_INDEX } from "../evidence/cells.js"
 import { readEvaluation } from "../release/run.js"
+import type { Evaluation, EvaluationContext, Policy } from "../release/ports.js"
 import type { EvaluationRecord } from "../release/run.js"
+
+type AnyPolicy<C> = Policy<C, Evaluation | Promise<Evaluation>>
 
 /** What became of one evaluation by one release. */
 export type Judged =
@@ -26,20 +29,27 @@ export function ruleOf(judged: Judged): string | undefined {
 }
 
 /** Run a synchronous evaluation and time it. A throw, a promise or an unknown answer is an outcome, not an exception. */
-export function judgeSync(clock: Clock, evaluate: () => unknown): Judged {
+export function judgeSync<C>(clock: Clock, policy: AnyPolicy<C>, call: C, context: EvaluationContext): Judged {
   const startedAt = clock.monotonic()
   try {
-    return read(evaluate(), clock.monotonic() - startedAt)
+    const answer = policy.evaluate(call, context)
+    return read(answer, clock.monotonic() - startedAt)
   } catch (error) {
     return { evaluation: null, ms: clock.monotonic() - startedAt, errorType: "throw", error }
   }
 }
 
 /** Run an evaluation that may be asynchronous, time it and give up on it after `timeoutMs`. Never rejects. */
-export async function judgeAsync(clock: Clock, timeoutMs: number, evaluate: () => unknown): Promise<Judged> {
+export async function judgeAsync<C>(
+  clock: Clock,
+  timeoutMs: number,
+  policy: AnyPolicy<C>,
+  call: C,
+  context: EvaluationContext,
+): Promise<Judged> {
   const startedAt = clock.monotonic()
   try {
-    const answer = evaluate()
+    const answer = policy.evaluate(call, context)
     const value = isThenable(answer) ? await within(clock, timeoutMs, answer) : answer
     const ms = clock.monotonic() - startedAt
     return value === TIMED_OUT

@@ -232,7 +232,7 @@ export class GuardSession<C extends Call> {
   private judge(view: View<C>, arm: ArmIndex, call: C): Judged {
     const release = arm === CANARY ? view.canary : view.stable
     if (release === undefined) return unavailable(arm === CANARY ? view.canaryVersion : view.stableVersion)
-    return judgeSync(this.core.clock, () => release.policy.evaluate(call, this.context))
+    return judgeSync(this.core.clock, release.policy, call, this.context)
   }
 
   private judgeAsync(view: View<C>, arm: ArmIndex, call: C): Promise<Judged> {
@@ -241,7 +241,7 @@ export class GuardSession<C extends Call> {
     if (release === undefined) {
       return Promise.resolve(unavailable(arm === CANARY ? view.canaryVersion : view.stableVersion))
     }
-    return judgeAsync(core.clock, core.timeoutMs, () => release.policy.evaluate(call, this.context))
+    return judgeAsync(core.clock, core.timeoutMs, release.policy, call, this.context)
   }
 
   private inferable(): boolean {

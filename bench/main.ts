@@ -1,0 +1,145 @@
+import { writeFileSync } from "node:fs"
+import { parseArgs } from "node:util"
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics"
+import { createGuard, initialState, parseSpec } from "serin"
+import type { Release, RolloutState } from "serin"
+import { handWrittenCanary } from "./hand-written.js"
+import { compare, garbage } from "./measure.js"
+import type { Batch } from "./measure.js"
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: "string" },
+    quick: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+})
+if (options.help) {
+  console.log(
+    "npm run bench -- [--json FILE] [--quick]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds",
+  )
+  process.exit(0)
+}
+const rounds = options.quick ? 9 : 41
+
+/** A provider as an application has one: a reader that collects now and then. */
+function provider(): MeterProvider {
+  const exporter = new InMemoryMetricExporter(AggregationTemporality.DELTA)
+  return new MeterProvider({ readers: [new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 60_000 })] })
+}
+
+const spec = parseSpec(
+  `
+rollout: bench
+stable: "1"
+canary:
+  release: "2"
+  traffic_percentage: 5
+  acceptance_criteria: { deny_rate_delta_max: 0.02 }
+`,
+  { path: "bench.yaml" },
+)
+
+function state(shadowSampleBp: number): RolloutState {
+  const idle = initialState(spec, 0, "salt", { kind: "human", id: "bench" })
+  return {
+    ...idle,
+    generation: 1,
+    canary: "2",
+    ramp: [{ at: 0, weightBp: 500, stage: 1 }],
+    spec: { ...spec, shadowSampleBp },
+  }
+}
+
+const release = (version: string): Release => ({ version, policy: { evaluate: () => "allow" } })
+const releases = new Map([
+  ["1", release("1")],
+  ["2", release("2")],
+])
+const call = { action: "refund", input: { amount: 5 } }
+
+function guardFor(shadowSampleBp: number, meterProvider = provider()) {
+  const fixed = state(shadowSampleBp)
+  const reader = { current: () => fixed, onChange: () => () => {} }
+  return createGuard({ rollout: "bench", state: reader, releases, meterProvider })
+}
+
+const IDS = Array.from({ length: 1024 }, (_, i) => `session-${i}`)
+let sink = 0
+
+function guarded(guard: ReturnType<typeof guardFor>): Batch {
+  const sessions = IDS.map((id) => guard.session(id))
+  return (n) => {
+    for (let i = 0; i < n; i++) if (sessions[i & 1023]!.evaluate(call).outcome === "allow") sink++
+  }
+}
+
+function byHand(): Batch {
+  const allow = () => "allow" as const
+  const canary = handWrittenCanary(provider().getMeter("app"), allow, allow)
+  const sessions = IDS.map((id) => canary.session(id))
+  return (n) => {
+    for (let i = 0; i < n; i++) if (sessions[i & 1023]!(call) === "allow") sink++
+  }
+}
+
+function direct(): Batch {
+  const policies = IDS.map((_, i) => releases.get(i % 20 === 0 ? "2" : "1")!.policy)
+  const context = { sessionId: "a", startedAt: 0 }
+  return (n) => {
+    for (let i = 0; i < n; i++) if (policies[i & 1023]!.evaluate(call, context) === "allow") sink++
+  }
+}
+
+/** Decisions that look their session up by id, after `seen` other sessions. */
+function afterSessions(seen: number): Batch {
+  const guard = guardFor(0)
+  for (let i = 0; i < seen; i++) guard.session(`old-${i}`).evaluate(call)
+  return (n) => {
+    for (let i = 0; i < n; i++) if (guard.session(IDS[i & 1023]!).evaluate(call).outcome === "allow") sink++
+  }
+}
+
+const hot = guardFor(0)
+const rows = [
+  compare("guarded decision vs hand-written-otel", guarded(hot), byHand(), rounds),
+  compare("guarded decision vs direct-call", guarded(guardFor(0)), direct(), rounds),
+  compare("decision after 1,000 sessions vs after-1-session", afterSessions(1_000), afterSessions(1), rounds),
+  compare("decision after 1,000,000 sessions vs after-1-session", afterSessions(1_000_000), afterSessions(1), rounds),
+]
+const bytes = { ours: garbage(guarded(guardFor(0))), theirs: garbage(byHand()) }
+
+console.log(
+  `${"comparison".padEnd(54)} ${"ratio".padStart(8)}  ${"p10–p90".padStart(15)}  ${"ours".padStart(9)}  ${"theirs".padStart(9)}`,
+)
+for (const row of rows) {
+  const spread = `${row.low.toFixed(3)}–${row.high.toFixed(3)}`
+  console.log(
+    `${row.name.padEnd(54)} ${row.ratio.toFixed(3).padStart(8)}  ${spread.padStart(15)}  ${ns(row.oursNs)}  ${ns(row.theirsNs)}`,
+  )
+}
+console.log(`garbage per decision: ${bytes.ours.toFixed(0)} B, hand-written ${bytes.theirs.toFixed(0)} B`)
+if (sink === 0) throw new Error("nothing was decided")
+
+if (options.json !== undefined) {
+  const table = [
+    ...rows,
+    {
+      name: "garbage of a guarded decision vs hand-written-otel",
+      ratio: bytes.ours / bytes.theirs,
+      oursBytes: bytes.ours,
+      theirsBytes: bytes.theirs,
+    },
+  ]
+  writeFileSync(options.json, `${JSON.stringify(table, null, 2)}\n`)
+}
+process.exit(0)
+
+function ns(value: number): string {
+  return `${value.toFixed(0)} ns`.padStart(9)
+}

@@ -1,0 +1,77 @@
+/** One comparison: how long ours takes as a multiple of theirs, both measured in turns in this run. */
+export interface Row {
+  readonly name: string
+  /** Median over rounds of (our time / their time). */
+  readonly ratio: number
+  readonly low: number
+  readonly high: number
+  /** Medians, ns per operation. */
+  readonly oursNs: number
+  readonly theirsNs: number
+}
+
+/** Runs `n` operations. */
+export type Batch = (n: number) => void
+
+const ROUND_MS = 15
+
+/** Time two batches in alternating rounds, so that whatever else the machine does hits both. */
+export function compare(name: string, ours: Batch, theirs: Batch, rounds: number): Row {
+  const oursN = calibrate(ours)
+  const theirsN = calibrate(theirs)
+  const ratios: number[] = []
+  const oursTimes: number[] = []
+  const theirsTimes: number[] = []
+  for (let i = 0; i < rounds; i++) {
+    const first = i % 2 === 0
+    let a = first ? time(ours, oursN) : 0
+    const b = time(theirs, theirsN)
+    if (!first) a = time(ours, oursN)
+    ratios.push(a / b)
+    oursTimes.push(a)
+    theirsTimes.push(b)
+  }
+  return {
+    name,
+    ratio: quantile(ratios, 0.5),
+    low: quantile(ratios, 0.1),
+    high: quantile(ratios, 0.9),
+    oursNs: quantile(oursTimes, 0.5),
+    theirsNs: quantile(theirsTimes, 0.5),
+  }
+}
+
+/** Heap bytes that one operation leaves behind, median over rounds; needs --expose-gc. */
+export function garbage(batch: Batch, rounds = 21): number {
+  const collect = (globalThis as { gc?: () => void }).gc
+  if (collect === undefined) throw new Error("run node with --expose-gc")
+  const n = 2000
+  const samples: number[] = []
+  for (let i = 0; i < rounds; i++) {
+    collect()
+    const before = process.memoryUsage().heapUsed
+    batch(n)
+    samples.push((process.memoryUsage().heapUsed - before) / n)
+  }
+  return quantile(samples, 0.5)
+}
+
+/** Mean time of one operation, ns. */
+function time(batch: Batch, n: number): number {
+  const start = process.hrtime.bigint()
+  batch(n)
+  return Number(process.hrtime.bigint() - start) / n
+}
+
+/** Warm a batch up and find how many operations fill a round. */
+function calibrate(batch: Batch): number {
+  let n = 1000
+  for (let i = 0; i < 20; i++) batch(n)
+  while (time(batch, n) * n < ROUND_MS * 1e6) n *= 2
+  return n
+}
+
+function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!
+}
