@@ -46,7 +46,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     node: true,
   },
   adapters: { units: ["guard"] },
-  testing: { units: PORTS },
+  testing: { units: PORTS, node: true },
   dashboard: { units: ["rollout", "controller"], node: true },
   cli: { units: ["*"], packages: ["zod", "yaml", "fastest-levenshtein"], node: true },
   index: { units: ["embed", "connect", "guard", "session", "release", "evidence", "rollout", ...DRIVERS] },
