@@ -1,0 +1,79 @@
+import { readFile } from "node:fs/promises"
+import { describeProblems, SerinError } from "../errors.js"
+import type { Problem } from "../errors.js"
+
+/** One tool call of a recorded session. */
+export interface RecordedCall {
+  readonly session: string
+  /** The user's turn in the session. */
+  readonly turn?: number | undefined
+  readonly tool: string
+  readonly input: unknown
+  readonly output?: unknown
+}
+
+const SHOWN_PROBLEMS = 20
+
+/** Read recorded calls from a file of JSON lines. Fails with `CALLS_INVALID`. */
+export async function readCalls(path: string): Promise<RecordedCall[]> {
+  let text: string
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path))
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown"
+    const message = code === "ERR_ENCODING_INVALID_ENCODED_DATA" ? "is not UTF-8" : `cannot be read: ${code}`
+    throw new SerinError("CALLS_INVALID", `${path}: ${message}`, { cause, problems: [{ where: path, message }] })
+  }
+  return parseCalls(text, { path })
+}
+
+/**
+ * Parse recorded calls, one `{ session, turn?, tool, input, output? }` a line in JSON. Blank lines and further keys are
+ * passed over. Fails with `CALLS_INVALID`, which has every bad line up to the twentieth, then their count.
+ */
+export function parseCalls(text: string, { path }: { readonly path: string }): RecordedCall[] {
+  const calls: RecordedCall[] = []
+  const problems: Problem[] = []
+  let bad = 0
+  for (const [i, line] of text
+    .replace(/^\uFEFF/, "")
+    .split("\n")
+    .entries()) {
+    if (line.trim() === "") continue
+    const read = readLine(line)
+    if (typeof read !== "string") calls.push(read)
+    else if (++bad <= SHOWN_PROBLEMS) problems.push({ where: `${path}:${i + 1}`, message: read })
+  }
+  if (bad > SHOWN_PROBLEMS) problems.push({ where: path, message: `and ${bad - SHOWN_PROBLEMS} more bad lines` })
+  if (bad === 0 && calls.length === 0) {
+    problems.push({ where: path, message: "has no calls", fix: "record at least one, a line each" })
+  }
+  if (problems.length > 0) throw new SerinError("CALLS_INVALID", describeProblems(problems), { problems })
+  return calls
+}
+
+/** Read one line, or say what is wrong with it. */
+function readLine(line: string): RecordedCall | string {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch (error) {
+    return `is no JSON: ${error instanceof Error ? error.message : "unknown"}`
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return "is no object"
+  const { session, turn, tool, input, output } = value as Record<string, unknown>
+  const wrong = [
+    ...(typeof session === "string" && session !== "" ? [] : ["`session` must be a text that is not empty"]),
+    ...(turn === undefined || typeof turn === "number" ? [] : ["`turn` must be a number"]),
+    ...(typeof tool === "string" && tool !== "" ? [] : ["`tool` must be a text that is not empty"]),
+    ...(Object.hasOwn(value, "input") ? [] : ["`input` is missing"]),
+  ]
+  if (typeof session !== "string" || typeof tool !== "string" || wrong.length > 0) return wrong.join("; ")
+  return {
+    session,
+    tool,
+    input,
+    ...(typeof turn === "number" && { turn }),
+    ...(output !== undefined && { output }),
+  }
+}

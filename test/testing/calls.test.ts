@@ -1,0 +1,165 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { isSerinError } from "../../src/errors.js"
+import { parseCalls, readCalls } from "../../src/testing/calls.js"
+import { sharedIsThere, sharedPath, skipNote } from "../shared.js"
+
+const parse = (text: string) => parseCalls(text, { path: "calls.jsonl" })
+const LINE = '{"session":"s","turn":1,"tool":"calculate","input":{"x":1},"output":"2"}'
+
+function problemsOf(text: string): string[] {
+  try {
+    parse(text)
+  } catch (error) {
+    if (!isSerinError(error) || error.code !== "CALLS_INVALID") throw error
+    return error.problems.map(({ where, message }) => `${where}: ${message}`)
+  }
+  throw new Error("the calls were accepted")
+}
+
+describe("parseCalls", () => {
+  it("reads one call a line", () => {
+    expect(parse(`${LINE}\n{"session":"t","tool":"think","input":null}\n`)).toEqual([
+      { session: "s", turn: 1, tool: "calculate", input: { x: 1 }, output: "2" },
+      { session: "t", tool: "think", input: null },
+    ])
+  })
+
+  it("passes over blank lines, a byte order mark, carriage returns and further keys", () => {
+    const text = `\uFEFF${LINE}\r\n\r\n   \n{"session":"t","tool":"think","input":1,"model":"x"}`
+    expect(parse(text)).toEqual([
+      { session: "s", turn: 1, tool: "calculate", input: { x: 1 }, output: "2" },
+      { session: "t", tool: "think", input: 1 },
+    ])
+  })
+
+  it("reads back what was written, whatever the JSON", () => {
+    const call = fc.record(
+      {
+        session: fc.string({ minLength: 1 }),
+        turn: fc.integer(),
+        tool: fc.string({ minLength: 1 }),
+        input: fc.jsonValue(),
+        output: fc.jsonValue(),
+      },
+      { requiredKeys: ["session", "tool", "input"] },
+    )
+    fc.assert(
+      fc.property(fc.array(call, { minLength: 1 }), (calls) => {
+        const lines = calls.map((one) => JSON.stringify(one))
+        expect(parse(lines.join("\n"))).toEqual(lines.map((line) => JSON.parse(line) as unknown))
+      }),
+    )
+  })
+
+  it("names every bad line, and all that is wrong with it", () => {
+    expect(
+      problemsOf(
+        [
+          LINE,
+          '{"session":"","turn":"1","tool":7}',
+          "[]",
+          "",
+          "null",
+          '{"session":"s","tool":"","input":{}}',
+          LINE,
+          '{"tool":"x","input":1}',
+        ].join("\n"),
+      ),
+    ).toEqual([
+      "calls.jsonl:2: `session` must be a text that is not empty; `turn` must be a number; `tool` must be a text that is not empty; `input` is missing",
+      "calls.jsonl:3: is no object",
+      "calls.jsonl:5: is no object",
+      "calls.jsonl:6: `tool` must be a text that is not empty",
+      "calls.jsonl:8: `session` must be a text that is not empty",
+    ])
+    expect(problemsOf(`${LINE}\n{"session": `)).toEqual([expect.stringMatching(/^calls.jsonl:2: is no JSON: /)])
+  })
+
+  it("lists twenty bad lines, then counts", () => {
+    const problems = problemsOf(`${LINE}\n${"x\n".repeat(33)}`)
+    expect(problems).toHaveLength(21)
+    expect(problems[19]).toMatch(/^calls.jsonl:21: /)
+    expect(problems[20]).toBe("calls.jsonl: and 13 more bad lines")
+    expect(problemsOf("x\n".repeat(20))).toHaveLength(20)
+  })
+
+  it("refuses a file without calls", () => {
+    for (const text of ["", "\n \n", "\uFEFF"]) expect(problemsOf(text)).toEqual(["calls.jsonl: has no calls"])
+  })
+
+  it("takes no inherited key for a call's own", () => {
+    expect(problemsOf('{"__proto__":{"session":"s","tool":"t","input":1}}')).toHaveLength(1)
+  })
+
+  it("never fails on any text but with a SerinError", () => {
+    const soup = fc.array(
+      fc.constantFrom(LINE, "\n", "{", "}", '"session":', '"s"', ",", "null", "\u2028", "\r", "__proto__"),
+    )
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string({ unit: "binary" }),
+          soup.map((parts) => parts.join("")),
+        ),
+        (text) => {
+          try {
+            expect(parse(text).length).toBeGreaterThan(0)
+          } catch (error) {
+            if (!isSerinError(error)) throw error
+          }
+        },
+      ),
+    )
+  })
+})
+
+describe("readCalls", () => {
+  it("reads a file, and names it in problems", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "serin-calls-"))
+    const path = join(directory, "calls.jsonl")
+    try {
+      await writeFile(path, LINE)
+      expect(await readCalls(path)).toHaveLength(1)
+      await writeFile(path, Buffer.from([0x7b, 0xff]))
+      await expect(readCalls(path)).rejects.toMatchObject({ code: "CALLS_INVALID", message: `${path}: is not UTF-8` })
+      await rm(path)
+      await expect(readCalls(path)).rejects.toThrow(`${path}: cannot be read: ENOENT`)
+    } finally {
+      await rm(directory, { recursive: true })
+    }
+  })
+
+  skipNote(1, "recorded tool calls")
+  it.skipIf(!sharedIsThere)("reads a thousand calls of a real agent", async () => {
+    const calls = await readCalls(sharedPath("data/tau-airline-toolcalls.jsonl"))
+    expect(calls).toHaveLength(1164)
+    expect(new Set(calls.map(({ session }) => session)).size).toBe(182)
+  })
+})
+
+describe("examples/demo/calls.jsonl", () => {
+  const path = fileURLToPath(new URL("../../examples/demo/calls.jsonl", import.meta.url))
+
+  it("is a sample of some sixty sessions that book, cancel and now and then send a certificate", async () => {
+    const calls = await readCalls(path)
+    const sessions = new Set(calls.map(({ session }) => session))
+    const shareWith = (tool: string) =>
+      new Set(calls.filter((call) => call.tool === tool).map(({ session }) => session)).size / sessions.size
+    expect(sessions.size).toBe(60)
+    expect(calls.length).toBeGreaterThan(300)
+    expect(calls.length).toBeLessThan(400)
+    expect(shareWith("cancel_reservation")).toBeGreaterThanOrEqual(0.25)
+    expect(shareWith("cancel_reservation")).toBeLessThanOrEqual(0.3)
+    expect(shareWith("send_certificate")).toBeGreaterThanOrEqual(0.06)
+    expect(shareWith("send_certificate")).toBeLessThanOrEqual(0.1)
+    for (const { tool, input } of calls) {
+      if (tool === "cancel_reservation")
+        expect((input as Record<string, unknown>).reservation_id).toMatch(/^[A-Z0-9]{6}$/)
+    }
+  })
+})
