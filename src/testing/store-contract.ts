@@ -1,0 +1,274 @@
+import type { CasResult, StateStore, Versioned } from "../rollout/store.js"
+
+/** What the contract needs of a test framework; vitest, jest and bun:test have it. */
+export interface TestFramework {
+  describe(name: string, body: () => void): unknown
+  it(name: string, body: () => Promise<void>): unknown
+  expect(value: unknown): { toEqual(expected: unknown): unknown; toBe(expected: unknown): unknown }
+}
+
+/** A store for one test, empty at first. */
+export interface StoreFixture {
+  readonly store: StateStore
+  /** Another handle on the same documents, as another process would have. Absent: the store lives in one object. */
+  reopen?(): StateStore
+  destroy(): Promise<void>
+}
+
+/** Longest wait for a hint, ms. */
+const HINT_DEADLINE_MS = 2000
+
+/** Hold a store to what the controller relies on. Every driver passes it, built-in or not. */
+export function storeContract(
+  name: string,
+  driver: { create(): Promise<StoreFixture> },
+  { describe, it, expect }: TestFramework,
+): void {
+  /** One test on a store of its own. */
+  function requires(requirement: string, body: (store: StateStore, other: StateStore) => Promise<void>): void {
+    it(requirement, async () => {
+      const fixture = await driver.create()
+      try {
+        await body(fixture.store, fixture.reopen?.() ?? fixture.store)
+      } finally {
+        await fixture.destroy()
+      }
+    })
+  }
+
+  const contents = (found: Versioned | null) => found && { revision: found.revision, envelope: found.envelope }
+  const refusal = (result: CasResult) => !result.ok && { current: contents(result.current) }
+
+  describe(`${name} keeps the store contract`, () => {
+    requires("a document that was never written is null, and has no history", async (store) => {
+      expect(await store.get("a/state")).toBe(null)
+      expect(await drain(store.history("a/state"))).toEqual([])
+    })
+
+    requires("the first write is revision 1, the next one follows", async (store) => {
+      expect(await store.compareAndSet("a/state", 0, "one")).toEqual({ ok: true })
+      expect(contents(await store.get("a/state"))).toEqual({ revision: 1, envelope: "one" })
+      expect(await store.compareAndSet("a/state", 1, "two")).toEqual({ ok: true })
+      expect(contents(await store.get("a/state"))).toEqual({ revision: 2, envelope: "two" })
+    })
+
+    requires("a write on any revision but the current one is refused, and shows the current one", async (store) => {
+      expect(refusal(await store.compareAndSet("a/state", 1, "early"))).toEqual({ current: null })
+      await store.compareAndSet("a/state", 0, "one")
+      await store.compareAndSet("a/state", 1, "two")
+      for (const stale of [0, 1, 3, 40]) {
+        const expected = { current: { revision: 2, envelope: "two" } }
+        expect(refusal(await store.compareAndSet("a/state", stale, "stale"))).toEqual(expected)
+      }
+      expect(contents(await store.get("a/state"))).toEqual({ revision: 2, envelope: "two" })
+    })
+
+    requires("of eight writers at once exactly one wins each revision, and no update is lost", async (store, other) => {
+      const rounds = 10
+      const wins: number[] = []
+      const count = async (handle: StateStore): Promise<void> => {
+        for (let done = 0; done < rounds;) {
+          const current = await handle.get("a/count")
+          const revision = current?.revision ?? 0
+          const next = String(Number(current?.envelope ?? 0) + 1)
+          if (!(await handle.compareAndSet("a/count", revision, next)).ok) continue
+          wins.push(revision + 1)
+          done++
+        }
+      }
+      await Promise.all(Array.from({ length: 8 }, (_, i) => count(i % 2 === 0 ? store : other)))
+      const expected = Array.from({ length: 8 * rounds }, (_, i) => i + 1)
+      expect(wins.toSorted((a, b) => a - b)).toEqual(expected)
+      expect(contents(await store.get("a/count"))).toEqual({ revision: 8 * rounds, envelope: String(8 * rounds) })
+    })
+
+    requires("history is complete, newest first", async (store) => {
+      for (let revision = 0; revision < 12; revision++)
+        await store.compareAndSet("a/state", revision, `r${revision + 1}`)
+      const expected = Array.from({ length: 12 }, (_, i) => ({ revision: 12 - i, envelope: `r${12 - i}` }))
+      expect((await drain(store.history("a/state"))).map(contents)).toEqual(expected)
+    })
+
+    requires("documents are independent, also where one key continues another", async (store) => {
+      await store.compareAndSet("a/state", 0, "state")
+      await store.compareAndSet("a", 0, "a")
+      await store.compareAndSet("a/state/more", 0, "more")
+      await store.compareAndSet("b/state", 0, "b")
+      await store.compareAndSet("b/state", 1, "b2")
+      expect(contents(await store.get("a"))).toEqual({ revision: 1, envelope: "a" })
+      expect(contents(await store.get("a/state"))).toEqual({ revision: 1, envelope: "state" })
+      expect(contents(await store.get("a/state/more"))).toEqual({ revision: 1, envelope: "more" })
+      expect((await drain(store.history("b/state"))).length).toBe(2)
+    })
+
+    requires("the exact text comes back", async (store) => {
+      const texts = [
+        "",
+        "\uFEFFmark",
+        "a\r\nb\nc\r",
+        "ünï\u0000cødé",
+        "🐤👩‍🚀",
+        "e\u0301 é",
+        '{"a": 1 }\n',
+        "x".repeat(100_000),
+      ]
+      for (const [revision, text] of texts.entries()) {
+        await store.compareAndSet("a/text", revision, text)
+        expect(contents(await store.get("a/text"))).toEqual({ revision: revision + 1, envelope: text })
+      }
+    })
+
+    requires("the token changes with the content, and stays while it stays", async (store, other) => {
+      await store.compareAndSet("a/state", 0, "one")
+      const first = await store.get("a/state")
+      expect((await other.get("a/state"))?.token).toBe(first?.token)
+      await store.compareAndSet("a/state", 1, "two")
+      expect((await store.get("a/state"))?.token === first?.token).toBe(false)
+    })
+
+    requires("another handle sees what was written", async (store, other) => {
+      await store.compareAndSet("a/state", 0, "one")
+      expect(contents(await other.get("a/state"))).toEqual({ revision: 1, envelope: "one" })
+      expect(await other.compareAndSet("a/state", 1, "two")).toEqual({ ok: true })
+      expect(contents(await store.get("a/state"))).toEqual({ revision: 2, envelope: "two" })
+    })
+
+    requires("a watcher is told of another handle's writes, the first one included", async (store, other) => {
+      const stop = new AbortController()
+      const hints = hintCounter()
+      store.watch("a/state", hints.hint, { signal: stop.signal })
+      for (let revision = 0; revision < 3; revision++) {
+        const before = hints.count()
+        await other.compareAndSet("a/state", revision, `r${revision}`)
+        expect(await hints.beyond(before)).toBe(true)
+        await store.get("a/state")
+      }
+      stop.abort()
+    })
+
+    requires("a watcher is not told of other documents", async (store, other) => {
+      const stop = new AbortController()
+      const [own, others] = [hintCounter(), hintCounter()]
+      store.watch("a/state", own.hint, { signal: stop.signal })
+      store.watch("b/state", others.hint, { signal: stop.signal })
+      await other.compareAndSet("b/state", 0, "one")
+      expect(await others.beyond(0)).toBe(true)
+      expect(own.count()).toBe(0)
+      stop.abort()
+    })
+
+    requires("a watcher that throws hurts nobody", async (store, other) => {
+      const stop = new AbortController()
+      const hints = hintCounter()
+      const failing = (): void => {
+        throw new Error("a host's own fault")
+      }
+      store.watch("a/state", failing, { signal: stop.signal })
+      store.watch("a/state", hints.hint, { signal: stop.signal })
+      await other.compareAndSet("a/state", 0, "one")
+      expect(await hints.beyond(0)).toBe(true)
+      stop.abort()
+    })
+
+    requires("an aborted watch is silent, also when it was aborted before it began", async (store, other) => {
+      const [stop, witnessed] = [new AbortController(), new AbortController()]
+      const [stopped, witness] = [hintCounter(), hintCounter()]
+      store.watch("a/state", stopped.hint, { signal: stop.signal })
+      stop.abort()
+      store.watch("a/state", stopped.hint, { signal: stop.signal })
+      store.watch("a/state", witness.hint, { signal: witnessed.signal })
+      await other.compareAndSet("a/state", 0, "one")
+      expect(await witness.beyond(0)).toBe(true)
+      expect(stopped.count()).toBe(0)
+      witnessed.abort()
+    })
+
+    requires("a caller that gave up before the call writes nothing", async (store) => {
+      const signal = AbortSignal.abort()
+      expect(await codeOf(store.compareAndSet("a/state", 0, "one", { signal }))).toBe("STORE_UNAVAILABLE")
+      expect(await codeOf(store.get("a/state", { signal }))).toBe("STORE_UNAVAILABLE")
+      expect(await store.get("a/state")).toBe(null)
+    })
+
+    requires("keys that could leave their place are the programmer's error", async (store) => {
+      for (const key of [
+        "",
+        "/",
+        "a/",
+        "/a",
+        "a//b",
+        "..",
+        "a/../b",
+        "a/..",
+        ".hidden",
+        "a b",
+        "a\\b",
+        "a\u0000",
+        "é",
+      ]) {
+        expect(await nameOf(store.get(key))).toBe("RangeError")
+        expect(await nameOf(store.compareAndSet(key, 0, "x"))).toBe("RangeError")
+      }
+    })
+
+    requires("what cannot be kept is refused before anything is written", async (store) => {
+      expect(await nameOf(store.compareAndSet("a/state", 0, "x".repeat(store.caps.maxBytes + 1)))).toBe("RangeError")
+      expect(await nameOf(store.compareAndSet("a/state", 0, "\uD800"))).toBe("RangeError")
+      for (const revision of [-1, 0.5, Number.NaN]) {
+        expect(await nameOf(store.compareAndSet("a/state", revision, "x"))).toBe("RangeError")
+      }
+      expect(await store.get("a/state")).toBe(null)
+    })
+  })
+}
+
+async function drain(history: AsyncIterable<Versioned>): Promise<Versioned[]> {
+  const all: Versioned[] = []
+  for await (const revision of history) all.push(revision)
+  return all
+}
+
+/** Counts hints, and waits for the next one. */
+function hintCounter() {
+  let hints = 0
+  let wake = (): void => {}
+  return {
+    hint(): void {
+      hints++
+      wake()
+    },
+    count: () => hints,
+    /** True as soon as there were more than `before`; false when the deadline is over. */
+    async beyond(before: number): Promise<boolean> {
+      if (hints > before) return true
+      const { promise, resolve } = deferred()
+      const timer = setTimeout(resolve, HINT_DEADLINE_MS)
+      wake = () => void (hints > before && resolve())
+      await promise
+      clearTimeout(timer)
+      return hints > before
+    },
+  }
+}
+
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((settle) => (resolve = settle))
+  return { promise, resolve }
+}
+
+const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+
+async function codeOf(promise: Promise<unknown>): Promise<unknown> {
+  const error = await failureOf(promise)
+  return typeof error === "object" && error !== null && "code" in error ? error.code : undefined
+}
+
+async function nameOf(promise: Promise<unknown>): Promise<unknown> {
+  const error = await failureOf(promise)
+  return error instanceof Error ? error.name : undefined
+}
