@@ -89,8 +89,8 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
   /** Make one function of two policy-evaluate functions; same signature, same `this`, sync stays sync. */
   wrap<A extends unknown[], R>(
     stable: (...args: A) => R,
-    canary: (...args: A) => R,
-    options: WrapOptions<A, R>,
+    canary: (...args: NoInfer<A>) => NoInfer<R>,
+    options: WrapOptions<NoInfer<A>, NoInfer<R>>,
   ): (...args: A) => R
   /** Counts of the generation in force; live, so copy it (`snapshotEvidence`) to keep it. */
   evidence(): Evidence

@@ -1,6 +1,9 @@
 import type { Clock } from "../model/clock.js"
 import type { Verdict } from "../model/verdict.js"
+import type { Evidence } from "../model/evidence.js"
 import { judge } from "../analysis/judge.js"
+import { noDataVerdict } from "../analysis/no-data.js"
+import { advanceTrip } from "../analysis/trip.js"
 import type { TripState } from "../analysis/trip.js"
 import type { Diff } from "../evidence/diffs.js"
 import type { EvidenceSource } from "../evidence/source.js"
@@ -25,6 +28,8 @@ export interface LeaderOptions {
   /** Time between two looks at the evidence, ms. Looking often costs no false alarms. Default 5,000. */
   readonly everyMs?: number | undefined
   readonly diffs?: (() => readonly Diff[]) | undefined
+  /** False while a release that the state names is not loaded: the rollout holds. */
+  readonly releasesReady?: (() => boolean) | undefined
 }
 
 /** Judges the evidence and moves the rollout: evidence → verdict → transition → compare-and-set. */
@@ -33,7 +38,8 @@ export interface Leader {
   tick(): Promise<Report>
   /** The last report; null before the first tick. */
   report(): Report | null
-  close(): void
+  /** Stop; resolves when the tick under way is over. */
+  close(): Promise<void>
 }
 
 /** Lead one rollout: ticks on the clock until closed. */
@@ -42,13 +48,12 @@ export function createLeader(options: LeaderOptions): Leader {
   let last: Report | null = null
   let running: Promise<Report> | null = null
   let trip: TripState | undefined
-  let tripGeneration = -1
   let unsaved: RolloutEvent | null = null
   let closed = false
   let cancel = clock.schedule(beat, everyMs)
 
   function beat(): void {
-    void tick().finally(() => {
+    void tick().then(() => {
       if (!closed) cancel = clock.schedule(beat, everyMs)
     })
   }
@@ -69,7 +74,7 @@ export function createLeader(options: LeaderOptions): Leader {
         await move(verdict)
       }
     } catch (error) {
-      problem = error instanceof Error ? error.message : String(error)
+      problem = messageOf(error)
     }
     last = {
       format: "serin/report/1",
@@ -85,29 +90,26 @@ export function createLeader(options: LeaderOptions): Leader {
     return last
   }
 
-  /** Null: the evidence could not be read, or belongs to another generation. */
+  /** Null: there is no evidence yet, or it belongs to another generation. */
   async function judgeNow(state: RolloutState): Promise<Verdict | null> {
-    const evidence = await source.read().catch(() => null)
+    const { criteria, falseAlarmRate } = state.spec
+    const settings = { criteria, falseAlarmRate, shadow: state.spec.shadowSampleBp > 0, at: clock.now() }
+    let evidence: Evidence | null
+    try {
+      evidence = await source.read()
+    } catch (error) {
+      return noDataVerdict("errored", { ...settings, generation: state.generation, detail: messageOf(error) })
+    }
     if (evidence === null || evidence.generation !== state.generation) return null
-    if (tripGeneration !== state.generation) trip = undefined
-    tripGeneration = state.generation
-    const judged = judge({
-      criteria: state.spec.criteria,
-      evidence,
-      ramp: state.ramp,
-      falseAlarmRate: state.spec.falseAlarmRate,
-      shadow: state.spec.shadowSampleBp > 0,
-      at: clock.now(),
-      trip,
-    })
-    trip = judged.trip
-    return judged.verdict
+    trip = advanceTrip(trip, { criteria, evidence, ramp: state.ramp })
+    return judge({ ...settings, evidence, ramp: state.ramp, trip })
   }
 
   async function move(verdict: Verdict | null): Promise<void> {
     const state = follower.current()
     if (state === null) return
-    const event = { type: "tick", actor, verdict } as const
+    const releases = options.releasesReady?.() === false ? "missing" : "ready"
+    const event = { type: "tick", actor, verdict, releases } as const
     const next = transition(state, event, clock.now())
     if (next === state) return
     // A decrease acts first and is written after, so that a store that is down cannot delay it;
@@ -139,12 +141,15 @@ export function createLeader(options: LeaderOptions): Leader {
   return {
     tick,
     report: () => last,
-    close() {
+    async close() {
       closed = true
       cancel()
+      await running
     },
   }
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 function isCompared(state: RolloutState): boolean {
   const { phase } = phaseOf(state)

@@ -53,7 +53,6 @@ export const FINDING_CATEGORIES = [
   "policy",
 ] as const
 
-const ARM_LABELS = ["stable", "canary"] as const
 const OUTCOME_LABELS = ["allow", "deny", "escalate", "error"] as const
 const ERROR_TYPES: readonly ErrorType[] = ["timeout", "throw", "invalid", "unavailable"]
 const MAX_SCANNERS = 32
