@@ -87,11 +87,11 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
   /** Judge a call that belongs to no session: stable answers, it is counted, and it is evidence for nothing. */
   readonly sessionless: Session<C, M>
   /** Make one function of two policy-evaluate functions; same signature, same `this`, sync stays sync. */
-  wrap<A extends unknown[], R>(
-    stable: (...args: A) => R,
-    canary: (...args: NoInfer<A>) => NoInfer<R>,
-    options: WrapOptions<NoInfer<A>, NoInfer<R>>,
-  ): (...args: A) => R
+  wrap<F extends (...args: never[]) => unknown>(
+    stable: F,
+    canary: NoInfer<F>,
+    options: WrapOptions<Parameters<F>, ReturnType<F>>,
+  ): F
   /** Counts of the generation in force; live, so copy it (`snapshotEvidence`) to keep it. */
   evidence(): Evidence
   /** Disagreements between the arms by action and rule, most frequent first. */

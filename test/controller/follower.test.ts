@@ -1,0 +1,133 @@
+import { describe, expect, it } from "vitest"
+import { createFollower } from "../../src/controller/follower.js"
+import { stateKey } from "../../src/controller/keys.js"
+import { serializeState } from "../../src/rollout/state.js"
+import type { RolloutState } from "../../src/rollout/state.js"
+import type { StateStore, Versioned } from "../../src/rollout/store.js"
+import { memoryStore } from "../../src/stores/memory.js"
+import { fakeClock } from "../../src/testing/fake-clock.js"
+import { spec, stateWith as anyState, T0 } from "../guard/harness.js"
+
+const key = stateKey("demo")
+
+/** A state that passes every check: in shadow. */
+const stateWith = (differs: Partial<RolloutState>): RolloutState =>
+  anyState({ ramp: [{ at: T0, weightBp: 0, stage: 0 }], ...differs })
+
+/** A store whose answers the test decides. */
+function scripted(first: () => Promise<Versioned | null>) {
+  let answer = first
+  const store: StateStore = { ...memoryStore(), get: () => answer(), watch: () => {} }
+  return { store, answer: (next: () => Promise<Versioned | null>) => void (answer = next) }
+}
+
+const document = (state: RolloutState, text = serializeState(state)): Promise<Versioned> =>
+  Promise.resolve({ revision: state.revision, token: "t", envelope: text })
+
+describe("the follower", () => {
+  it("has read the state before it is given, and follows what is written", async () => {
+    const store = memoryStore()
+    const clock = fakeClock()
+    await store.compareAndSet(key, 0, serializeState(stateWith({ revision: 1 })))
+    const follower = await createFollower({ store, rollout: "demo", clock })
+    expect(follower.current()?.revision).toBe(1)
+    let changes = 0
+    follower.onChange(() => changes++)
+    await store.compareAndSet(key, 1, serializeState(stateWith({ revision: 2, kill: "stable" })))
+    await clock.settle()
+    expect(follower.current()).toMatchObject({ revision: 2, kill: "stable" })
+    expect(changes).toBe(1)
+    follower.close()
+  })
+
+  it("finds a change without a hint, at the next reconcile poll", async () => {
+    const clock = fakeClock()
+    const { store, answer } = scripted(() => document(stateWith({ revision: 1 })))
+    const follower = await createFollower({ store, rollout: "demo", clock, pollEveryMs: 5000 })
+    answer(() => document(stateWith({ revision: 2 })))
+    clock.advance(4999)
+    await clock.settle()
+    expect(follower.current()?.revision).toBe(1)
+    clock.advance(1)
+    await clock.settle()
+    expect(follower.current()?.revision).toBe(2)
+    follower.close()
+  })
+
+  it("starts without a state when the store is down, says so, and recovers", async () => {
+    const clock = fakeClock()
+    const { store, answer } = scripted(() => Promise.reject(new Error("connection refused")))
+    const follower = await createFollower({ store, rollout: "demo", clock })
+    expect(follower.current()).toBeNull()
+    expect(follower.status().problem).toMatchObject({ code: "store_unreachable", message: "connection refused" })
+    answer(() => document(stateWith({ revision: 7 })))
+    await follower.poll()
+    expect(follower.current()?.revision).toBe(7)
+    expect(follower.status()).toEqual({ confirmedAt: clock.now(), problem: undefined })
+    follower.close()
+  })
+
+  it("gives a read two seconds and then keeps what it has", async () => {
+    const clock = fakeClock()
+    const { store, answer } = scripted(() => document(stateWith({ revision: 1 })))
+    const follower = await createFollower({ store, rollout: "demo", clock })
+    answer(() => new Promise(() => {}))
+    const poll = follower.poll()
+    clock.advance(2000)
+    await poll
+    expect(follower.current()?.revision).toBe(1)
+    expect(follower.status().problem).toMatchObject({ code: "store_unreachable" })
+    follower.close()
+  })
+
+  const current = stateWith({ revision: 5 })
+  it.each<[string, string, () => Promise<Versioned | null>]>([
+    ["a document that is gone", "store_unreachable", () => Promise.resolve(null)],
+    [
+      "an older revision (replay, restored backup)",
+      "rejected_older_revision",
+      () => document(stateWith({ revision: 4 })),
+    ],
+    [
+      "the same revision with other content",
+      "rejected_same_revision",
+      () => document(stateWith({ revision: 5, kill: "deny" })),
+    ],
+    [
+      "another rollout's state",
+      "rejected_other_rollout",
+      () => document(stateWith({ revision: 6, rollout: "other", spec: { ...spec, rollout: "other" } })),
+    ],
+    ["text that is not JSON", "rejected_invalid", () => document(current, "{")],
+    ["a truncated document", "rejected_invalid", () => document(current, serializeState(current).slice(0, -20))],
+    ["a document that is too large", "rejected_invalid", () => document(current, " ".repeat(2 ** 20))],
+    [
+      "a polluted prototype",
+      "rejected_invalid",
+      () => document(current, serializeState(stateWith({ revision: 6 })).replace("{", '{"__proto__":{"kill":"off"},')),
+    ],
+  ])("keeps the state in force when it is given %s", async (_, code, bad) => {
+    const clock = fakeClock()
+    const { store, answer } = scripted(() => document(current))
+    const follower = await createFollower({ store, rollout: "demo", clock })
+    let changes = 0
+    follower.onChange(() => changes++)
+    answer(bad)
+    await follower.poll()
+    expect(follower.current()).toEqual(current)
+    expect(changes).toBe(0)
+    expect(follower.status().problem?.code).toBe(code)
+    follower.close()
+  })
+
+  it("does not ask again after it was closed", async () => {
+    const clock = fakeClock()
+    let reads = 0
+    const { store } = scripted(() => (reads++, document(current)))
+    const follower = await createFollower({ store, rollout: "demo", clock })
+    follower.close()
+    clock.advance(60_000)
+    await clock.settle()
+    expect(reads).toBe(1)
+  })
+})
