@@ -29,6 +29,9 @@ export type Result = "breach" | "pass" | "inconclusive"
 /** Why a criterion has no number: never the same as `pass` or `breach`. */
 export type NoData = "zero" | "missing" | "stale" | "errored" | "insufficient"
 
+/** What a verdict rests on: served sessions, calls judged by both arms, or first evaluations of sessions. */
+export type EvidenceSourceName = "arms" | "pairs" | "trip"
+
 /** One criterion's result with the numbers behind it. Bounds are one-sided and hold at every look. */
 export interface CriterionVerdict {
   readonly criterion: CriterionName
@@ -53,6 +56,9 @@ export interface CriterionVerdict {
   readonly evaluations: { readonly stable: number; readonly canary: number }
   readonly sessions: { readonly stable: number; readonly canary: number }
   readonly pairs: number
+  /** What the combined e-value is made of; weights are fixed before the data and sum to 1. Absent without data. */
+  readonly sources?:
+    readonly { readonly source: EvidenceSourceName; readonly weight: number; readonly logE: number }[] | undefined
   /** Evaluations divided by the design effect: what the numbers are worth as independent observations. */
   readonly effectiveSize: number | null
   readonly quantiles?: { readonly stableMs: number; readonly canaryMs: number } | undefined
@@ -85,6 +91,8 @@ export interface Verdict {
   readonly logEFamily: number
   /** The criterion that weighs most in a breach. */
   readonly cause?: CriterionName | undefined
+  /** Why nothing could be judged: no enforced criterion has a number. */
+  readonly noData?: NoData | undefined
   /** One plain sentence. */
   readonly reason: string
 }

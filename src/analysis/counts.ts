@@ -1,0 +1,100 @@
+import { ARMS, OUTCOMES, type Outcome } from "../model/decision.js"
+import { CELLS, COHORTS, cellIndex, pairIndex, type Cell, type Evidence, type Stratum } from "../model/evidence.js"
+import type { PairTally } from "./pairs.js"
+import { total, type Tally } from "./rates.js"
+
+/** Position of an arm in evidence arrays. */
+export const STABLE = 0
+export const CANARY = 1
+export type ArmIndex = typeof STABLE | typeof CANARY
+
+/** Refuse evidence with a cell that is not a count. Latency is checked where it is read. */
+export function checkCounts(evidence: Evidence): void {
+  evidence.strata.forEach((stratum, index) => {
+    checkRow(stratum.cells, 2 * COHORTS * CELLS.length, `strata[${index}].cells`, (i) => {
+      const row = Math.floor(i / CELLS.length)
+      return `${ARMS[Math.floor(row / COHORTS) as ArmIndex]}, cohort ${row % COHORTS}, ${CELLS[i % CELLS.length]}`
+    })
+    checkRow(stratum.pairs, COHORTS * 16, `strata[${index}].pairs`, (i) => {
+      const pair = `stable ${OUTCOMES[Math.floor(i / 4) % 4]}, canary ${OUTCOMES[i % 4]}`
+      return `cohort ${Math.floor(i / 16)}, ${pair}`
+    })
+    checkRow(stratum.pairedSessions, COHORTS, `strata[${index}].pairedSessions`, (i) => `cohort ${i}`)
+  })
+}
+
+/** Refuse an array of another length. */
+export function checkLength(values: Float64Array, length: number, name: string): void {
+  if (values.length !== length)
+    throw new RangeError(`evidence.${name}: must have ${length} cells, got ${values.length}`)
+}
+
+export function isCount(value: number): boolean {
+  return value >= 0 && value < Infinity
+}
+
+export function notACount(name: string, cell: string, value: number): RangeError {
+  return new RangeError(`evidence.${name} (${cell}): must be a finite count of at least 0, got ${value}`)
+}
+
+/** Cohort totals of one rate of one arm. */
+export function armTally(stratum: Stratum, arm: ArmIndex, events: Cell, trials: Cell): Tally {
+  return {
+    events: column(stratum, arm, events),
+    trials: column(stratum, arm, trials),
+    sessions: armTotal(stratum, arm, "sessions"),
+  }
+}
+
+/** Sum of one cell of one arm over cohorts. */
+export function armTotal(stratum: Stratum, arm: ArmIndex, cell: Cell): number {
+  return total(column(stratum, arm, cell))
+}
+
+/** Cohort totals of one outcome over pairs. */
+export function pairTally(stratum: Stratum, outcome: Outcome): PairTally {
+  return {
+    plus: pairColumn(stratum, (stable, canary) => stable !== outcome && canary === outcome),
+    minus: pairColumn(stratum, (stable, canary) => stable === outcome && canary !== outcome),
+    stable: pairColumn(stratum, (stable) => stable === outcome),
+    trials: pairColumn(stratum, () => true),
+    sessions: total(stratum.pairedSessions),
+  }
+}
+
+/** Cohort totals of the pairs that `matches`, of all pairs. */
+export function flipTally(stratum: Stratum, matches: (stable: Outcome, canary: Outcome) => boolean): Tally {
+  return {
+    events: pairColumn(stratum, matches),
+    trials: pairColumn(stratum, () => true),
+    sessions: total(stratum.pairedSessions),
+  }
+}
+
+function column(stratum: Stratum, arm: ArmIndex, cell: Cell): Float64Array {
+  const at = CELLS.indexOf(cell)
+  const values = new Float64Array(COHORTS)
+  for (let cohort = 0; cohort < COHORTS; cohort++) values[cohort] = stratum.cells[cellIndex(arm, cohort, at)] ?? 0
+  return values
+}
+
+function pairColumn(stratum: Stratum, matches: (stable: Outcome, canary: Outcome) => boolean): Float64Array {
+  const sums = new Float64Array(COHORTS)
+  OUTCOMES.forEach((stable, s) => {
+    OUTCOMES.forEach((canary, c) => {
+      if (!matches(stable, canary)) return
+      for (let cohort = 0; cohort < COHORTS; cohort++) {
+        sums[cohort]! += stratum.pairs[pairIndex(cohort, s, c)] ?? 0
+      }
+    })
+  })
+  return sums
+}
+
+function checkRow(values: Float64Array, length: number, name: string, cell: (index: number) => string): void {
+  checkLength(values, length, name)
+  for (let i = 0; i < length; i++) {
+    const value = values[i] ?? NaN
+    if (!isCount(value)) throw notACount(name, cell(i), value)
+  }
+}

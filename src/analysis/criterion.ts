@@ -1,0 +1,171 @@
+import type { Criterion, CriterionVerdict, EvidenceSourceName, NoData, Result } from "../model/verdict.js"
+import { readArms } from "./arms.js"
+import { bernoulliLower, bernoulliUpper } from "./bernoulli.js"
+import { FACTS, weigh } from "./criteria.js"
+import { lower, upper } from "./mixture.js"
+import { readPairs } from "./paired.js"
+import type { Ramped } from "./ramp.js"
+import type { Reading } from "./reading.js"
+import { logSumExp } from "./special.js"
+import { logEWithin, logEWorse, pool } from "./strata.js"
+import { tripLogE, type TripState } from "./trip.js"
+import { reasonOf } from "./wording.js"
+
+/** Chance that a canary at or beyond a limit is ever said to be within it. All criteria must pass, so none shares it. */
+export const ALPHA_PASS = 0.05
+/** How near to zero "never" has to be shown before a limit of 0 stops holding a rollout: 1 call in 200. */
+export const ZERO_RESOLUTION = 0.005
+/** ln E of what cannot happen within the limit. Finite, since verdicts are stored as JSON: the largest double's. */
+const CERTAIN = Math.log(Number.MAX_VALUE)
+
+/** A criterion with all that speaks for and against it. */
+export interface Weighed {
+  readonly criterion: Criterion
+  readonly arms: Reading | null
+  readonly pairs: Reading | null
+  readonly sources: readonly { readonly source: EvidenceSourceName; readonly weight: number; readonly logE: number }[]
+  /** ln of the weighted average of the sources' e-values. */
+  readonly logE: number
+  /** Estimate, bounds and pass come from here: fixed before the data. */
+  readonly primary: "arms" | "pairs"
+  readonly noData?: NoData | undefined
+}
+
+export interface WeighContext {
+  readonly strata: readonly Ramped[]
+  readonly generation: number
+  readonly shadow: boolean
+  readonly trip?: TripState | undefined
+  /** No call has been judged at all. */
+  readonly zero: boolean
+}
+
+/** Weigh the evidence of one criterion. */
+export function weighCriterion(criterion: Criterion, context: WeighContext): Weighed {
+  const planned = weigh(criterion.name, context.shadow)
+  const has = (name: EvidenceSourceName): boolean => planned.some(({ source }) => source === name)
+  const arms = has("arms") ? readArms(criterion, context.strata) : null
+  const pairs = has("pairs") ? readPairs(criterion, context.strata) : null
+  const logEOf = (source: EvidenceSourceName): number => {
+    if (source === "trip") return tripLogE(context.trip, context.generation, criterion.name)
+    const reading = source === "arms" ? arms : pairs
+    if (reading === null) return 0
+    if (isZeroTolerance(criterion)) return reading.events > 0 ? CERTAIN : 0
+    return logEWorse(reading.worse, reading.rho)
+  }
+  const sources = planned.map(({ source, weight }) => ({ source, weight, logE: logEOf(source) }))
+  return {
+    criterion,
+    arms,
+    pairs,
+    sources,
+    logE: logSumExp(sources.map(({ weight, logE }) => Math.log(weight) + logE)),
+    primary: pairs === null ? "arms" : "pairs",
+    noData: noDataOf([arms, pairs], context.zero),
+  }
+}
+
+/** A budget of 0: the first event is a breach, and nothing but a bound can be said for it. */
+export function isZeroTolerance({ name, max }: Criterion): boolean {
+  return max === 0 && FACTS[name].kind === "budget"
+}
+
+/** Write the verdict on one criterion. `breached` is the family's decision, `alphaBreach` this criterion's share of it. */
+export function verdictOn(weighed: Weighed, breached: boolean, alphaBreach: number): CriterionVerdict {
+  const { criterion, sources, noData } = weighed
+  const primary = readingOf(weighed, weighed.primary)
+  const method = shownMethod(weighed, breached)
+  const reading = readingOf(weighed, method)
+  const numbers = isZeroTolerance(criterion) ? countZero(reading, alphaBreach) : estimate(reading, alphaBreach)
+  const within = isZeroTolerance(criterion) || !speaks(primary) ? null : logEWithin(primary.within, primary.rho)
+  const passed = primary.enough && within !== null && within >= -Math.log(ALPHA_PASS)
+  const result: Result = breached ? "breach" : passed ? "pass" : "inconclusive"
+  const verdict = {
+    criterion: criterion.name,
+    mode: criterion.mode,
+    result,
+    unit: FACTS[criterion.name].kind === "latency" ? "ms" : "rate",
+    max: criterion.max,
+    method,
+    ...numbers,
+    alphaBreach,
+    alphaPass: ALPHA_PASS,
+    logEWorse: noData === undefined || breached ? weighed.logE : null,
+    logEWithin: within,
+    evaluations: reading.evaluations,
+    sessions: reading.sessions,
+    pairs: reading.pairs,
+    sources,
+    effectiveSize: reading.effective > 0 ? reading.effective : null,
+    quantiles: reading.quantiles,
+    noData: breached ? undefined : noData,
+  } satisfies Omit<CriterionVerdict, "reason">
+  return { ...verdict, reason: reasonOf(verdict) }
+}
+
+/**
+ * Tell whether a criterion keeps the rollout from passing. A limit of 0 can never be passed: zero events are a bound, never
+ * "0 %". It stays inconclusive, and stops holding the rollout once the bound is so low that an acceptable rate could be.
+ */
+export function holds(verdict: CriterionVerdict): boolean {
+  if (verdict.result === "pass") return false
+  if (verdict.result === "breach" || !isZeroTolerance({ ...verdict, name: verdict.criterion })) return true
+  return verdict.upper === null || verdict.upper > ZERO_RESOLUTION
+}
+
+type Numbers = Pick<CriterionVerdict, "estimate" | "lower" | "upper">
+
+function estimate(reading: Reading, alphaBreach: number): Numbers {
+  const worse = pool(reading.worse)
+  const within = pool(reading.within)
+  if (!(worse.information > 0 && within.information > 0)) return { estimate: null, lower: null, upper: null }
+  const least = reading.limit + worse.score / worse.information
+  const most = reading.limit + within.score / within.information
+  return {
+    estimate: (least + most) / 2,
+    lower: lower(least, worse.information, alphaBreach, reading.rho),
+    upper: upper(most, within.information, ALPHA_PASS, reading.rho),
+  }
+}
+
+function countZero({ events, effective, evaluations, enough }: Reading, alphaBreach: number): Numbers {
+  if (evaluations.canary === 0) return { estimate: null, lower: null, upper: null }
+  const capped = Math.min(events, effective)
+  return {
+    estimate: events / evaluations.canary,
+    lower: effective > 0 ? bernoulliLower(capped, effective, alphaBreach) : 0,
+    upper: enough ? bernoulliUpper(capped, effective, ALPHA_PASS) : null,
+  }
+}
+
+/** Show where a breach came from; else the source that was named before the data, or the other while that is silent. */
+function shownMethod(weighed: Weighed, breached: boolean): "arms" | "pairs" {
+  const other = weighed.primary === "arms" ? "pairs" : "arms"
+  const strength = (name: "arms" | "pairs"): number => {
+    if (!speaks(readingOf(weighed, name))) return -Infinity
+    const found = weighed.sources.find(({ source }) => source === name)
+    return found === undefined ? -Infinity : found.logE + Math.log(found.weight)
+  }
+  const preferOther = breached
+    ? strength(other) > strength(weighed.primary)
+    : strength(weighed.primary) === -Infinity && strength(other) > -Infinity
+  return preferOther ? other : weighed.primary
+}
+
+function readingOf(weighed: Weighed, method: "arms" | "pairs"): Reading {
+  const reading = weighed[method] ?? weighed.arms ?? weighed.pairs
+  if (reading === null) throw new TypeError(`${weighed.criterion.name}: has neither arms nor pairs`)
+  return reading
+}
+
+function noDataOf(readings: readonly (Reading | null)[], zero: boolean): NoData | undefined {
+  const read = readings.filter((reading) => reading !== null)
+  if (read.some(speaks)) return undefined
+  if (zero) return "zero"
+  return read.some(({ evaluations }) => evaluations.canary > 0 || evaluations.stable > 0) ? "insufficient" : "missing"
+}
+
+/** There is a number: in some stratum the guards hold, or an event has been seen that no number is needed for. */
+function speaks(reading: Reading): boolean {
+  return pool(reading.worse).information > 0
+}

@@ -1,0 +1,70 @@
+import type { Criterion } from "../model/verdict.js"
+import { CANARY, STABLE, flipTally, pairTally } from "./counts.js"
+import { FACTS, type CriterionFacts } from "./criteria.js"
+import { readHistogram } from "./histogram.js"
+import { pairedDelta } from "./pairs.js"
+import { pairedLatencyDelta } from "./quantiles.js"
+import type { Ramped } from "./ramp.js"
+import { rateAgainst, total } from "./rates.js"
+import {
+  STRATUM_GUARD,
+  enoughTimed,
+  gather,
+  isSpread,
+  same,
+  type Measurement,
+  type Reading,
+  type Sizes,
+} from "./reading.js"
+
+/** Fewest paired sessions, all strata together, for a pass. */
+export const PASS_PAIRED_SESSIONS = 50
+
+/** Read what calls judged by both arms say about a criterion. Pairs need no split: every stratum has its say. */
+export function readPairs(criterion: Criterion, strata: readonly Ramped[]): Reading {
+  const measured = strata.map((ramped) => measure(criterion, FACTS[criterion.name], ramped))
+  return gather(criterion, measured, ({ canary }) => canary >= PASS_PAIRED_SESSIONS)
+}
+
+function measure({ name, max }: Criterion, facts: CriterionFacts, ramped: Ramped): Measurement {
+  if (facts.kind === "latency") return measureLatency(max, ramped)
+  if (facts.kind === "budget") return measureFlips(max, facts.flip, ramped)
+  if (facts.outcome === undefined) throw new TypeError(`${name}: is not an outcome of a call, so it has no pairs`)
+  const tally = pairTally(ramped.stratum, facts.outcome)
+  const delta = isValid(tally) ? pairedDelta(tally, max) : null
+  return { ...same(delta), ...sizes(tally.trials, tally.sessions) }
+}
+
+type Flip = Extract<CriterionFacts, { kind: "budget" }>["flip"]
+
+function measureFlips(max: number, flip: Flip, { stratum }: Ramped): Measurement {
+  const tally = flipTally(
+    stratum,
+    (stable, canary) => canary === flip.canary && (flip.stable?.includes(stable) ?? true),
+  )
+  // How the calls of a session cluster is better seen in stable's allows than in flips, which are few.
+  const allows = pairTally(stratum, "allow")
+  const clustering = { events: allows.stable, trials: allows.trials, sessions: allows.sessions }
+  const delta = isValid(tally) ? rateAgainst(tally, max, clustering) : null
+  return { ...same(delta), ...sizes(tally.trials, tally.sessions), events: total(tally.events) }
+}
+
+function measureLatency(maxMs: number, { stratum, index }: Ramped): Measurement {
+  const name = `strata[${index}].pairedLatency`
+  const stable = readHistogram(stratum.pairedLatency, STABLE, name)
+  const canary = readHistogram(stratum.pairedLatency, CANARY, name)
+  const sessions = total(stratum.pairedSessions)
+  const timed = enoughTimed({ stable: total(stable.totals), canary: total(canary.totals) })
+  const valid = timed && isValid({ trials: stable.totals, sessions })
+  const deltas = valid ? pairedLatencyDelta(stable, canary, sessions, maxMs) : same(null)
+  return { ...deltas, ...sizes(stable.totals, sessions), histograms: [stable, canary] }
+}
+
+function isValid({ trials, sessions }: { readonly trials: Float64Array; readonly sessions: number }): boolean {
+  return sessions >= STRATUM_GUARD.canarySessions && isSpread(trials)
+}
+
+function sizes(trials: Float64Array, sessions: number): Sizes {
+  const pairs = total(trials)
+  return { evaluations: { stable: pairs, canary: pairs }, sessions: { stable: sessions, canary: sessions }, pairs }
+}

@@ -1,0 +1,106 @@
+import type { Criterion } from "../model/verdict.js"
+import { FACTS } from "./criteria.js"
+import { msAt, quantilePosition, type Histogram } from "./histogram.js"
+import { QUANTILE } from "./quantiles.js"
+import { cohortsInUse, total, type Delta } from "./rates.js"
+import { NO_LOOK, lookAt, type Look } from "./strata.js"
+
+/** Fewest sessions of one stratum at which the normal approximation is valid: with fewer it says nothing. */
+export const STRATUM_GUARD = { stableSessions: 20, canarySessions: 5, cohorts: 2 } as const
+/** Fewest timed evaluations for a p99 to mean anything. */
+export const LATENCY_GUARD = { stable: 1000, canary: 50 } as const
+
+/** τ for a limit of 0, where there is no limit to take it from. It moves power, never validity. */
+const TAU_AT_ZERO = 0.01
+
+export interface Two {
+  readonly stable: number
+  readonly canary: number
+}
+
+export interface Sizes {
+  readonly evaluations: Two
+  readonly sessions: Two
+  readonly pairs: number
+}
+
+/** What one stratum says about one criterion. Deltas are null while its guards fail; sizes are counted all the same. */
+export interface Measurement extends Sizes {
+  readonly worse: Delta | null
+  readonly within: Delta | null
+  /** Events against a budget. */
+  readonly events?: number
+  readonly histograms?: readonly [stable: Histogram, canary: Histogram]
+}
+
+/** What one source says about one criterion, over all strata. */
+export interface Reading extends Sizes {
+  /** What estimates are held against: the limit as a rate, 0 for exceedance differences. */
+  readonly limit: number
+  /** 1/τ², where τ is the limit: the excess that is looked for is about as large as the one that is allowed. */
+  readonly rho: number
+  /** Looks for a breach and for a pass; they differ only where durations are known to a bin. */
+  readonly worse: readonly Look[]
+  readonly within: readonly Look[]
+  readonly events: number
+  /** Canary evaluations, or pairs, of strata that say something, divided by their design effects. */
+  readonly effective: number
+  /** Sizes suffice for a pass. */
+  readonly enough: boolean
+  readonly quantiles?: { readonly stableMs: number; readonly canaryMs: number } | undefined
+}
+
+/** Put the strata of one source together. Looks stay apart: they are combined by information, never by counts. */
+export function gather(
+  criterion: Criterion,
+  strata: readonly Measurement[],
+  enoughSessions: (sessions: Two) => boolean,
+): Reading {
+  const latency = FACTS[criterion.name].kind === "latency"
+  const limit = latency ? 0 : criterion.max
+  const tau = latency ? 1 - QUANTILE : criterion.max > 0 ? criterion.max : TAU_AT_ZERO
+  const sum = (pick: (part: Measurement) => number): number => strata.reduce((all, part) => all + pick(part), 0)
+  const evaluations = { stable: sum((p) => p.evaluations.stable), canary: sum((p) => p.evaluations.canary) }
+  const sessions = { stable: sum((p) => p.sessions.stable), canary: sum((p) => p.sessions.canary) }
+  return {
+    limit,
+    rho: 1 / (tau * tau),
+    worse: strata.map(({ worse }) => (worse === null ? NO_LOOK : lookAt(worse, limit))),
+    within: strata.map(({ within }) => (within === null ? NO_LOOK : lookAt(within, limit))),
+    evaluations,
+    sessions,
+    pairs: sum((p) => p.pairs),
+    events: sum((p) => p.events ?? 0),
+    effective: sum((p) => (p.worse === null ? 0 : p.evaluations.canary / p.worse.deff)),
+    enough: enoughSessions(sessions) && (!latency || enoughTimed(evaluations)),
+    quantiles: latency ? quantilesOf(strata) : undefined,
+  }
+}
+
+/** The same delta for a breach and for a pass; null when it must not be read. */
+export function same(delta: Delta | null): { readonly worse: Delta | null; readonly within: Delta | null } {
+  return { worse: delta, within: delta }
+}
+
+export function enoughTimed({ stable, canary }: Two): boolean {
+  return stable >= LATENCY_GUARD.stable && canary >= LATENCY_GUARD.canary
+}
+
+export function isSpread(trials: Float64Array): boolean {
+  return cohortsInUse(trials) >= STRATUM_GUARD.cohorts
+}
+
+/** p99 over all strata, for people to read; what is judged are exceedances stratum by stratum. */
+function quantilesOf(strata: readonly Measurement[]): Reading["quantiles"] {
+  const stableMs = pooledQuantile(strata.flatMap(({ histograms }) => histograms?.[0] ?? []))
+  const canaryMs = pooledQuantile(strata.flatMap(({ histograms }) => histograms?.[1] ?? []))
+  return stableMs === null || canaryMs === null ? undefined : { stableMs, canaryMs }
+}
+
+function pooledQuantile(histograms: readonly Histogram[]): number | null {
+  const [first, ...rest] = histograms
+  if (first === undefined) return null
+  const pooled = first.pooled.slice()
+  for (const { pooled: more } of rest) more.forEach((value, bin) => (pooled[bin]! += value))
+  return total(pooled) > 0 ? msAt(quantilePosition({ ...first, pooled }, QUANTILE)) : null
+}
