@@ -1,3 +1,5 @@
+export { embed } from "./embed.js"
+export type { Embedded, EmbedOptions, ReleasesFrom, Status } from "./embed.js"
 export { createGuard } from "./guard.js"
 export type { Answer, Guard, GuardOptions, Mode, ReleaseFor, Session, SessionOptions, StateReader } from "./guard.js"
 export type { GuardEvent, OnStableError, Side } from "./guard/core.js"
@@ -20,12 +22,14 @@ export type {
 export type { Diff } from "./evidence/diffs.js"
 export { mergeEvidence, snapshotEvidence, subtractEvidence } from "./evidence/cells.js"
 export type { EvidenceSource } from "./evidence/source.js"
+export { loadRelease, releaseDirectory } from "./release/load.js"
 export type {
   Engine,
   Evaluation,
   EvaluationContext,
   Policy,
   Release,
+  ReleaseSource,
   ScanContext,
   Scanner,
   ScanReport,
@@ -38,5 +42,11 @@ export type { RolloutSpec, Stage } from "./rollout/spec.js"
 export { initialState, parseState, serializeState } from "./rollout/state.js"
 export type { Actor, Approval, Hold, HoldReason, Kill, RampEntry, RolloutState, Transition } from "./rollout/state.js"
 export type { CasResult, StateStore, StoreCaps, StoreOptions, Versioned } from "./rollout/store.js"
+export { transition } from "./rollout/transition.js"
+export type { RolloutEvent } from "./rollout/transition.js"
+export { functionEngine } from "./engines/function.js"
+export { rulesEngine } from "./engines/rules.js"
+export { fileStore } from "./stores/file.js"
+export { memoryStore } from "./stores/memory.js"
 export { armAt } from "./session/arm.js"
 export { bucketOf } from "./session/bucket.js"
