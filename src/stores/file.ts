@@ -1,0 +1,218 @@
+import { mkdir, open, readdir, readFile, stat, unlink } from "node:fs/promises"
+import { dirname, join, resolve } from "node:path"
+import { SerinError } from "../errors.js"
+import type { CasResult, StateStore, Versioned } from "../rollout/store.js"
+import { checkWrite, keySegments, MAX_DOCUMENT_BYTES, refuseAborted, versioned } from "./document.js"
+import { publish, sweepTemporary } from "./file-publish.js"
+import { watchFolder } from "./file-watch.js"
+import { codeOf, guarded } from "./system-error.js"
+
+export interface FileStoreOptions {
+  /** Folder for the documents; made when the first is written. Several processes may share it, on one machine. */
+  readonly dir: string
+  /** Revisions of each document that are kept, 2 or more. Default 1,000. */
+  readonly keep?: number | undefined
+}
+
+const FOLDER_MODE = 0o700
+const REVISION = /^\d{10}\.json$/
+const MAX_REVISION = 9_999_999_999
+const PRUNED = ".pruned"
+
+const fileOf = (revision: number): string => `${String(revision).padStart(10, "0")}.json`
+const isRevisionFile = (name: string): boolean => REVISION.test(name)
+
+/**
+ * Keep documents as folders of numbered revisions, `<dir>/<key>/0000000042.json`: history for free, and readable by people.
+ * A write is durable when it is acknowledged. Processes of one machine may write at the same time: `link(2)` lets one of
+ * them have each number. File systems without hard links (FAT, some network mounts) are refused with `STORE_UNAVAILABLE`.
+ */
+export function fileStore({ dir, keep = 1000 }: FileStoreOptions): StateStore {
+  if (typeof dir !== "string" || dir === "") throw new TypeError("dir must be the path of a folder")
+  if (!Number.isSafeInteger(keep) || keep < 2) throw new RangeError(`keep must be a whole number >= 2, got ${keep}`)
+  const root = resolve(dir)
+  /** Newest revision of each key that went through this handle. */
+  const seen = new Map<string, number>()
+
+  function folderOf(key: string): string {
+    const segments = keySegments(key)
+    const taken = segments.find(isRevisionFile)
+    if (taken !== undefined) throw new RangeError(`key must not contain the name of a revision, got ${taken}`)
+    return join(root, ...segments)
+  }
+
+  /** Revision numbers, ascending. What was there and is gone is a failure: a wiped folder must not look like a fresh start. */
+  async function list(key: string, folder: string): Promise<readonly number[]> {
+    const revisions = await readRevisions(folder)
+    const known = seen.get(key) ?? 0
+    if (revisions.length === 0 && known > 0) {
+      throw new SerinError(
+        "STORE_UNAVAILABLE",
+        `${folder} is gone; revision ${known} was in it. Restore it, or restart to begin anew`,
+      )
+    }
+    return revisions
+  }
+
+  async function read(key: string, folder: string): Promise<Versioned | null> {
+    // A revision can be pruned between the list and the read: many were written since, so the list is read again.
+    for (let attempt = 0; attempt < 10; attempt++) {
+      const newest = (await list(key, folder)).at(-1)
+      if (newest === undefined) return null
+      const found = await readRevision(folder, newest)
+      if (found === null) continue
+      seen.set(key, Math.max(newest, seen.get(key) ?? 0))
+      return found
+    }
+    throw new SerinError("STORE_UNAVAILABLE", `${folder} changes faster than it can be read`)
+  }
+
+  async function write(key: string, folder: string, revisions: readonly number[], envelope: string): Promise<boolean> {
+    const revision = (revisions.at(-1) ?? 0) + 1
+    if (revision > MAX_REVISION) throw new SerinError("STORE_UNAVAILABLE", `${folder} has no number left`)
+    if (!(await publish(folder, fileOf(revision), envelope))) return false
+    await settle(folder, revision)
+    seen.set(key, Math.max(revision, seen.get(key) ?? 0))
+    await prune(folder, [...revisions, revision], keep)
+    return true
+  }
+
+  return {
+    caps: { push: true, linearizable: true, ack: "fsync", maxBytes: MAX_DOCUMENT_BYTES },
+
+    async get(key, options) {
+      const folder = folderOf(key)
+      refuseAborted(options?.signal)
+      return guarded(folder, () => read(key, folder))
+    },
+
+    async compareAndSet(key, expectedRevision, envelope, options): Promise<CasResult> {
+      const folder = folderOf(key)
+      checkWrite(expectedRevision, envelope, MAX_DOCUMENT_BYTES)
+      return guarded(folder, async () => {
+        refuseAborted(options?.signal)
+        const revisions = await list(key, folder)
+        if ((revisions.at(-1) ?? 0) === expectedRevision) {
+          await makeFolder(folder)
+          refuseAborted(options?.signal)
+          if (await write(key, folder, revisions, envelope)) return { ok: true }
+        }
+        return { ok: false, current: await read(key, folder) }
+      })
+    },
+
+    watch(key, hint, { signal }) {
+      const folder = folderOf(key)
+      const newest = async (): Promise<number> => (await readRevisions(folder)).at(-1) ?? 0
+      watchFolder({ folder, newest, from: seen.get(key) ?? 0, concerns: isRevisionFile, hint, signal })
+    },
+
+    async *history(key, options) {
+      const folder = folderOf(key)
+      refuseAborted(options?.signal)
+      const revisions = await guarded(folder, () => list(key, folder))
+      for (const revision of revisions.toReversed()) {
+        refuseAborted(options?.signal)
+        const found = await guarded(folder, () => readRevision(folder, revision))
+        if (found !== null) yield found
+      }
+    },
+  }
+}
+
+async function readRevisions(folder: string): Promise<readonly number[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true })
+    const files = entries.filter((entry) => entry.isFile() && isRevisionFile(entry.name))
+    return files.map((entry) => Number.parseInt(entry.name, 10)).toSorted((a, b) => a - b)
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return []
+    throw error
+  }
+}
+
+/** Null: it has been pruned. */
+async function readRevision(folder: string, revision: number): Promise<Versioned | null> {
+  const path = join(folder, fileOf(revision))
+  try {
+    const { size } = await stat(path)
+    if (size > MAX_DOCUMENT_BYTES) {
+      throw new SerinError("STORE_UNAVAILABLE", `${path} has ${size} bytes, at most ${MAX_DOCUMENT_BYTES} are read`)
+    }
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await readFile(path))
+    return versioned(revision, text)
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return null
+    throw error
+  }
+}
+
+/** Every new folder is an entry of the one above it, which must survive a power cut as well. */
+async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+  if (first === undefined) return
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+}
+
+/** Make sure that what was just linked is the newest revision, and that it survives a power cut. */
+async function settle(folder: string, revision: number): Promise<void> {
+  try {
+    if (await isNew(folder, revision)) return await syncFolder(folder)
+    await unlink(join(folder, fileOf(revision)))
+  } catch (cause) {
+    throw new SerinError("STORE_AMBIGUOUS", `${folder}: revision ${revision} may be written or not`, { cause })
+  }
+  throw new SerinError("STORE_AMBIGUOUS", `${folder}: revision ${revision} was written before, and is history by now`)
+}
+
+/**
+ * Whether a number that was just linked had not been used and pruned while this process slept. Pruning goes upwards: as long as
+ * the number below is there, this one was not pruned. Below 1 there is none; there, whoever prunes leaves a mark first.
+ */
+async function isNew(folder: string, revision: number): Promise<boolean> {
+  if (revision > 1) return exists(join(folder, fileOf(revision - 1)))
+  return !(await exists(join(folder, PRUNED))) || (await readRevisions(folder)).at(-1) === 1
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return false
+    throw error
+  }
+}
+
+/** Remove the oldest revisions and what dead writers left. The write is done: whatever fails here is tried again with the next. */
+async function prune(folder: string, revisions: readonly number[], keep: number): Promise<void> {
+  try {
+    if (revisions.length > keep) {
+      await (await open(join(folder, PRUNED), "a", 0o600)).close()
+      for (const revision of revisions.slice(0, -keep)) await remove(join(folder, fileOf(revision)))
+    }
+    await sweepTemporary(folder)
+  } catch {
+    // Upwards and no further than the first that fails: `isNew` relies on it.
+  }
+}
+
+/** Remove a file that another process may have removed already. */
+async function remove(path: string): Promise<void> {
+  await unlink(path).catch((error: unknown) => {
+    if (codeOf(error) !== "ENOENT") throw error
+  })
+}
+
+/** Folders cannot be synced on every system; where they can, a failure counts. */
+async function syncFolder(folder: string): Promise<void> {
+  let handle
+  try {
+    handle = await open(folder, "r")
+    await handle.sync()
+  } catch (error) {
+    if (!["EISDIR", "EPERM", "EINVAL", "ENOTSUP"].includes(codeOf(error) ?? "")) throw error
+  } finally {
+    await handle?.close()
+  }
+}
