@@ -93,7 +93,8 @@ const srm = exactly<SrmVerdict>({
   short: z.enum(["stable", "canary"]).optional(),
 })
 
-const verdict = exactly<Verdict>({
+/** Exported for reports: they carry verdicts as well. */
+export const VERDICT_SCHEMA = exactly<Verdict>({
   result,
   at: time,
   generation: z.int(),
@@ -120,7 +121,7 @@ const last = exactly<Transition>({
   at: time,
   actor,
   reason: text,
-  verdict: verdict.optional(),
+  verdict: VERDICT_SCHEMA.optional(),
 })
 
 const stateShape = exactly<RolloutState>({

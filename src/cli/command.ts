@@ -1,0 +1,113 @@
+import { parseArgs } from "node:util"
+import { closest, distance } from "fastest-levenshtein"
+import { SerinError } from "../errors.js"
+import type { Io } from "./io.js"
+import { createPrinter, type Printer } from "./printer.js"
+
+export interface Flag {
+  readonly type: "string" | "boolean"
+  /** What stands for its value in the help: `PATH`, or the choices, `next|end`. */
+  readonly value?: string
+  readonly text: string
+}
+export type Flags = Readonly<Record<string, Flag>>
+export type Values<F extends Flags> = {
+  readonly [K in keyof F]: F[K] extends { readonly type: "boolean" } ? boolean : string | undefined
+}
+
+export const PLACE_FLAGS = {
+  rollout: { type: "string", value: "PATH", text: "the rollout's file (default: safety/rollout.yaml)" },
+  state: { type: "string", value: "DIR", text: "where its state lives (default: state/ beside that file)" },
+} as const satisfies Flags
+export const JSON_FLAG = { json: { type: "boolean", text: "write one JSON document to stdout" } } as const satisfies Flags
+export const ACTOR_FLAGS = {
+  by: { type: "string", value: "NAME", text: "who does it (default: $SERIN_ACTOR, then $USER)" },
+  reason: { type: "string", value: "TEXT", text: "why; kept in the history" },
+} as const satisfies Flags
+
+/** What a command is given. */
+export interface Invocation<F extends Flags> {
+  readonly values: Values<F>
+  readonly operands: readonly string[]
+  readonly io: Io
+  readonly out: Printer
+}
+
+interface Described {
+  readonly name: string
+  /** What it does, in the imperative and one line. */
+  readonly summary: string
+  /** What may follow the name: `[DIR]`. */
+  readonly operand?: string
+  /** What one must know besides, a line each. */
+  readonly notes?: readonly string[]
+  readonly example: string
+}
+
+interface Definition<F extends Flags> extends Described {
+  readonly flags: F
+  run(invocation: Invocation<F>): Promise<number>
+}
+
+/** One verb of `serin`. */
+export interface Command extends Described {
+  readonly flags: Flags
+  /** Answers the exit code. Rejects with a `SerinError`. */
+  run(argv: readonly string[], io: Io): Promise<number>
+}
+
+/** Make a command of what it is called, what it takes and what it does. */
+export function defineCommand<const F extends Flags>(definition: Definition<F>): Command {
+  return {
+    ...definition,
+    run(argv, io) {
+      const { values, operands } = parse(definition, argv)
+      return definition.run({ values: values as Values<F>, operands, io, out: createPrinter(io) })
+    },
+  }
+}
+
+function parse({ name, flags, operand }: Definition<Flags>, argv: readonly string[]) {
+  const options = Object.fromEntries(Object.entries(flags).map(([flag, { type }]) => [flag, { type }]))
+  const args = [...argv]
+  const help = `see \`serin help ${name}\``
+  try {
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true, strict: true })
+    const most = operand === undefined ? 0 : 1
+    if (positionals.length > most) {
+      throw usage(`serin ${name}: unexpected argument ${JSON.stringify(positionals[most])}; ${help}`)
+    }
+    const booleans = Object.entries(flags).filter(([, { type }]) => type === "boolean")
+    const unset = Object.fromEntries(booleans.map(([flag]) => [flag, false]))
+    return { values: { ...unset, ...values }, operands: positionals }
+  } catch (error) {
+    if (error instanceof SerinError) throw error
+    const { tokens } = parseArgs({ args, options, allowPositionals: true, strict: false, tokens: true })
+    const unknown = tokens.find((token) => token.kind === "option" && !Object.hasOwn(flags, token.name))
+    if (unknown?.kind === "option") {
+      const near = nearest(unknown.name, Object.keys(flags))
+      throw usage(`serin ${name}: unknown flag ${unknown.rawName}; ${near === undefined ? help : `did you mean --${near}?`}`)
+    }
+    // Node's own words: a missing value, or a value for a flag that takes none.
+    const message = error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error)
+    throw usage(`serin ${name}: ${message} ${help}`)
+  }
+}
+
+/** Find the known word that a slip of the pen would turn into this one. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  if (word.length > 64 || known.length === 0) return undefined
+  const candidate = closest(word.toLowerCase(), known)
+  const slips = Math.max(1, Math.floor(candidate.length / 3))
+  return distance(word.toLowerCase(), candidate) <= slips ? candidate : undefined
+}
+
+export const usage = (message: string): SerinError => new SerinError("USAGE", message)
+
+/** Read a flag whose values are a closed list. */
+export function choice<const T extends string>(flag: string, value: string | undefined, known: readonly T[]): T | undefined {
+  if (value === undefined) return undefined
+  const found = known.find((one) => one === value)
+  if (found === undefined) throw usage(`--${flag} must be ${known.join(" or ")}, got ${JSON.stringify(value)}`)
+  return found
+}

@@ -1,0 +1,21 @@
+import type { Clock } from "../model/clock.js"
+
+/** All that a command knows of the world outside of files. */
+export interface Io {
+  readonly stdout: Sink
+  readonly stderr: Sink
+  /** Paths of the command line are relative to it. Absolute. */
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly clock: Clock
+  /** Ends what goes on until it is told to stop. */
+  readonly signal: AbortSignal
+  /** Whether `stdout` is a terminal. */
+  readonly isTTY: boolean
+  /** Width of that terminal, characters. */
+  readonly columns: number
+}
+
+export interface Sink {
+  write(text: string): unknown
+}

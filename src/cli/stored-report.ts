@@ -1,0 +1,38 @@
+import { z } from "zod"
+import { reportKey } from "../controller/keys.js"
+import type { Report } from "../controller/report.js"
+import { OUTCOMES } from "../model/decision.js"
+import { VERDICT_SCHEMA } from "../rollout/state-schema.js"
+import type { StateStore } from "../rollout/store.js"
+
+/** The last report, or why there is none to show. */
+export interface StoredReport {
+  readonly report: Report | null
+  readonly problem?: string
+}
+
+const side = z.object({ outcome: z.enum(OUTCOMES), rule: z.string().max(256).optional() })
+const REPORT = z.object({
+  format: z.literal("serin/report/1"),
+  rollout: z.string(),
+  revision: z.int().min(0),
+  generation: z.int().min(0),
+  at: z.number().min(-8.64e15).max(8.64e15),
+  verdict: VERDICT_SCHEMA.nullable(),
+  diffs: z.array(z.object({ action: z.string(), stable: side, canary: side, calls: z.number().min(0) })).max(1000),
+  problem: z.string().optional(),
+}) satisfies z.ZodType<Report>
+
+/** Read the report that the judging process left. What is wrong with it is told, and stops nothing: only display depends on it. */
+export async function readReport(store: StateStore, rollout: string): Promise<StoredReport> {
+  try {
+    const found = await store.get(reportKey(rollout))
+    if (found === null) return { report: null }
+    const parsed = REPORT.safeParse(JSON.parse(found.envelope))
+    if (parsed.success) return { report: parsed.data }
+    const [issue] = parsed.error.issues
+    return { report: null, problem: `${issue?.path.join(".") || "report"}: ${issue?.message ?? "invalid"}` }
+  } catch (error) {
+    return { report: null, problem: error instanceof Error ? error.message : String(error) }
+  }
+}
