@@ -191,6 +191,7 @@ describe("rulesEngine: conditions", () => {
     "2 * input.amount == 500",
     "input.amount / 100 == 2.5",
     "input.amount % 2 == 0",
+    "input.amount % input.count == 1",
     "-input.amount < 0",
     "size(input.items) + input.amount > 252",
     "input.items.map(i, i * 2)[2] == 6",

@@ -73,11 +73,16 @@ describe("loadRelease", () => {
   })
 
   it("hashes what it read: the digest is that of sha256sum over path and content", async () => {
-    await write({ "1.4.0/release.yaml": MANIFEST, "1.4.0/rules.yaml": RULES, "1.4.0/README.md": "not read" })
+    const manifest = 'version: "1.4.0"\npolicy: { engine: rules, files: [z.yaml, a.yaml] }'
+    const [z, a] = ["x", "y"].map((name) => `rules: [{ id: ${name}, action: ${name}, effect: allow }]`) as [
+      string,
+      string,
+    ]
+    await write({ "1.4.0/release.yaml": manifest, "1.4.0/z.yaml": z, "1.4.0/a.yaml": a, "1.4.0/README.md": "not read" })
     const { digest } = await loadRelease(join(root, "1.4.0"), { engines })
     const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
-    const lines = `${sha256(MANIFEST)}  release.yaml\n${sha256(RULES)}  rules.yaml\n`
-    expect(digest).toBe(`sha256:${sha256(lines)}`)
+    const sorted = `${sha256(a)}  a.yaml\n${sha256(manifest)}  release.yaml\n${sha256(z)}  z.yaml\n`
+    expect(digest).toBe(`sha256:${sha256(sorted)}`)
   })
 
   it.skipIf(process.platform !== "linux")("gives the digest that the shell gives", async () => {
