@@ -19,7 +19,9 @@ export const PLACE_FLAGS = {
   rollout: { type: "string", value: "PATH", text: "the rollout's file (default: safety/rollout.yaml)" },
   state: { type: "string", value: "DIR", text: "where its state lives (default: state/ beside that file)" },
 } as const satisfies Flags
-export const JSON_FLAG = { json: { type: "boolean", text: "write one JSON document to stdout" } } as const satisfies Flags
+export const JSON_FLAG = {
+  json: { type: "boolean", text: "write one JSON document to stdout" },
+} as const satisfies Flags
 export const ACTOR_FLAGS = {
   by: { type: "string", value: "NAME", text: "who does it (default: $SERIN_ACTOR, then $USER)" },
   reason: { type: "string", value: "TEXT", text: "why; kept in the history" },
@@ -86,7 +88,9 @@ function parse({ name, flags, operand }: Definition<Flags>, argv: readonly strin
     const unknown = tokens.find((token) => token.kind === "option" && !Object.hasOwn(flags, token.name))
     if (unknown?.kind === "option") {
       const near = nearest(unknown.name, Object.keys(flags))
-      throw usage(`serin ${name}: unknown flag ${unknown.rawName}; ${near === undefined ? help : `did you mean --${near}?`}`)
+      throw usage(
+        `serin ${name}: unknown flag ${unknown.rawName}; ${near === undefined ? help : `did you mean --${near}?`}`,
+      )
     }
     // Node's own words: a missing value, or a value for a flag that takes none.
     const message = error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error)
@@ -105,7 +109,11 @@ export function nearest(word: string, known: readonly string[]): string | undefi
 export const usage = (message: string): SerinError => new SerinError("USAGE", message)
 
 /** Read a flag whose values are a closed list. */
-export function choice<const T extends string>(flag: string, value: string | undefined, known: readonly T[]): T | undefined {
+export function choice<const T extends string>(
+  flag: string,
+  value: string | undefined,
+  known: readonly T[],
+): T | undefined {
   if (value === undefined) return undefined
   const found = known.find((one) => one === value)
   if (found === undefined) throw usage(`--${flag} must be ${known.join(" or ")}, got ${JSON.stringify(value)}`)

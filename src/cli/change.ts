@@ -1,0 +1,85 @@
+import { act, readState } from "../controller/verbs.js"
+import { isSerinError } from "../errors.js"
+import type { RolloutEvent } from "../rollout/event.js"
+import { phaseOf } from "../rollout/phase.js"
+import type { RolloutState } from "../rollout/state.js"
+import type { ACTOR_FLAGS, Invocation, JSON_FLAG, PLACE_FLAGS } from "./command.js"
+import { usage } from "./command.js"
+import { EXIT } from "./exit-code.js"
+import { nextSteps, phaseWords } from "./next-step.js"
+import { placeOf, rolloutName, type Place } from "./place.js"
+import { stopOverBroken } from "./stop-over-broken.js"
+
+export type ChangeFlags = typeof PLACE_FLAGS & typeof JSON_FLAG & typeof ACTOR_FLAGS
+
+/** What a verb did, in words. */
+export interface Told {
+  /** What it means for those who are served; by default what the phase says comes next. */
+  readonly next?: string | undefined
+  /** The verb that takes it back. */
+  readonly undo: string
+  readonly warning?: string | undefined
+}
+
+/** Apply an event to the rollout in question and tell what it did. */
+export async function change(
+  { values, io, out }: Pick<Invocation<ChangeFlags>, "values" | "io" | "out">,
+  event: Exclude<RolloutEvent, { readonly type: "tick" | "start" }>,
+  tell: (after: RolloutState) => Told,
+): Promise<number> {
+  const place = placeOf(values, io)
+  const name = await rolloutName(place, out)
+  const now = (): number => io.clock.now()
+  let before: RolloutState | null = null
+  let after: RolloutState
+  try {
+    before = await readState(place.store, name)
+    after = await act(place.store, name, event, now)
+  } catch (error) {
+    const stops = event.type === "kill" || event.type === "rollback" || event.type === "pause"
+    if (!stops || !isSerinError(error) || error.code !== "STATE_INVALID") throw error
+    const written = await stopOverBroken(place.store, name, event, now())
+    if (written === null) throw error
+    after = written
+    out.note(
+      "note: the newest revision cannot be read; this was applied to the newest one that can, and written after it",
+    )
+  }
+  printChange({ values, io, out }, place, { before, after, told: tell(after) })
+  return EXIT.ok
+}
+
+/** Tell what changed, what happens next, and how to take it back. */
+export function printChange(
+  { values, io, out }: Pick<Invocation<ChangeFlags>, "values" | "io" | "out">,
+  place: Place,
+  { before, after, told }: { readonly before: RolloutState | null; readonly after: RolloutState; readonly told: Told },
+): void {
+  const changed = before?.revision !== after.revision
+  const phase = phaseOf(after)
+  const undo = place.command(told.undo)
+  if (told.warning !== undefined) out.note(`warning: ${told.warning}`)
+  if (values.json) {
+    const { rollout, revision } = after
+    return out.json({ changed, rollout, revision, phase, state: after, undo: changed ? undo : null })
+  }
+  const was = before === null || !changed ? "" : ` (was ${phaseWords(phaseOf(before))})`
+  const holds = after.holds.map(({ reason }) => reason).join(", ")
+  const held = holds === "" ? "" : `, held by ${holds}`
+  const revision = changed ? `revision ${after.revision}` : `nothing to change, still revision ${after.revision}`
+  out.line({ text: after.rollout, style: "bold" }, `: ${phaseWords(phase)}${held}${was}; ${revision}`)
+  const next = told.next === undefined ? nextSteps(after, io.clock.now(), place.command) : [told.next]
+  for (const step of next) out.line(`  next: ${step}`)
+  if (changed) out.line(`  undo: ${undo}`)
+}
+
+/** Read a reason that must be given: what raises exposure, or takes the service away, is answered for. */
+export function requiredReason(verb: string, reason: string | undefined): string {
+  if (reason === undefined || reason.trim() === "") {
+    throw usage(`serin ${verb} needs --reason "…": it is kept in the history`)
+  }
+  return reason
+}
+
+export const reasonOr = (reason: string | undefined, otherwise: string): string =>
+  reason === undefined || reason.trim() === "" ? otherwise : reason

@@ -1,0 +1,33 @@
+import { approveCommand } from "./approve.js"
+import type { Command } from "./command.js"
+import { explainCommand } from "./explain.js"
+import { historyCommand } from "./history.js"
+import { initCommand } from "./init.js"
+import { killCommand } from "./kill.js"
+import { pauseCommand } from "./pause.js"
+import { promoteCommand } from "./promote.js"
+import { resumeCommand } from "./resume.js"
+import { retryCommand } from "./retry.js"
+import { rollbackCommand } from "./rollback.js"
+import { startCommand } from "./start.js"
+import { statusCommand } from "./status.js"
+import { validateCommand } from "./validate.js"
+import { watchCommand } from "./watch.js"
+
+/** Every verb of `serin`, in the order in which a rollout meets them. */
+export const COMMANDS: readonly Command[] = [
+  initCommand,
+  validateCommand,
+  startCommand,
+  statusCommand,
+  watchCommand,
+  pauseCommand,
+  resumeCommand,
+  approveCommand,
+  promoteCommand,
+  rollbackCommand,
+  killCommand,
+  retryCommand,
+  historyCommand,
+  explainCommand,
+]

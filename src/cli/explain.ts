@@ -1,0 +1,92 @@
+import { explain } from "../analysis/explain.js"
+import { stateKey } from "../controller/keys.js"
+import type { Diff } from "../evidence/diffs.js"
+import { isSerinError } from "../errors.js"
+import type { Outcome } from "../model/decision.js"
+import type { Verdict } from "../model/verdict.js"
+import { parseState, type RolloutState } from "../rollout/state.js"
+import type { StateStore } from "../rollout/store.js"
+import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
+import { EXIT } from "./exit-code.js"
+import { formatWhen } from "./format.js"
+import type { Say } from "./next-step.js"
+import { placeOf, rolloutName } from "./place.js"
+import { table, type Line } from "./printer.js"
+import { tellMissing } from "./status.js"
+import { isUnderWay, takeSnapshot, type Snapshot } from "./snapshot.js"
+
+export const explainCommand = defineCommand({
+  name: "explain",
+  summary: "Say why the verdict is what it is, and where the releases disagree",
+  example: "serin explain",
+  flags: { ...PLACE_FLAGS, ...JSON_FLAG },
+  async run({ values, io, out }) {
+    const place = placeOf(values, io)
+    const name = await rolloutName(place, out)
+    const snapshot = await takeSnapshot(place.store, name, io.clock.now())
+    if (snapshot === null) {
+      if (values.json) out.json({ rollout: name, phase: null, verdict: null, diffs: [], why: "no state", text: null })
+      else await tellMissing(place, name, out)
+      return EXIT.noState
+    }
+    const verdict = snapshot.verdict ?? (await lastVerdict(place.store, snapshot.state))
+    const diffs = snapshot.report?.generation === snapshot.state.generation ? snapshot.report.diffs : []
+    const why = verdict === null ? whyNone(snapshot, place.command) : null
+    if (values.json) {
+      out.json({ rollout: name, phase: snapshot.phase, verdict, diffs, why, text: verdict && explain(verdict) })
+      return EXIT.ok
+    }
+    out.lines(
+      verdict === null
+        ? [[`no verdict: ${why}`]]
+        : explain(verdict)
+            .split("\n")
+            .map((line) => [line]),
+    )
+    if (verdict !== null && !snapshot.judged) {
+      out.line(`no process is judging this rollout: the verdict is of ${formatWhen(verdict.at, snapshot.now)}`)
+    }
+    out.lines(diffLines(diffs))
+    return EXIT.ok
+  },
+})
+
+/** After a kill, the verdict that moved the rollout before it. */
+async function lastVerdict(store: StateStore, { rollout, generation }: RolloutState): Promise<Verdict | null> {
+  for await (const { envelope } of store.history(stateKey(rollout))) {
+    try {
+      const state = parseState(envelope)
+      if (state.generation !== generation) return null
+      if (state.last.verdict !== undefined) return state.last.verdict
+    } catch (error) {
+      if (!isSerinError(error)) throw error
+    }
+  }
+  return null
+}
+
+function whyNone({ state, phase, judged, report, reportProblem }: Snapshot, say: Say): string {
+  if (state.canary === null) return `no canary was started yet; \`${say("start")}\` begins`
+  if (reportProblem !== undefined) return `the report cannot be read: ${reportProblem}`
+  if (!isUnderWay(phase)) return "this rollout ended before it was judged"
+  if (!judged) return "no process is judging this rollout; start the application that embeds it"
+  if (report?.problem !== undefined) return `judging failed: ${report.problem}`
+  return "the rollout was not judged yet; it is within seconds, once the application answers calls"
+}
+
+const VERBS: Readonly<Record<Outcome, string>> = {
+  allow: "allows",
+  deny: "denies",
+  escalate: "escalates",
+  error: "fails",
+}
+
+function diffLines(diffs: readonly Diff[]): Line[] {
+  if (diffs.length === 0) return [[], ["the releases agreed on every call that both judged, as far as is known"]]
+  const side = ({ outcome, rule }: Diff["stable"]): string =>
+    `${VERBS[outcome]}${rule === undefined ? "" : ` by ${rule}`}`
+  const rows = diffs.map(({ action, stable, canary, calls }): Line => {
+    return [`  ${calls.toLocaleString("en-US")}×`, action, `stable ${side(stable)}`, `canary ${side(canary)}`]
+  })
+  return [[], ["where the releases disagree, most frequent first:"], ...table(rows)]
+}

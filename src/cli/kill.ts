@@ -1,0 +1,54 @@
+import { ensureState, readState } from "../controller/verbs.js"
+import { isSerinError } from "../errors.js"
+import { change, reasonOr, requiredReason } from "./change.js"
+import { ACTOR_FLAGS, choice, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
+import { actorOf, placeOf, readSpec, rolloutName } from "./place.js"
+
+export const killCommand = defineCommand({
+  name: "kill",
+  summary: "Throw the kill switch: stable serves every session, or every call is denied",
+  notes: ["`--position deny` needs --reason. On a killed rollout, changes the position."],
+  example: 'serin kill --position deny --reason "the agent deletes accounts"',
+  flags: {
+    ...PLACE_FLAGS,
+    position: {
+      type: "string",
+      value: "stable|deny",
+      text: "who serves (default: stable); deny: nobody, every call is denied",
+    },
+    ...ACTOR_FLAGS,
+    ...JSON_FLAG,
+  },
+  async run({ values, io, out }) {
+    const position = choice("position", values.position, ["stable", "deny"]) ?? "stable"
+    const reason =
+      position === "deny"
+        ? requiredReason("kill --position deny", values.reason)
+        : reasonOr(values.reason, "killed by hand")
+    const actor = actorOf(values, io)
+    const place = placeOf(values, io)
+    const created = await createMissing()
+    return change({ values, io, out }, { type: "kill", position, actor, reason }, ({ stable }) => ({
+      next:
+        position === "deny"
+          ? "every call is denied from now on"
+          : `${stable} serves every session from its next call on`,
+      undo: position === "deny" ? "kill --position stable" : 'retry --reason "…"',
+      warning: created
+        ? `there was no state in ${place.stateDir}, so one was made: a process that was running already keeps what it knew; restart it`
+        : undefined,
+    }))
+
+    /** Before the first start, a kill is for those who will start. */
+    async function createMissing(): Promise<boolean> {
+      const name = await rolloutName(place, out)
+      const state = await readState(place.store, name).catch((error: unknown) => {
+        if (isSerinError(error) && error.code === "STATE_INVALID") return "broken"
+        throw error
+      })
+      if (state !== null) return false
+      await ensureState(place.store, await readSpec(place), actor, io.clock.now())
+      return true
+    }
+  },
+})

@@ -1,0 +1,66 @@
+import type { Criterion, CriterionName } from "../model/verdict.js"
+import { formatDuration } from "../rollout/duration.js"
+import type { RolloutSpec, Stage } from "../rollout/spec.js"
+import { formatShare } from "./format.js"
+import { table, type Line } from "./printer.js"
+
+/** Say what a rollout will do: its stages, what it must keep to, and what happens when it does not. */
+export function planLines(spec: RolloutSpec): Line[] {
+  return [
+    ["stages:"],
+    ...table(spec.stages.map((stage, i) => stageRow(spec, stage, i))),
+    ["the canary must keep to:"],
+    ...spec.criteria.map((criterion): Line => [`  ${criterionWords(criterion)}`]),
+    ["and then:"],
+    ...outcomes(spec).map((words): Line => [`  ${words}`]),
+  ]
+}
+
+function stageRow(spec: RolloutSpec, { weightBp, periodMs, approval }: Stage, i: number): Line {
+  const { stable, canary } = spec
+  const served =
+    weightBp === 0
+      ? `both judge, ${stable} serves`
+      : weightBp === 10_000
+        ? `${canary} serves every new session${spec.shadowSampleBp > 0 ? `, ${stable} still judges` : ""}`
+        : `of new sessions are served by ${canary}`
+  const name = weightBp === 0 ? "shadow" : formatShare(weightBp)
+  const left = approval ? ", left only when approved" : ""
+  return [`  ${i + 1}.`, name, served, `${formatDuration(periodMs)} at least${left}`]
+}
+
+const WORDS: Readonly<Record<CriterionName, string>> = {
+  error_rate_delta_max: "error rate: above stable's by at most",
+  latency_p99_delta_max: "latency, 99th percentile: above stable's by at most",
+  deny_rate_delta_max: "rate of denied calls: above stable's by at most",
+  allow_rate_delta_max: "rate of allowed calls: above stable's by at most",
+  escalate_rate_delta_max: "rate of escalated calls: above stable's by at most",
+  scan_latency_p99_delta_max: "latency of scans, 99th percentile: above stable's by at most",
+  scan_flag_rate_delta_max: "rate of flagged scans: above stable's by at most",
+  alert_rate_delta_max: "rate of alerts: above stable's by at most",
+  newly_denied_rate_max: "calls that stable allows and the canary denies: at most",
+  newly_allowed_rate_max: "calls that stable stops and the canary allows: at most",
+  error_rate_max: "error rate: at most",
+}
+
+function criterionWords({ name, max, mode }: Criterion): string {
+  const percent = Number((max * 100).toPrecision(6))
+  const limit = name.includes("latency")
+    ? formatDuration(max)
+    : `${percent} ${name.includes("delta") ? "percentage points" : "%"}`
+  return `${WORDS[name]} ${limit}${mode === "notify" ? " (told only, it stops nothing)" : ""}`
+}
+
+function outcomes(spec: RolloutSpec): string[] {
+  const { onFailure, onInconclusive, onNoData, minSessions, maxStageMs, falseAlarmRate, activationDelayMs } = spec
+  const rate = Number((falseAlarmRate * 100).toPrecision(6))
+  const late = { hold: "it holds for a human", extend: "it goes on looking", rollback: "it rolls back" }[onInconclusive]
+  return [
+    onFailure === "rollback" ? "a breach rolls back at once, in every stage" : "a breach holds for a human",
+    `a stage is left when every criterion passes, and never before ${minSessions} sessions`,
+    onNoData === "rollback" ? "without data it rolls back" : "without data it holds",
+    ...(maxStageMs === null ? [] : [`when a stage is not proven after ${formatDuration(maxStageMs)}, ${late}`]),
+    `a larger share counts for sessions that begin ${formatDuration(activationDelayMs)} later`,
+    `a canary within its limits is stopped with a chance of at most ${rate} %`,
+  ]
+}

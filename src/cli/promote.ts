@@ -1,0 +1,22 @@
+import { change, requiredReason } from "./change.js"
+import { ACTOR_FLAGS, choice, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
+import { actorOf } from "./place.js"
+
+export const promoteCommand = defineCommand({
+  name: "promote",
+  summary: "Go to the next stage at once, or to the end, whatever the evidence says",
+  notes: ["Needs --reason: it goes past the evidence."],
+  example: 'serin promote --to next --reason "a week of shadow on staging was clean"',
+  flags: {
+    ...PLACE_FLAGS,
+    to: { type: "string", value: "next|end", text: "how far (default: next)" },
+    ...ACTOR_FLAGS,
+    ...JSON_FLAG,
+  },
+  async run({ values, io, out }) {
+    const to = choice("to", values.to, ["next", "end"]) ?? "next"
+    const reason = requiredReason("promote", values.reason)
+    const event = { type: "promote", to, actor: actorOf(values, io), reason } as const
+    return change({ values, io, out }, event, () => ({ undo: "rollback" }))
+  },
+})

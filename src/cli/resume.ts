@@ -1,0 +1,16 @@
+import { change, reasonOr } from "./change.js"
+import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
+import { actorOf } from "./place.js"
+
+export const resumeCommand = defineCommand({
+  name: "resume",
+  summary: "Go on after a pause, or after a hold that waits for somebody to look",
+  notes: ["Lifts the holds paused, breach and inconclusive. What still holds comes back with the next judgement."],
+  example: "serin resume",
+  flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
+  run({ values, io, out }) {
+    const reason = reasonOr(values.reason, "resumed by hand")
+    const event = { type: "resume", actor: actorOf(values, io), reason } as const
+    return change({ values, io, out }, event, () => ({ undo: "pause" }))
+  },
+})

@@ -1,0 +1,23 @@
+import { newSalt, readState } from "../controller/verbs.js"
+import { change, requiredReason } from "./change.js"
+import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
+import { actorOf, placeOf, readSpec, rolloutName } from "./place.js"
+
+export const retryCommand = defineCommand({
+  name: "retry",
+  summary: "Begin again after a rollback or a kill, with the rollout file as it is now; lifts the kill",
+  notes: ["Needs --reason. A new generation: evidence, approvals and holds of the last one do not count."],
+  example: 'serin retry --reason "the rule for partial refunds is mended"',
+  flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
+  async run({ values, io, out }) {
+    const reason = requiredReason("retry", values.reason)
+    const place = placeOf(values, io)
+    const before = await readState(place.store, await rolloutName(place, out))
+    // What never began is not begun by lifting a kill.
+    const spec = before === null || before.canary === null ? undefined : await readSpec(place)
+    const event = { type: "retry", salt: newSalt(), spec, actor: actorOf(values, io), reason } as const
+    return change({ values, io, out }, event, ({ canary }) => ({
+      undo: canary === null ? "kill" : "rollback",
+    }))
+  },
+})

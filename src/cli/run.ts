@@ -1,0 +1,73 @@
+import { isSerinError, type Problem } from "../errors.js"
+import { nearest, usage, type Command } from "./command.js"
+import { COMMANDS } from "./commands.js"
+import { EXIT } from "./exit-code.js"
+import { helpOf, overview } from "./help.js"
+import type { Io } from "./io.js"
+import { createPrinter } from "./printer.js"
+import { readVersion } from "./version.js"
+
+/** Run `serin` with the arguments after its name; answers the exit code. Never rejects: what went wrong is on stderr. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  try {
+    return await dispatch(argv, io)
+  } catch (error) {
+    return fail(error, argv, io)
+  }
+}
+
+async function dispatch(argv: readonly string[], io: Io): Promise<number> {
+  const out = createPrinter(io)
+  const [verb = "--help", ...rest] = argv
+  if (verb === "--version" || verb === "-v") {
+    out.line(await readVersion())
+  } else if (verb === "--help" || verb === "-h" || (verb === "help" && rest.length === 0)) {
+    out.lines(overview(COMMANDS))
+  } else if (verb === "help") {
+    out.lines(helpOf(find(rest[0] ?? "")))
+  } else if (asksForHelp(rest)) {
+    out.lines(helpOf(find(verb)))
+  } else {
+    return find(verb).run(rest, io)
+  }
+  return EXIT.ok
+}
+
+function asksForHelp(rest: readonly string[]): boolean {
+  const end = rest.indexOf("--")
+  return (end === -1 ? rest : rest.slice(0, end)).some((word) => word === "--help" || word === "-h")
+}
+
+function find(verb: string): Command {
+  const command = COMMANDS.find(({ name }) => name === verb)
+  if (command !== undefined) return command
+  const names = COMMANDS.map(({ name }) => name)
+  const near = nearest(verb, names)
+  const fix = near === undefined ? `there are ${names.join(", ")}` : `did you mean \`serin ${near}\`?`
+  throw usage(`unknown command ${JSON.stringify(verb)}; ${fix}`)
+}
+
+function fail(error: unknown, argv: readonly string[], io: Io): number {
+  const out = createPrinter(io)
+  const code = isSerinError(error) ? error.code : "UNEXPECTED"
+  const problems = isSerinError(error) ? error.problems : []
+  // Problems are in the message as well, for those who only log it.
+  const full = error instanceof Error ? error.message : String(error)
+  const message = problems.length > 0 ? (full.split("\n", 1)[0] ?? "") : full
+  if (argv.includes("--json")) out.json({ error: { code, message, problems } })
+  out.note(`${code}: ${nearer(message)}`)
+  for (const problem of problems) out.note(`  ${describe(problem)}`)
+  if (io.env["SERIN_DEBUG"] === "1" && error instanceof Error) {
+    for (const line of (error.stack ?? "").split("\n")) out.note(line)
+  }
+  return code === "USAGE" ? EXIT.usage : EXIT.failed
+
+  /** Paths as the user knows them. */
+  function nearer(text: string): string {
+    return text.replaceAll(`${io.cwd}/`, "")
+  }
+
+  function describe({ where, message, fix }: Problem): string {
+    return nearer(`${where}: ${message}${fix === undefined ? "" : ` (${fix})`}`)
+  }
+}

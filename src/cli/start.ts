@@ -1,0 +1,44 @@
+import { act, ensureState, newSalt, readState } from "../controller/verbs.js"
+import { printChange, reasonOr } from "./change.js"
+import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
+import { EXIT } from "./exit-code.js"
+import { formatShare, formatSpan, formatTime, formatWhen } from "./format.js"
+import type { RolloutState } from "../rollout/state.js"
+import { actorOf, placeOf, readSpec } from "./place.js"
+
+export const startCommand = defineCommand({
+  name: "start",
+  summary: "Put the canary that the rollout file names to the test",
+  notes: ["Makes the state if there is none. Refuses, with the way out, what the state does not allow."],
+  example: "serin start",
+  flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
+  async run({ values, io, out }) {
+    const place = placeOf(values, io)
+    const spec = await readSpec(place)
+    const actor = actorOf(values, io)
+    const reason = reasonOr(values.reason, `put ${spec.canary} to the test`)
+    const now = (): number => io.clock.now()
+    const before = await readState(place.store, spec.rollout)
+    await ensureState(place.store, spec, actor, now())
+    const after = await act(place.store, spec.rollout, { type: "start", spec, salt: newSalt(), actor, reason }, now)
+    printChange({ values, io, out }, place, {
+      before,
+      after,
+      told: { next: firstStage(after, now()), undo: "rollback" },
+    })
+    return EXIT.ok
+  },
+})
+
+/** Say from when on sessions count: more exposure waits until every process can know of it. */
+function firstStage({ ramp, spec, canary, stable }: RolloutState, now: number): string {
+  const entry = ramp.at(-1)
+  const period = spec.stages[0]?.periodMs ?? 0
+  if (entry === undefined) return ""
+  const atLeast = `for ${formatSpan(period)} at least`
+  if (entry.weightBp === 0) {
+    return `from ${formatTime(entry.at)} on both judge and ${stable} serves, ${atLeast}; no session is served by ${canary} yet`
+  }
+  const from = `${formatTime(entry.at)} (${formatWhen(entry.at, now)})`
+  return `of the sessions that begin after ${from}, ${canary} serves ${formatShare(entry.weightBp)}, ${atLeast}`
+}

@@ -1,0 +1,100 @@
+import { limitOf, measure } from "../analysis/wording.js"
+import type { CriterionVerdict, Result, Verdict } from "../model/verdict.js"
+import type { RolloutState } from "../rollout/state.js"
+import { formatShare, formatSpan, formatTime, formatWhen } from "./format.js"
+import { nextSteps, phaseWords, type Say } from "./next-step.js"
+import { table, type Line, type Style, type Text } from "./printer.js"
+import { isUnderWay, type Snapshot } from "./snapshot.js"
+
+/** Show where a rollout stands. */
+export function statusLines(snapshot: Snapshot, say: Say): Line[] {
+  const { state, phase, now, verdict } = snapshot
+  const { last } = state
+  const facts: Line[] = [
+    ["revision", `${state.revision}, generation ${state.generation}`],
+    ["releases", `${state.stable} stable${state.canary === null ? "" : `, ${state.canary} canary`}`],
+  ]
+  if (isUnderWay(phase)) {
+    const period = state.spec.stages[phase.stage]?.periodMs ?? 0
+    facts.push([
+      "stage",
+      `since ${formatTime(phase.since)} (${formatWhen(phase.since, now)}), ${formatSpan(period)} at least`,
+    ])
+  }
+  if (state.canary !== null) facts.push(["ramp", rampOf(state)])
+  for (const { reason, since, note } of state.holds) {
+    facts.push(["hold", { text: reason, style: "yellow" }, ` for ${formatSpan(now - since)}${note ? `: ${note}` : ""}`])
+  }
+  facts.push(["last", `${last.event} by ${last.actor.id}, ${formatWhen(last.at, now)}: ${last.reason}`])
+  facts.push(["report", ...reportOf(snapshot)])
+  const next = nextSteps(state, now, say).map((step, i): Line => [i === 0 ? "next" : "", step])
+  return [
+    [{ text: state.rollout, style: "bold" }, "  ", { text: phaseWords(phase), style: STYLE_OF_PHASE[phase.phase] }],
+    ...facts.map(indent),
+    ...(verdict === null ? [] : verdictLines(verdict)),
+    ...next.map(indent),
+  ]
+}
+
+const STYLE_OF_PHASE = {
+  idle: "dim",
+  shadow: "bold",
+  canary: "bold",
+  baking: "bold",
+  promoted: "green",
+  rolled_back: "red",
+  killed: "red",
+} as const satisfies Readonly<Record<Snapshot["phase"]["phase"], Style>>
+
+const indent = ([name = "", ...rest]: Line): Line => [
+  "  ",
+  String(typeof name === "string" ? name : name.text).padEnd(10),
+  ...rest,
+]
+
+/** The stages in their order, the one in force in brackets. */
+function rampOf(state: RolloutState): string {
+  const current = state.ramp.at(-1)?.stage
+  const names = state.spec.stages.map(({ weightBp }) => (weightBp === 0 ? "shadow" : formatShare(weightBp)))
+  return names.map((name, i) => (i === current ? `[${name}]` : name)).join(" → ")
+}
+
+function reportOf({ report, reportAgeMs, reportProblem, judged }: Snapshot): Text[] {
+  if (reportProblem !== undefined) return [{ text: `cannot be read: ${reportProblem}`, style: "yellow" }]
+  const age = reportAgeMs === null ? "none yet" : `${formatSpan(reportAgeMs)} old`
+  const texts: Text[] = [age]
+  if (!judged) texts.push(": ", { text: "no process is judging this rollout", style: "red" })
+  if (report?.problem !== undefined) texts.push("; ", { text: report.problem, style: "yellow" })
+  return texts
+}
+
+const STYLE_OF_RESULT: Readonly<Record<Result, Style>> = { breach: "red", pass: "green", inconclusive: "yellow" }
+
+function verdictLines(verdict: Verdict): Line[] {
+  const { result, reason, criteria } = verdict
+  return [
+    [],
+    ["  ", { text: result, style: STYLE_OF_RESULT[result] }, `: ${reason}`],
+    ...table([["  criterion", "result", "estimate", "interval", "limit", "n"], ...criteria.map(criterionRow)]),
+    [],
+  ]
+}
+
+function criterionRow(verdict: CriterionVerdict): Line {
+  const { criterion, result, estimate, lower, upper, mode, noData } = verdict
+  const bound = (value: number | null): string => (value === null ? "?" : measure(verdict, value))
+  return [
+    `  ${criterion}`,
+    { text: mode === "notify" ? `${result} (notify)` : result, style: STYLE_OF_RESULT[result] },
+    estimate === null ? (noData ?? "-") : measure(verdict, estimate),
+    estimate === null ? "-" : `${bound(lower)} to ${bound(upper)}`,
+    limitOf(verdict),
+    sizeOf(verdict),
+  ]
+}
+
+function sizeOf({ method, pairs, evaluations }: CriterionVerdict): string {
+  const count = (value: number): string => Math.round(value).toLocaleString("en-US")
+  if (method === "pairs") return `${count(pairs)} pairs`
+  return `${count(evaluations.canary)} canary, ${count(evaluations.stable)} stable`
+}

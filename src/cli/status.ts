@@ -1,0 +1,41 @@
+import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
+import { EXIT, exitCodeOf } from "./exit-code.js"
+import { placeOf, rolloutName, rolloutsIn, type Place } from "./place.js"
+import type { Printer } from "./printer.js"
+import { takeSnapshot, type Snapshot } from "./snapshot.js"
+import { statusLines } from "./status-view.js"
+
+export const statusCommand = defineCommand({
+  name: "status",
+  summary: "Show where the rollout stands; the exit code says it too",
+  notes: [
+    "Exit codes: 0 idle, under way or promoted; 3 held; 4 rolled back; 5 killed; 6 no state; 1 the state cannot be read.",
+  ],
+  example: "serin status --json",
+  flags: { ...PLACE_FLAGS, ...JSON_FLAG },
+  async run({ values, io, out }) {
+    const place = placeOf(values, io)
+    const name = await rolloutName(place, out)
+    const snapshot = await takeSnapshot(place.store, name, io.clock.now())
+    const exitCode = exitCodeOf(snapshot?.state ?? null)
+    if (values.json) out.json(statusDocument(name, snapshot))
+    else if (snapshot !== null) out.lines(statusLines(snapshot, place.command))
+    else await tellMissing(place, name, out)
+    return exitCode
+  },
+})
+
+/** What `--json` says; the shape is the same with and without a state. */
+export function statusDocument(rollout: string, snapshot: Snapshot | null): object {
+  if (snapshot === null) return { rollout, state: null, phase: null, report: null, exitCode: EXIT.noState }
+  const { state, phase, report, reportAgeMs, reportProblem = null, judged } = snapshot
+  return { rollout, state, phase, report, reportAgeMs, reportProblem, judged, exitCode: exitCodeOf(state) }
+}
+
+/** Say that there is no state, what there is instead, and what to do. */
+export async function tellMissing(place: Place, name: string, out: Printer): Promise<void> {
+  const others = await rolloutsIn(place.stateDir)
+  out.line({ text: name, style: "bold" }, `: no state in ${place.stateDir}`)
+  if (others.length > 0) out.line(`  there: ${others.join(", ")}`)
+  out.line(`  next: \`${place.command("start")}\` makes it`)
+}

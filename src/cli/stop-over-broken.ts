@@ -1,0 +1,40 @@
+import { stateKey } from "../controller/keys.js"
+import { isSerinError } from "../errors.js"
+import type { RolloutEvent } from "../rollout/event.js"
+import { parseState, serializeState, type RolloutState } from "../rollout/state.js"
+import type { StateStore } from "../rollout/store.js"
+import { transition } from "../rollout/transition.js"
+
+/**
+ * Stop a rollout whose newest revision cannot be read: apply the event to the newest one that can, and write it after the
+ * broken one. A kill must not wait until somebody has mended a file. Null: no revision can be read, or another writer was first.
+ */
+export async function stopOverBroken(
+  store: StateStore,
+  rollout: string,
+  event: Extract<RolloutEvent, { readonly type: "kill" | "rollback" | "pause" }>,
+  now: number,
+): Promise<RolloutState | null> {
+  const key = stateKey(rollout)
+  const newest = await store.get(key)
+  const good = newest === null ? null : await newestReadable(store, key, rollout)
+  if (newest === null || good === null) return null
+  // The broken revision keeps its number, or processes that follow would take what comes now for a replay.
+  const base = { ...good, revision: newest.revision }
+  const next = transition(base, event, now)
+  const written = next === base ? { ...base, revision: base.revision + 1 } : next
+  const result = await store.compareAndSet(key, newest.revision, serializeState(written))
+  return result.ok ? written : null
+}
+
+async function newestReadable(store: StateStore, key: string, rollout: string): Promise<RolloutState | null> {
+  for await (const { envelope } of store.history(key)) {
+    try {
+      const state = parseState(envelope)
+      if (state.rollout === rollout) return state
+    } catch (error) {
+      if (!isSerinError(error)) throw error
+    }
+  }
+  return null
+}

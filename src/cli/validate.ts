@@ -1,0 +1,95 @@
+import { stat } from "node:fs/promises"
+import { dirname, join, relative, resolve } from "node:path"
+import { rulesEngine } from "../engines/rules.js"
+import { isSerinError, SerinError, type Problem } from "../errors.js"
+import { releaseDirectory } from "../release/load.js"
+import { parseSpec, type RolloutSpec } from "../rollout/spec.js"
+import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
+import { EXIT } from "./exit-code.js"
+import { placeOf, readText } from "./place.js"
+import { planLines } from "./plan-words.js"
+import { readRoughly } from "./rough-spec.js"
+
+interface CheckedRelease {
+  readonly version: string
+  readonly digest: string | null
+}
+
+export const validateCommand = defineCommand({
+  name: "validate",
+  summary: "Check the rollout file and both releases; say what the rollout will do",
+  notes: ["Lists every problem at once, with its line and the fix."],
+  example: "serin validate --rollout safety/rollout.yaml",
+  flags: {
+    rollout: PLACE_FLAGS.rollout,
+    releases: { type: "string", value: "DIR", text: "the releases (default: releases/ beside the rollout file)" },
+    "spec-only": { type: "boolean", text: "leave the releases out: they are made in code" },
+    ...JSON_FLAG,
+  },
+  async run({ values, io, out }) {
+    if (values["spec-only"] && values.releases !== undefined) {
+      throw usage("serin validate: --spec-only and --releases exclude each other")
+    }
+    const place = placeOf({ rollout: values.rollout, state: undefined }, io)
+    const text = await readText(place.file, place.shownFile)
+    const { spec, problems } = readWithProblems(text, place.shownFile)
+    const versions = spec === null ? readRoughly(text).versions : [spec.stable, spec.canary]
+    const root =
+      values.releases === undefined ? join(dirname(place.file), "releases") : resolve(io.cwd, values.releases)
+    const shownRoot = relative(io.cwd, root) || "."
+    const checked = values["spec-only"] ? [] : await checkReleases(root, shownRoot, versions, problems)
+
+    if (spec === null || problems.length > 0) {
+      const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`
+      const code = spec === null ? "SPEC_INVALID" : "RELEASE_INVALID"
+      throw new SerinError(code, `${place.shownFile} does not work yet: ${count}`, { problems })
+    }
+    if (values.json) {
+      out.json({ ok: true, spec, releases: checked })
+      return EXIT.ok
+    }
+    out.line({ text: spec.rollout, style: "bold" }, `: ${spec.stable} → ${spec.canary}, valid`)
+    for (const { version, digest } of checked) out.line(`  ${version}  ${digest ?? ""}`)
+    if (values["spec-only"]) out.line("  the releases were not checked")
+    out.lines(planLines(spec))
+    return EXIT.ok
+  },
+})
+
+function readWithProblems(text: string, path: string): { spec: RolloutSpec | null; problems: Problem[] } {
+  try {
+    return { spec: parseSpec(text, { path }), problems: [] }
+  } catch (error) {
+    if (!isSerinError(error)) throw error
+    return { spec: null, problems: [...error.problems] }
+  }
+}
+
+async function checkReleases(
+  root: string,
+  shownRoot: string,
+  versions: readonly string[],
+  problems: Problem[],
+): Promise<readonly CheckedRelease[]> {
+  const isThere = await stat(root).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  )
+  if (!isThere) {
+    const fix = "make it, say where it is with --releases DIR, or use --spec-only when releases are made in code"
+    problems.push({ where: shownRoot, message: "is no directory, so no release was checked", fix })
+    return []
+  }
+  const source = releaseDirectory(root, { engines: [rulesEngine()] })
+  const checked: CheckedRelease[] = []
+  for (const version of versions) {
+    try {
+      checked.push({ version, digest: (await source.get(version)).digest ?? null })
+    } catch (error) {
+      if (!isSerinError(error)) throw error
+      const found = error.code === "RELEASE_NOT_FOUND" ? [] : error.problems
+      problems.push(...(found.length > 0 ? found : [{ where: join(shownRoot, version), message: error.message }]))
+    }
+  }
+  return checked
+}

@@ -1,0 +1,102 @@
+import { stateKey, reportKey } from "../controller/keys.js"
+import { isSerinError } from "../errors.js"
+import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
+import { EXIT } from "./exit-code.js"
+import { formatTime } from "./format.js"
+import type { Io } from "./io.js"
+import { phaseWords, type Say } from "./next-step.js"
+import { placeOf, rolloutName } from "./place.js"
+import { renderLine, type Line } from "./printer.js"
+import { takeSnapshot, type Snapshot } from "./snapshot.js"
+import { statusDocument } from "./status.js"
+import { statusLines } from "./status-view.js"
+
+const EVERY_MS = 1000
+
+/** What one look at the store gave. */
+type Look = { readonly snapshot: Snapshot | null } | { readonly problem: string }
+
+export const watchCommand = defineCommand({
+  name: "watch",
+  summary: "Show the status as it changes, until interrupted",
+  notes: ["On a terminal it redraws in place; elsewhere it writes a line for each change, with --json a document."],
+  example: "serin watch",
+  flags: { ...PLACE_FLAGS, ...JSON_FLAG },
+  async run({ values, io, out }) {
+    const place = placeOf(values, io)
+    const name = await rolloutName(place, out)
+    const draw = io.isTTY && !values.json ? screen(io, place.command) : null
+    let shown: string | null = null
+    let wake = (): void => {}
+    for (const key of [stateKey(name), reportKey(name)]) {
+      place.store.watch(key, () => wake(), { signal: io.signal })
+    }
+    while (!io.signal.aborted) {
+      const woken = new Promise<void>((resolve) => (wake = resolve))
+      const look = await lookAt()
+      const change = changeOf(name, look)
+      if (draw !== null) draw(look, change.text)
+      else if (change.key !== shown) {
+        if (values.json)
+          out.json("problem" in look ? { rollout: name, problem: look.problem } : statusDocument(name, look.snapshot))
+        else out.line(`${formatTime(io.clock.now())} ${change.text}`)
+      }
+      shown = change.key
+      await next(io, woken)
+    }
+    return EXIT.ok
+
+    async function lookAt(): Promise<Look> {
+      try {
+        return { snapshot: await takeSnapshot(place.store, name, io.clock.now()) }
+      } catch (error) {
+        if (!isSerinError(error)) throw error
+        const problems = error.problems.map(({ where, message }) => `${where} ${message}`).join("; ")
+        return { problem: `${error.code}: ${problems === "" ? error.message : problems}` }
+      }
+    }
+  },
+})
+
+/** Wait for a hint of the store, the next look that is due, or the end. */
+async function next({ clock, signal }: Io, woken: Promise<void>): Promise<void> {
+  let end = (): void => {}
+  const ended = new Promise<void>((resolve) => (end = resolve))
+  const cancel = clock.schedule(end, EVERY_MS)
+  signal.addEventListener("abort", end, { once: true })
+  if (signal.aborted) end()
+  await Promise.race([ended, woken])
+  cancel()
+  signal.removeEventListener("abort", end)
+}
+
+/** Say what there is in one line; `key` changes when it is worth another. */
+function changeOf(name: string, look: Look): { readonly key: string; readonly text: string } {
+  if ("problem" in look) return { key: look.problem, text: `${name}: ${look.problem}` }
+  if (look.snapshot === null) return { key: "no state", text: `${name}: no state yet` }
+  const { state, phase, verdict, judged } = look.snapshot
+  const holds = state.holds.map(({ reason }) => reason).join(", ")
+  const judgement = verdict === null ? "no verdict" : verdict.result
+  const parts = [
+    `${name}: ${phaseWords(phase)}`,
+    `revision ${state.revision} (${state.last.event} by ${state.last.actor.id})`,
+    ...(holds === "" ? [] : [`held by ${holds}`]),
+    judgement,
+    ...(judged ? [] : ["no process is judging"]),
+  ]
+  const results = verdict?.criteria.map(({ result }) => result) ?? []
+  return { key: JSON.stringify([state.revision, state.last, judgement, results, judged]), text: parts.join(", ") }
+}
+
+/** Redraw in place: go up as many lines as were written, and clear from there. */
+function screen({ stdout, env, columns }: Io, say: Say): (look: Look, text: string) => void {
+  const options = { colour: (env["NO_COLOR"] ?? "") === "", columns: Math.max(20, columns - 1) }
+  let height = 0
+  return (look, text) => {
+    const lines: Line[] =
+      "problem" in look || look.snapshot === null ? [[{ text, style: "yellow" }]] : statusLines(look.snapshot, say)
+    const up = height === 0 ? "" : `\u001b[${height}A`
+    height = lines.length
+    stdout.write(`${up}\r\u001b[J${lines.map((line) => `${renderLine(line, options)}\n`).join("")}`)
+  }
+}
