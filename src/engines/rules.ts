@@ -60,14 +60,14 @@ function readFiles(files: readonly SourceFile[], problems: Problem[]): Draft[] {
     }
     const document = openDocument(file, problems)
     for (const node of readRules(document)) {
+      const draft = readRule(document, node, compile)
+      patterns += draft?.patterns?.length ?? 0
       if (drafts.length >= MAX_RULES || patterns > MAX_RULES) {
         const message = `more than ${MAX_RULES} rules or patterns`
         problems.push({ where: document.where(node), message, fix: "use globs, or conditions with `in`" })
         return drafts
       }
-      const draft = readRule(document, node, compile)
       if (draft !== null) drafts.push(draft)
-      patterns += draft?.patterns?.length ?? 0
     }
   }
   return drafts

@@ -456,6 +456,15 @@ describe("rulesEngine: files with problems", () => {
     ])
   })
 
+  it("takes 10,000 patterns and no more, in one rule too", () => {
+    const file = (count: number) =>
+      JSON.stringify({
+        rules: [{ id: "r", action: Array.from({ length: count }, (_, i) => `a${i}*`), effect: "allow" }],
+      })
+    expect(compile(file(10_000)).evaluate({ action: "a9999x" }, context)).toMatchObject({ rule: "r" })
+    expect(problemsOf(file(10_001))).toEqual([expect.stringMatching(/more than 10000 rules or patterns/)])
+  })
+
   it("refuses to compile no file at all", () => {
     expect(problemsOf()).toEqual(["files: there is no rule file (list one)"])
   })
