@@ -10,16 +10,17 @@ type Evaluate = (call: { action: string }) => Outcome
  */
 export function handWrittenCanary(meter: Meter, stable: Evaluate, canary: Evaluate) {
   const evaluations = meter.createCounter("app.evaluations")
-  const outcomes = meter.createCounter("app.outcomes")
+  const allowed = meter.createCounter("app.allowed")
+  const denied = meter.createCounter("app.denied")
+  const escalated = meter.createCounter("app.escalated")
   const errors = meter.createCounter("app.errors")
   const duration = meter.createHistogram("app.evaluation.duration", { unit: "s" })
-  const scanTime = meter.createHistogram("app.scan.duration", { unit: "s" })
-  const active = meter.createUpDownCounter("app.sessions")
 
   return {
     session(id: string) {
       const hash = createHash("sha256").update(id).digest().readUInt32BE(0)
       const arm = hash / 2 ** 32 < 0.05 ? "canary" : "stable"
+      const release = arm === "canary" ? "2" : "1"
       return (call: { action: string }): Outcome => {
         const start = performance.now()
         let outcome: Outcome = "deny"
@@ -30,13 +31,14 @@ export function handWrittenCanary(meter: Meter, stable: Evaluate, canary: Evalua
           failed = 1
         }
         const seconds = (performance.now() - start) / 1000
-        const attributes = { "app.rollout": "demo", "app.arm": arm }
+        // One bag of attributes for all, as such code is written: what was decided, by which arm and release.
+        const attributes = { "app.rollout": "demo", "app.arm": arm, "app.release": release, "app.outcome": outcome }
         evaluations.add(1, attributes)
-        outcomes.add(1, { ...attributes, "app.outcome": outcome })
+        allowed.add(outcome === "allow" ? 1 : 0, attributes)
+        denied.add(outcome === "deny" ? 1 : 0, attributes)
+        escalated.add(outcome === "escalate" ? 1 : 0, attributes)
         errors.add(failed, attributes)
         duration.record(seconds, attributes)
-        scanTime.record(0, attributes)
-        active.add(0, attributes)
         return outcome
       }
     },

@@ -8,6 +8,7 @@ import {
 } from "@opentelemetry/sdk-metrics"
 import { createGuard, initialState, parseSpec } from "serin"
 import type { Release, RolloutState } from "serin"
+import { metricProducer } from "serin/metric-producer"
 import { handWrittenCanary } from "./hand-written.js"
 import { compare, garbage } from "./measure.js"
 import type { Batch } from "./measure.js"
@@ -63,10 +64,11 @@ const releases = new Map([
 ])
 const call = { action: "refund", input: { amount: 5 } }
 
-function guardFor(shadowSampleBp: number, meterProvider = provider()) {
+function guardFor(shadowSampleBp: number, path: "api" | "producer" = "api") {
   const fixed = state(shadowSampleBp)
   const reader = { current: () => fixed, onChange: () => () => {} }
-  return createGuard({ rollout: "bench", state: reader, releases, meterProvider })
+  const metrics = path === "producer" ? { metrics: metricProducer() } : { meterProvider: provider() }
+  return createGuard({ rollout: "bench", state: reader, releases, ...metrics })
 }
 
 const IDS = Array.from({ length: 1024 }, (_, i) => `session-${i}`)
@@ -105,40 +107,51 @@ function afterSessions(seen: number): Batch {
   }
 }
 
-const hot = guardFor(0)
 const rows = [
-  compare("guarded decision vs hand-written-otel", guarded(hot), byHand(), rounds),
-  compare("guarded decision vs direct-call", guarded(guardFor(0)), direct(), rounds),
+  compare("guarded decision vs hand-written-otel", guarded(guardFor(0)), byHand(), rounds),
+  compare(
+    "guarded decision with metric-producer vs hand-written-otel",
+    guarded(guardFor(0, "producer")),
+    byHand(),
+    rounds,
+  ),
+  compare("guarded decision with metric-producer vs direct-call", guarded(guardFor(0, "producer")), direct(), rounds),
   compare("decision after 1,000 sessions vs after-1-session", afterSessions(1_000), afterSessions(1), rounds),
   compare("decision after 1,000,000 sessions vs after-1-session", afterSessions(1_000_000), afterSessions(1), rounds),
 ]
-const bytes = { ours: garbage(guarded(guardFor(0))), theirs: garbage(byHand()) }
+const bytes = {
+  api: garbage(guarded(guardFor(0))),
+  producer: garbage(guarded(guardFor(0, "producer"))),
+  byHand: garbage(byHand()),
+}
 
 console.log(
-  `${"comparison".padEnd(54)} ${"ratio".padStart(8)}  ${"p10–p90".padStart(15)}  ${"ours".padStart(9)}  ${"theirs".padStart(9)}`,
+  `${"comparison".padEnd(64)} ${"ratio".padStart(8)}  ${"p10–p90".padStart(15)}  ${"ours".padStart(9)}  ${"theirs".padStart(9)}`,
 )
 for (const row of rows) {
   const spread = `${row.low.toFixed(3)}–${row.high.toFixed(3)}`
   console.log(
-    `${row.name.padEnd(54)} ${row.ratio.toFixed(3).padStart(8)}  ${spread.padStart(15)}  ${ns(row.oursNs)}  ${ns(row.theirsNs)}`,
+    `${row.name.padEnd(64)} ${row.ratio.toFixed(3).padStart(8)}  ${spread.padStart(15)}  ${ns(row.oursNs)}  ${ns(row.theirsNs)}`,
   )
 }
-console.log(`garbage per decision: ${bytes.ours.toFixed(0)} B, hand-written ${bytes.theirs.toFixed(0)} B`)
+console.log(
+  `garbage per decision: ${bytes.api.toFixed(0)} B, with metric-producer ${bytes.producer.toFixed(0)} B, hand-written ${bytes.byHand.toFixed(0)} B`,
+)
 if (sink === 0) throw new Error("nothing was decided")
 
 if (options.json !== undefined) {
   const table = [
     ...rows,
-    {
-      name: "garbage of a guarded decision vs hand-written-otel",
-      ratio: bytes.ours / bytes.theirs,
-      oursBytes: bytes.ours,
-      theirsBytes: bytes.theirs,
-    },
+    garbageRow("garbage of a guarded decision vs hand-written-otel", bytes.api),
+    garbageRow("garbage of a guarded decision with metric-producer vs hand-written-otel", bytes.producer),
   ]
   writeFileSync(options.json, `${JSON.stringify(table, null, 2)}\n`)
 }
 process.exit(0)
+
+function garbageRow(name: string, ours: number) {
+  return { name, ratio: ours / bytes.byHand, oursBytes: ours, theirsBytes: bytes.byHand }
+}
 
 function ns(value: number): string {
   return `${value.toFixed(0)} ns`.padStart(9)

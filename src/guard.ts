@@ -14,6 +14,7 @@ import type { RolloutState } from "./rollout/state.js"
 import { recent } from "./session/recent.js"
 import { startTimeOf } from "./session/start-time.js"
 import { createTelemetry } from "./telemetry/telemetry.js"
+import type { MetricSink } from "./telemetry/reading.js"
 import { evidenceOf } from "./guard/core.js"
 import type { Core, GuardEvent, OnStableError } from "./guard/core.js"
 import { GuardSession } from "./guard/session.js"
@@ -56,6 +57,8 @@ export interface GuardOptions<C extends Call, M extends Mode> {
   readonly onEvent?: ((event: GuardEvent<C>) => void) | undefined
   /** Default: the global OpenTelemetry provider, found again when it is registered late or replaced. */
   readonly meterProvider?: MeterProvider | undefined
+  /** Have metrics read at collection by a `metricProducer()` instead: a decision then calls no instrument. */
+  readonly metrics?: MetricSink | undefined
   readonly clock?: Clock | undefined
   /** Sessions remembered, 1 or more; about 0.4 KB each, at most twice as many are held. Default 20,000. */
   readonly sessionMemory?: number | undefined
@@ -124,6 +127,7 @@ export function createGuard<C extends Call = Call>(
     rollout: options.rollout,
     clock,
     meterProvider: options.meterProvider,
+    metrics: options.metrics,
     gauges: () => gaugesOf(state, clock.now()),
   })
 

@@ -1,4 +1,5 @@
 import type { Attributes, Counter, Meter } from "@opentelemetry/api"
+import type { MetricReading, NumberPoint } from "./reading.js"
 
 /** Counters kept in an array by the hot path and handed to OpenTelemetry as deltas when metrics are collected. */
 export interface Counters {
@@ -10,6 +11,8 @@ export interface Counters {
   bind(meter: Meter): void
   /** Give every series its growth since the last flush. */
   flush(): void
+  /** Totals of all series that have counted anything. */
+  read(): MetricReading<NumberPoint>[]
 }
 
 export interface CounterDescription {
@@ -48,6 +51,14 @@ export function createCounters(instruments: Readonly<Record<string, CounterDescr
         bound.get(instrument)?.add(delta, attributes)
       }
     },
+    read: () =>
+      Object.entries(instruments).map(([name, about]) => ({
+        name,
+        ...about,
+        points: series.flatMap(({ instrument, attributes }, slot) =>
+          instrument === name && totals[slot]! > 0 ? [{ attributes, value: totals[slot]! }] : [],
+        ),
+      })),
   }
 }
 

@@ -1,8 +1,10 @@
 import { metrics } from "@opentelemetry/api"
-import type { Attributes, BatchObservableResult, Histogram, Meter, MeterProvider } from "@opentelemetry/api"
+import type { Attributes, BatchObservableResult, Meter, MeterProvider } from "@opentelemetry/api"
 import type { ErrorType, Finding } from "../model/decision.js"
 import type { Clock } from "../model/clock.js"
 import { createCounters } from "./counters.js"
+import { createHistograms } from "./histograms.js"
+import type { MetricSink, MetricsReading } from "./reading.js"
 
 /** What the gauges show about the rollout when metrics are collected. */
 export interface Gauges {
@@ -19,6 +21,8 @@ export interface TelemetryOptions {
   readonly gauges: () => Gauges
   /** Default: the global provider, whenever one is registered. */
   readonly meterProvider?: MeterProvider | undefined
+  /** Hand metrics to this instead of a meter. */
+  readonly metrics?: MetricSink | undefined
 }
 
 /** OpenTelemetry instruments of one guard. Everything takes indices: arm 0 stable, 1 canary; outcome as in `OUTCOMES`. */
@@ -70,15 +74,29 @@ const COUNTERS = {
   "serin.rollout.transitions": { unit: "{transition}", description: "Revisions of the rollout that were applied" },
 } as const
 
+const HISTOGRAMS = {
+  "serin.evaluation.duration": { unit: "s", description: "Time of one evaluation" },
+  "serin.scan.duration": { unit: "s", description: "Time of one scan" },
+} as const
+
+const GAUGES = {
+  "serin.rollout.weight": { unit: "1", description: "Share of new sessions on the canary" },
+  "serin.rollout.phase": { unit: "1", description: "1 for the phase in force" },
+  "serin.rollout.state.age": { unit: "s", description: "Time since the rollout state was last confirmed" },
+} as const
+
 /** Make the instruments of one guard, through the OpenTelemetry API only. Nothing here throws into the host. */
 export function createTelemetry(options: TelemetryOptions): Telemetry {
   const { clock, rollout } = options
   const base = { "serin.rollout": rollout }
+  // Keys in the order in which the SDK sorts them on every record.
   const arms: readonly [Attributes, Attributes] = [
-    { ...base, "serin.arm": "stable" },
-    { ...base, "serin.arm": "canary" },
+    { "serin.arm": "stable", ...base },
+    { "serin.arm": "canary", ...base },
   ]
   const counters = createCounters(COUNTERS)
+  const histograms = createHistograms(HISTOGRAMS, DURATION_BOUNDARIES)
+  const durationSlots = arms.map((a) => histograms.slot("serin.evaluation.duration", a))
   const evaluations = arms.map((arm) => OUTCOME_LABELS.map((o) => ({ ...arm, "serin.outcome": o }))).flat()
   const evaluationSlots = evaluations.map((a) => counters.slot("serin.evaluations", a))
   const errorSlots = arms.map(
@@ -100,13 +118,10 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     ),
   )
   const dynamic = new Map<string, number>()
-  const scanners = new Map<string, readonly [Attributes, Attributes]>()
+  const scanners = new Map<string, readonly [ScannerSeries, ScannerSeries]>()
 
-  let meter: Meter | undefined
   let provider: MeterProvider | undefined
   let unbind = (): void => {}
-  let duration: Histogram | undefined
-  let scanDuration: Histogram | undefined
   let cancelTimer = (): void => {}
   let closed = false
 
@@ -121,25 +136,41 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   }
 
   /** Label sets of a scanner; past the bound, scanners share one. */
-  function scannerAttributes(name: string): readonly [Attributes, Attributes] {
+  function scannerSeries(name: string): readonly [ScannerSeries, ScannerSeries] {
     const key = scanners.has(name) || scanners.size < MAX_SCANNERS ? name : "other"
-    let attributes = scanners.get(key)
-    if (attributes === undefined) {
-      attributes = [
-        { ...arms[0], "serin.scanner": key },
-        { ...arms[1], "serin.scanner": key },
-      ]
-      scanners.set(key, attributes)
+    let both = scanners.get(key)
+    if (both === undefined) {
+      const series = (arm: Attributes): ScannerSeries => {
+        const attributes = { ...arm, "serin.scanner": key }
+        return { name: key, attributes, duration: histograms.slot("serin.scan.duration", attributes) }
+      }
+      both = [series(arms[0]), series(arms[1])]
+      scanners.set(key, both)
     }
-    return attributes
+    return both
   }
 
-  function observe(result: BatchObservableResult, gauges: ReturnType<typeof createGauges>): void {
-    counters.flush()
+  function gaugeValues(): Record<keyof typeof GAUGES, { value: number; attributes: Attributes } | null> {
     const { weightBp, phase, stateAgeMs } = options.gauges()
-    result.observe(gauges.weight, weightBp / 10_000, base)
-    result.observe(gauges.phase, 1, { ...base, "serin.phase": phase })
-    if (Number.isFinite(stateAgeMs)) result.observe(gauges.age, Math.max(0, stateAgeMs / 1000), base)
+    return {
+      "serin.rollout.weight": { value: weightBp / 10_000, attributes: base },
+      "serin.rollout.phase": { value: 1, attributes: { ...base, "serin.phase": phase } },
+      "serin.rollout.state.age": Number.isFinite(stateAgeMs)
+        ? { value: Math.max(0, stateAgeMs / 1000), attributes: base }
+        : null,
+    }
+  }
+
+  function read(): MetricsReading {
+    const values = gaugeValues()
+    return {
+      counters: counters.read(),
+      histograms: histograms.read(),
+      gauges: entriesOf(GAUGES).map(([name, about]) => {
+        const point = values[name]
+        return { name, ...about, points: point === null ? [] : [point] }
+      }),
+    }
   }
 
   function rebind(): void {
@@ -147,16 +178,21 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     if (closed || current === provider) return
     unbind()
     provider = current
-    meter = current.getMeter("serin")
+    const meter = current.getMeter("serin")
     counters.bind(meter)
-    duration = meter.createHistogram("serin.evaluation.duration", durationOptions("Time of one evaluation"))
-    scanDuration = meter.createHistogram("serin.scan.duration", durationOptions("Time of one scan"))
+    histograms.bind(meter)
     const gauges = createGauges(meter)
-    const callback = (result: BatchObservableResult): void => observe(result, gauges)
-    const observables = [gauges.weight, gauges.phase, gauges.age]
-    const bound = meter
-    bound.addBatchObservableCallback(callback, observables)
-    unbind = () => bound.removeBatchObservableCallback(callback, observables)
+    const callback = (result: BatchObservableResult): void => {
+      counters.flush()
+      const values = gaugeValues()
+      for (const [name, gauge] of gauges) {
+        const point = values[name]
+        if (point !== null) result.observe(gauge, point.value, point.attributes)
+      }
+    }
+    const observables = [...gauges.values()]
+    meter.addBatchObservableCallback(callback, observables)
+    unbind = () => meter.removeBatchObservableCallback(callback, observables)
   }
 
   function watchProvider(): void {
@@ -164,14 +200,15 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     cancelTimer = clock.schedule(watchProvider, REBIND_EVERY_MS)
   }
 
-  if (options.meterProvider === undefined) watchProvider()
+  if (options.metrics !== undefined) unbind = options.metrics.register(read)
+  else if (options.meterProvider === undefined) watchProvider()
   else rebind()
 
   return {
     evaluation(arm, outcome, durationMs, errorType) {
       const slot = outcome === 3 ? errorSlots[arm]!.get(errorType ?? "throw") : evaluationSlots[arm * 4 + outcome]
       counters.add(slot!)
-      if (durationMs >= 0 && durationMs < Infinity) duration?.record(durationMs / 1000, arms[arm])
+      histograms.record(durationSlots[arm]!, durationMs / 1000)
     },
     session: (arm) => counters.add(sessionSlots[arm]!),
     sessionless: () => counters.add(sessionlessSlot),
@@ -179,23 +216,26 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     comparison: (stable, canary) => counters.add(comparisonSlots[stable * 4 + canary]!),
     shadow: (result) => counters.add(shadowSlots.get(result)!),
     scan(arm, scanner, result, durationMs) {
-      const attributes = scannerAttributes(scanner)[arm]
-      const label = attributes["serin.scanner"] as string
-      count("serin.scans", `scan/${arm}/${result}/${label}`, () => ({ ...attributes, "serin.scan.result": result }))
-      if (durationMs >= 0 && durationMs < Infinity) scanDuration?.record(durationMs / 1000, attributes)
+      const { name, attributes, duration } = scannerSeries(scanner)[arm]
+      count("serin.scans", `scan/${arm}/${result}/${name}`, () => ({ ...attributes, "serin.scan.result": result }))
+      histograms.record(duration, durationMs / 1000)
     },
     findings(arm, findings) {
       for (const finding of findings) {
         const known = (FINDING_CATEGORIES as readonly string[]).includes(finding.category)
         const category = known ? finding.category : "other"
-        const attributes = scannerAttributes(finding.scanner)[arm]
-        const key = `finding/${arm}/${category}/${attributes["serin.scanner"] as string}`
-        count("serin.findings", key, () => ({ ...attributes, "serin.finding.category": category }))
+        const { name, attributes } = scannerSeries(finding.scanner)[arm]
+        count("serin.findings", `finding/${arm}/${category}/${name}`, () => ({
+          ...attributes,
+          "serin.finding.category": category,
+        }))
       }
     },
     transition: (trigger) =>
       count("serin.rollout.transitions", `transition/${trigger}`, () => ({ ...base, "serin.trigger": trigger })),
-    rebind,
+    rebind() {
+      if (options.metrics === undefined) rebind()
+    },
     close() {
       closed = true
       cancelTimer()
@@ -205,20 +245,15 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   }
 }
 
-function createGauges(meter: Meter) {
-  return {
-    weight: meter.createObservableGauge("serin.rollout.weight", {
-      unit: "1",
-      description: "Share of new sessions on the canary",
-    }),
-    phase: meter.createObservableGauge("serin.rollout.phase", { unit: "1", description: "1 for the phase in force" }),
-    age: meter.createObservableGauge("serin.rollout.state.age", {
-      unit: "s",
-      description: "Time since the rollout state was last confirmed",
-    }),
-  }
+interface ScannerSeries {
+  readonly name: string
+  readonly attributes: Attributes
+  /** Histogram slot. */
+  readonly duration: number
 }
 
-function durationOptions(description: string) {
-  return { unit: "s", description, advice: { explicitBucketBoundaries: [...DURATION_BOUNDARIES] } }
+function createGauges(meter: Meter) {
+  return new Map(entriesOf(GAUGES).map(([name, about]) => [name, meter.createObservableGauge(name, about)]))
 }
+
+const entriesOf = <K extends string, V>(record: Readonly<Record<K, V>>): [K, V][] => Object.entries(record) as [K, V][]

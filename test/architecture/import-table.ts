@@ -25,7 +25,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   analysis: { units: [] },
   rollout: { units: [], packages: ["zod", "yaml", "fastest-levenshtein"] },
   release: { units: [], packages: ["zod", "yaml", "fastest-levenshtein"], node: true },
-  telemetry: { units: ["evidence"], packages: ["@opentelemetry/api"] },
+  telemetry: { units: ["evidence"], packages: ["@opentelemetry/api", "type:@opentelemetry/sdk-metrics"] },
   guard: {
     // Of the rollout a guard knows what is handed to it, never how it changes.
     units: ["session", "release", "evidence", "telemetry", "rollout/state", "rollout/phase"],

@@ -8,6 +8,7 @@ import {
 } from "@opentelemetry/sdk-metrics"
 import type { MetricReader } from "@opentelemetry/sdk-metrics"
 import { afterEach, describe, expect, it } from "vitest"
+import { metricProducer } from "../../src/telemetry/producer.js"
 import { createTelemetry, DURATION_BOUNDARIES } from "../../src/telemetry/telemetry.js"
 import type { Telemetry } from "../../src/telemetry/telemetry.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
@@ -20,6 +21,14 @@ class ManualReader extends PeriodicExportingMetricReader {
     const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
     super({ exporter, exportIntervalMillis: 2 ** 31 - 1, exportTimeoutMillis: 1000 })
   }
+}
+
+interface HistogramValue {
+  readonly buckets: { readonly boundaries: number[]; readonly counts: number[] }
+  readonly count: number
+  readonly sum: number
+  readonly min: number
+  readonly max: number
 }
 
 type Point = { attributes: Record<string, unknown>; value: unknown }
@@ -177,8 +186,75 @@ describe("metrics by arm", () => {
     const { resourceMetrics } = await exporter.collect()
     const text = new PrometheusSerializer().serialize(resourceMetrics)
     expect(text).toMatch(
-      /serin_evaluations_total\{serin_rollout="demo",serin_arm="canary",serin_outcome="deny"[^}]*\} 1/,
+      /serin_evaluations_total\{serin_arm="canary",serin_rollout="demo",serin_outcome="deny"[^}]*\} 1/,
     )
-    expect(text).toContain('serin_evaluation_duration_bucket{serin_rollout="demo",serin_arm="canary"')
+    expect(text).toContain('serin_evaluation_duration_bucket{serin_arm="canary",serin_rollout="demo"')
+  })
+
+  describe("through a metric producer", () => {
+    function produced() {
+      const producer = metricProducer()
+      const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
+      const reader = new PeriodicExportingMetricReader({
+        exporter,
+        exportIntervalMillis: 2 ** 31 - 1,
+        exportTimeoutMillis: 1000,
+        metricProducers: [producer],
+      })
+      provider(reader)
+      const add = (rollout = "demo") =>
+        track(createTelemetry({ rollout, clock: fakeClock(), gauges, metrics: producer }))
+      return { reader, add }
+    }
+
+    it("are the same as through the API, value for value", async () => {
+      const { reader, add } = produced()
+      const apiReader = new ManualReader()
+      const api = track(
+        createTelemetry({ rollout: "demo", clock: fakeClock(), gauges, meterProvider: provider(apiReader) }),
+      )
+      for (const telemetry of [add(), api]) {
+        for (let i = 0; i < 1000; i++) telemetry.evaluation((i % 2) as 0 | 1, i % 4, 1.07 ** (i % 300) / 1000, "throw")
+        for (const exact of DURATION_BOUNDARIES) telemetry.evaluation(0, 0, exact * 1000)
+        telemetry.scan(1, "pii", "flagged", 3)
+        telemetry.findings(1, [{ scanner: "pii", category: "pii" }])
+      }
+      const strip = (list: Point[]) =>
+        list
+          .map(({ attributes, value }) => ({ attributes, value }))
+          .sort((a, b) => JSON.stringify(a.attributes).localeCompare(JSON.stringify(b.attributes)))
+      for (const name of [
+        "serin.evaluations",
+        "serin.scans",
+        "serin.findings",
+        "serin.rollout.weight",
+        "serin.rollout.phase",
+      ]) {
+        expect(strip(await points(reader, name)), name).toEqual(strip(await points(apiReader, name)))
+      }
+      for (const name of ["serin.evaluation.duration", "serin.scan.duration"]) {
+        const [ours, theirs] = [strip(await points(reader, name)), strip(await points(apiReader, name))]
+        expect(ours.map((p) => p.attributes)).toEqual(theirs.map((p) => p.attributes))
+        for (const [i, { value }] of ours.entries()) {
+          const [a, b] = [value as HistogramValue, theirs[i]!.value as HistogramValue]
+          expect(a.buckets).toEqual(b.buckets)
+          expect([a.count, a.min, a.max]).toEqual([b.count, b.min, b.max])
+          expect(a.sum).toBeCloseTo(b.sum, 9)
+        }
+      }
+    })
+
+    it("add up over guards of one rollout, and stay when a guard is closed", async () => {
+      const { reader, add } = produced()
+      const [a, b] = [add(), add()]
+      a.evaluation(0, 0, 1)
+      b.evaluation(0, 0, 4)
+      add("other").evaluation(0, 0, 1)
+      expect(await sum(reader, "serin.evaluations", { "serin.rollout": "demo" })).toBe(2)
+      a.close()
+      expect(await sum(reader, "serin.evaluations", { "serin.rollout": "demo" })).toBe(2)
+      const [duration] = await points(reader, "serin.evaluation.duration")
+      expect(duration?.value).toMatchObject({ count: 2, sum: 0.005, min: 0.001, max: 0.004 })
+    })
   })
 })
