@@ -170,16 +170,28 @@ export function storeContract(
       stop.abort()
     })
 
-    requires("an aborted watch is silent, also when it was aborted before it began", async (store, other) => {
-      const [stop, witnessed] = [new AbortController(), new AbortController()]
-      const [stopped, witness] = [hintCounter(), hintCounter()]
-      store.watch("a/state", stopped.hint, { signal: stop.signal })
-      stop.abort()
-      store.watch("a/state", stopped.hint, { signal: stop.signal })
-      store.watch("a/state", witness.hint, { signal: witnessed.signal })
+    requires("an aborted watch is silent, whenever it was aborted", async (store, other) => {
       await other.compareAndSet("a/state", 0, "one")
+      const [never, late] = [hintCounter(), hintCounter()]
+      const [before, atOnce, during] = [new AbortController(), new AbortController(), new AbortController()]
+      before.abort()
+      store.watch("a/state", never.hint, { signal: before.signal })
+      store.watch("a/state", never.hint, { signal: atOnce.signal })
+      atOnce.abort()
+      store.watch("a/state", late.hint, { signal: during.signal })
+      await store.get("a/state")
+      const writing = other.compareAndSet("a/state", 1, "two")
+      during.abort()
+      const known = late.count()
+      await writing
+
+      const witnessed = new AbortController()
+      const witness = hintCounter()
+      store.watch("a/state", witness.hint, { signal: witnessed.signal })
+      await other.compareAndSet("a/state", 2, "three")
       expect(await witness.beyond(0)).toBe(true)
-      expect(stopped.count()).toBe(0)
+      expect(never.count()).toBe(0)
+      expect(late.count()).toBe(known)
       witnessed.abort()
     })
 
