@@ -1,5 +1,7 @@
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { metrics } from "@opentelemetry/api"
-import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporter-prometheus"
+import { PrometheusExporter } from "@opentelemetry/exporter-prometheus"
 import {
   AggregationTemporality,
   InMemoryMetricExporter,
@@ -178,17 +180,30 @@ describe("metrics by arm", () => {
     expect(await sum(reader, "serin.evaluations")).toBe(3)
   })
 
-  it("can be scraped by Prometheus", async () => {
+  it("can be scraped by Prometheus over HTTP", async () => {
     const exporter = new PrometheusExporter({ preventServerStart: true })
     metrics.setGlobalMeterProvider(provider(exporter))
     const { telemetry } = make()
     telemetry.evaluation(1, 1, 2)
-    const { resourceMetrics } = await exporter.collect()
-    const text = new PrometheusSerializer().serialize(resourceMetrics)
-    expect(text).toMatch(
-      /serin_evaluations_total\{serin_arm="canary",serin_rollout="demo",serin_outcome="deny"[^}]*\} 1/,
-    )
-    expect(text).toContain('serin_evaluation_duration_bucket{serin_arm="canary",serin_rollout="demo"')
+    telemetry.comparison(0, 1)
+    const server = createServer((request, response) => exporter.getMetricsRequestHandler(request, response))
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    try {
+      const { port } = server.address() as AddressInfo
+      const scrape = async (): Promise<string> => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+      const text = await scrape()
+      const labels = 'serin_arm="canary",serin_rollout="demo"'
+      expect(text).toMatch(new RegExp(`serin_evaluations_total\\{${labels},serin_outcome="deny"[^}]*\\} 1\n`))
+      expect(text).toMatch(
+        /serin_comparisons_total\{[^}]*serin_stable_outcome="allow"[^}]*serin_canary_outcome="deny"[^}]*\} 1\n/,
+      )
+      expect(text).toMatch(new RegExp(`serin_evaluation_duration_count\\{${labels}[^}]*\\} 1\n`))
+      expect(text).toContain(`serin_evaluation_duration_bucket{${labels}`)
+      telemetry.evaluation(1, 1, 2)
+      expect(await scrape()).toMatch(/serin_evaluations_total\{[^}]*serin_outcome="deny"[^}]*\} 2\n/)
+    } finally {
+      await new Promise((resolve) => server.close(resolve))
+    }
   })
 
   describe("through a metric producer", () => {
