@@ -51,7 +51,7 @@ export function weighCriterion(criterion: Criterion, context: WeighContext): Wei
     const reading = source === "arms" ? arms : pairs
     if (reading === null) return 0
     if (isZeroTolerance(criterion)) return reading.events > 0 ? CERTAIN : 0
-    return logEWorse(reading.worse, reading.rho)
+    return logEWorse(reading.worse, reading.rho.worse)
   }
   const sources = planned.map(({ source, weight }) => ({ source, weight, logE: logEOf(source) }))
   return {
@@ -77,7 +77,7 @@ export function verdictOn(weighed: Weighed, breached: boolean, alphaBreach: numb
   const method = shownMethod(weighed, breached)
   const reading = readingOf(weighed, method)
   const numbers = isZeroTolerance(criterion) ? countZero(reading, alphaBreach) : estimate(reading, alphaBreach)
-  const within = isZeroTolerance(criterion) || !speaks(primary) ? null : logEWithin(primary.within, primary.rho)
+  const within = isZeroTolerance(criterion) || !speaks(primary) ? null : logEWithin(primary.within, primary.rho.within)
   const passed = primary.enough && within !== null && within >= -Math.log(ALPHA_PASS)
   const result: Result = breached ? "breach" : passed ? "pass" : "inconclusive"
   const verdict = {
@@ -123,8 +123,8 @@ function estimate(reading: Reading, alphaBreach: number): Numbers {
   const most = reading.limit + within.score / within.information
   return {
     estimate: (least + most) / 2,
-    lower: lower(least, worse.information, alphaBreach, reading.rho),
-    upper: upper(most, within.information, ALPHA_PASS, reading.rho),
+    lower: lower(least, worse.information, alphaBreach, reading.rho.worse),
+    upper: upper(most, within.information, ALPHA_PASS, reading.rho.within),
   }
 }
 

@@ -30,6 +30,7 @@ export function latencyDelta(
       { events: slowStable, trials: stable.histogram.totals, sessions: stable.sessions },
       { events: slowCanary, trials: canary.histogram.totals, sessions: canary.sessions },
       0,
+      1 - QUANTILE,
     ),
   )
 }

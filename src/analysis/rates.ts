@@ -29,12 +29,17 @@ const MIN_EVENTS = 10
  * Compare a rate between the arms of one stratum against the largest acceptable difference `max`.
  * Ratio metric on cohort totals; the variance has a floor at the boundary of the null with stable's clustering, so that
  * "0 errors in 20 sessions" is not proof of safety and two alike sessions are not proof of harm. Needs trials in both arms.
+ *
+ * @param rate stable's rate for the floor, where it is known beforehand
  */
-export function rateDelta(stable: Tally, canary: Tally, max: number): RateDelta {
+export function rateDelta(
+  stable: Tally,
+  canary: Tally,
+  max: number,
+  rate: number = smoothed(total(stable.events), total(stable.trials)),
+): RateDelta {
   const trialsStable = total(stable.trials)
   const trialsCanary = total(canary.trials)
-  const eventsStable = total(stable.events)
-  const rate = smoothed(eventsStable, trialsStable)
   const boundary = Math.min(1, rate + max)
   const binomial = Math.max(boundary * (1 - boundary), rate * (1 - rate))
   const deff = designEffect(stable)
@@ -44,7 +49,7 @@ export function rateDelta(stable: Tally, canary: Tally, max: number): RateDelta 
     (Math.min(deff, priorDeff(stable)) * rate * (1 - rate)) / trialsStable,
   )
   return {
-    estimate: total(canary.events) / trialsCanary - eventsStable / trialsStable,
+    estimate: total(canary.events) / trialsCanary - total(stable.events) / trialsStable,
     variance: canaryVariance + stableVariance,
     deff,
     stableVariance,

@@ -12,6 +12,8 @@ export const LATENCY_GUARD = { stable: 1000, canary: 50 } as const
 
 /** τ for a limit of 0, where there is no limit to take it from. It moves power, never validity. */
 const TAU_AT_ZERO = 0.01
+/** Least τ for a breach of a budget: what is worth stopping for is a percent or more, however small the budget. */
+const TAU_BUDGET = 0.02
 
 export interface Two {
   readonly stable: number
@@ -37,8 +39,8 @@ export interface Measurement extends Sizes {
 export interface Reading extends Sizes {
   /** What estimates are held against: the limit as a rate, 0 for exceedance differences. */
   readonly limit: number
-  /** 1/τ², where τ is the limit: the excess that is looked for is about as large as the one that is allowed. */
-  readonly rho: number
+  /** 1/τ² for either question. τ is about the excess that is looked for; as a rule that is as large as the limit. */
+  readonly rho: { readonly worse: number; readonly within: number }
   /** Looks for a breach and for a pass; they differ only where durations are known to a bin. */
   readonly worse: readonly Look[]
   readonly within: readonly Look[]
@@ -56,15 +58,17 @@ export function gather(
   strata: readonly Measurement[],
   enoughSessions: (sessions: Two) => boolean,
 ): Reading {
-  const latency = FACTS[criterion.name].kind === "latency"
+  const { kind } = FACTS[criterion.name]
+  const latency = kind === "latency"
   const limit = latency ? 0 : criterion.max
-  const tau = latency ? 1 - QUANTILE : criterion.max > 0 ? criterion.max : TAU_AT_ZERO
+  const tau = latency ? 1 - QUANTILE : limit > 0 ? limit : TAU_AT_ZERO
+  const tauWorse = kind === "budget" ? Math.max(tau, TAU_BUDGET) : tau
   const sum = (pick: (part: Measurement) => number): number => strata.reduce((all, part) => all + pick(part), 0)
   const evaluations = { stable: sum((p) => p.evaluations.stable), canary: sum((p) => p.evaluations.canary) }
   const sessions = { stable: sum((p) => p.sessions.stable), canary: sum((p) => p.sessions.canary) }
   return {
     limit,
-    rho: 1 / (tau * tau),
+    rho: { worse: 1 / (tauWorse * tauWorse), within: 1 / (tau * tau) },
     worse: strata.map(({ worse }) => (worse === null ? NO_LOOK : lookAt(worse, limit))),
     within: strata.map(({ within }) => (within === null ? NO_LOOK : lookAt(within, limit))),
     evaluations,

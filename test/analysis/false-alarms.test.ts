@@ -1,0 +1,87 @@
+import { describe, expect, it } from "vitest"
+import { judge } from "../../src/analysis/judge.js"
+import { advanceTrip, type TripState } from "../../src/analysis/trip.js"
+import { createStratum } from "../../src/evidence/cells.js"
+import type { CriterionName } from "../../src/model/verdict.js"
+import { enforce, input, on, serve, uniforms, type World } from "./traffic.js"
+
+const RUNS = 200
+const LOOKS = 4
+const CRITERIA = [
+  enforce("deny_rate_delta_max"),
+  enforce("error_rate_delta_max", 0.01),
+  enforce("newly_denied_rate_max"),
+  enforce("newly_allowed_rate_max", 0.005),
+  enforce("error_rate_max", 0.02),
+]
+
+/** A session is quick to be denied or not: calls of a session go together. */
+const clustered: World["stable"] = (mood, random) =>
+  random() < (mood < 0.1 ? 0.32 : 0.02) ? "deny" : random() < 0.002 ? "error" : "allow"
+
+/** Runs that are ever breached, and runs in which criterion `name` ever passes, over all looks. */
+function rollouts(
+  canary: World["canary"],
+  shadow: boolean,
+  name: CriterionName = "deny_rate_delta_max",
+): { breached: number; passed: number } {
+  let [breached, passed] = [0, 0]
+  const stratum = createStratum()
+  for (let run = 0; run < RUNS; run++) {
+    const random = uniforms(1000 + run)
+    for (const counts of [stratum.cells, stratum.pairs, stratum.pairedSessions]) counts.fill(0)
+    let [everBreached, everPassed] = [false, false]
+    let trip: TripState | undefined
+    for (let look = 0; look < LOOKS; look++) {
+      serve({ sessions: 80, weightBp: 2000, random, stable: clustered, canary, shadow }, stratum)
+      const asked = input(CRITERIA, [stratum], { shadow })
+      trip = advanceTrip(trip, asked)
+      const verdict = judge({ ...asked, trip })
+      everBreached ||= verdict.result === "breach"
+      everPassed ||= on(verdict, name).result === "pass"
+    }
+    if (everBreached) breached++
+    if (everPassed) passed++
+  }
+  return { breached, passed }
+}
+
+/** Denies 2 pp more, all of it in a tenth of the sessions. */
+const atTheLimit: World["canary"] = (stable, mood, random) =>
+  stable === "allow" && mood >= 0.9 && random() < 0.204 ? "deny" : stable
+const beyond: World["canary"] = (stable, mood, random) =>
+  stable === "allow" && mood >= 0.5 && random() < 0.8 ? "deny" : stable
+/** Lets through what stable denies, in 0.5 % of all calls. */
+const allowingAtTheLimit: World["canary"] = (stable, mood, random) =>
+  stable === "deny" && mood < 0.1 && random() < 0.156 ? "allow" : stable
+
+describe("false alarms, looked for at every look", () => {
+  const most = RUNS * 0.05
+
+  it("stay within the rate for equal releases on served sessions", () => {
+    expect(rollouts((stable) => stable, false).breached).toBeLessThanOrEqual(most)
+  })
+
+  it("stay within the rate for equal releases on pairs, most of which pass", () => {
+    const { breached, passed } = rollouts((stable) => stable, true)
+    expect(breached).toBeLessThanOrEqual(most)
+    expect(passed).toBeGreaterThan(RUNS * 0.5)
+  })
+
+  it("stay within the rate for a canary exactly at its limit of denials", () => {
+    expect(rollouts(atTheLimit, false).breached).toBeLessThanOrEqual(most)
+    const { breached, passed } = rollouts(atTheLimit, true)
+    expect(breached).toBeLessThanOrEqual(most)
+    expect(passed).toBeLessThanOrEqual(most)
+  })
+
+  it("stay within the rate for a canary exactly at its budget of new allows", () => {
+    const { breached, passed } = rollouts(allowingAtTheLimit, true, "newly_allowed_rate_max")
+    expect(breached).toBeLessThanOrEqual(most)
+    expect(passed).toBeLessThanOrEqual(most)
+  })
+
+  it("are not bought by blindness: a canary far beyond its limit is breached", () => {
+    expect(rollouts(beyond, false).breached).toBeGreaterThan(RUNS * 0.8)
+  })
+})

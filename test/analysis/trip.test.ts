@@ -1,0 +1,175 @@
+import { describe, expect, it } from "vitest"
+import { NO_BETS, bettingLogE, placeBets } from "../../src/analysis/betting.js"
+import { judge } from "../../src/analysis/judge.js"
+import { logBayesFactor } from "../../src/analysis/srm.js"
+import { advanceTrip, bet, ceilingOf, tripLogE, type TripState } from "../../src/analysis/trip.js"
+import { createStratum } from "../../src/evidence/cells.js"
+import type { Stratum } from "../../src/model/evidence.js"
+import { addTo, enforce, input, on } from "./traffic.js"
+import { relativeError, vectors } from "./vectors.js"
+
+const DENY = [enforce("deny_rate_delta_max")]
+
+function sessions(stratum: Stratum, arm: 0 | 1, good: number, bad: number): void {
+  for (let i = 0; i < good; i++) addTo(stratum, arm, i % 64, { evaluations: 1, allow: 1, sessions: 1, first_allow: 1 })
+  for (let i = 0; i < bad; i++)
+    addTo(stratum, arm, (i * 7) % 64, { evaluations: 1, deny: 1, sessions: 1, first_deny: 1 })
+}
+
+/** Look at the same stratum after each step. */
+function looks(steps: readonly ((stratum: Stratum) => void)[], criteria = DENY): readonly TripState[] {
+  const stratum = createStratum()
+  let state: TripState | undefined
+  return steps.map((step) => {
+    step(stratum)
+    return (state = advanceTrip(state, input(criteria, [stratum])))
+  })
+}
+const logEs = (states: readonly TripState[]): readonly number[] => states.map((s) => s.rows[0]?.logE ?? NaN)
+
+describe("trip", () => {
+  it("acts on four denied first evaluations out of four, with a warm stable arm", () => {
+    const states = looks([(s) => sessions(s, 0, 190, 10), (s) => sessions(s, 1, 0, 4)])
+    expect(logEs(states)[0]).toBe(0)
+    expect(tripLogE(states[1], 1, "deny_rate_delta_max")).toBeGreaterThan(3)
+    const stratum = createStratum()
+    sessions(stratum, 0, 1900, 100)
+    const warm = advanceTrip(undefined, input(DENY, [stratum]))
+    sessions(stratum, 1, 0, 5)
+    const trip = advanceTrip(warm, input(DENY, [stratum]))
+    expect(judge(input(DENY, [stratum], { trip })).logEFamily).toBeGreaterThan(judge(input(DENY, [stratum])).logEFamily)
+  })
+
+  it("breaches below the sessions that a variance needs, and says what decided", () => {
+    const stratum = createStratum()
+    sessions(stratum, 0, 1990, 10)
+    const warm = advanceTrip(undefined, input(DENY, [stratum]))
+    sessions(stratum, 1, 0, 4)
+    const trip = advanceTrip(warm, input(DENY, [stratum]))
+    const verdict = judge(input(DENY, [stratum], { trip }))
+    expect(verdict).toMatchObject({ result: "breach", cause: "deny_rate_delta_max" })
+    expect(on(verdict, "deny_rate_delta_max").estimate).toBeNull()
+    expect(verdict.reason).toContain("first evaluations")
+  })
+
+  it("places each bet before it sees the outcome: sessions of a look are held against the ceiling of the look before", () => {
+    const states = looks([
+      (s) => (sessions(s, 0, 190, 10), sessions(s, 1, 0, 9)),
+      (s) => (sessions(s, 0, 0, 300), sessions(s, 1, 1, 2)),
+    ])
+    const ceiling = ceilingOf(10, 200, 0.02) ?? NaN
+    expect(states[0]?.rows[0]).toMatchObject({ ceiling, sessions: 9, bad: 9, logE: 0 })
+    expect(states[1]?.rows[0]?.logE).toBeCloseTo(bet(ceiling, 2, 1), 12)
+    expect(states[1]?.rows[0]?.ceiling).toBe(ceilingOf(310, 500, 0.02))
+  })
+
+  it("counts each session once, however often it looks", () => {
+    const [, once, twice] = logEs(looks([(s) => sessions(s, 0, 190, 10), (s) => sessions(s, 1, 1, 3), () => undefined]))
+    expect(twice).toBe(once)
+  })
+
+  it("waits out evidence that shrinks", () => {
+    const states = looks([
+      (s) => sessions(s, 0, 190, 10),
+      (s) => sessions(s, 1, 1, 3),
+      (s) => addTo(s, 1, 0, { first_deny: -1, first_allow: -1 }),
+      (s) => addTo(s, 1, 0, { first_deny: 1, first_allow: 1 }),
+    ])
+    expect(logEs(states)[3]).toBe(logEs(states)[1])
+  })
+
+  it("starts again in each stratum and each generation", () => {
+    const [first, second] = [createStratum(), createStratum()]
+    sessions(first, 0, 950, 50)
+    const warm = advanceTrip(undefined, input(DENY, [first, second]))
+    sessions(first, 1, 40, 0)
+    sessions(second, 0, 950, 50)
+    const good = advanceTrip(warm, input(DENY, [first, second]))
+    sessions(second, 1, 0, 8)
+    const bad = advanceTrip(good, input(DENY, [first, second]))
+    const logE = tripLogE(bad, 1, "deny_rate_delta_max")
+    expect(logE).toBeGreaterThan(10)
+    expect(logE).toBeLessThan(bad.rows[1]?.logE ?? NaN)
+    expect(tripLogE(bad, 2, "deny_rate_delta_max")).toBe(0)
+    const next = input(DENY, [first, second])
+    expect(advanceTrip(bad, { ...next, evidence: { ...next.evidence, generation: 2 } }).rows[1]?.logE).toBe(0)
+  })
+
+  it("does not bet where nothing is known of stable, or nothing could be worse", () => {
+    expect(ceilingOf(0, 0, 0.02)).toBeNull()
+    expect(ceilingOf(950, 1000, 0.05)).toBeNull()
+    expect(looks([(s) => sessions(s, 1, 0, 5), (s) => sessions(s, 1, 0, 5)]).at(-1)?.rows[0]?.logE).toBe(0)
+    const allow = advanceTrip(
+      undefined,
+      input([enforce("allow_rate_delta_max"), enforce("latency_p99_delta_max")], [createStratum()]),
+    )
+    expect(allow.rows).toEqual([])
+  })
+
+  it("holds an absolute limit from the first session on", () => {
+    const failing = (stratum: Stratum): void =>
+      addTo(stratum, 1, 1, { error: 3, evaluations: 3, sessions: 3, first_error: 3 })
+    const [only] = looks([failing], [enforce("error_rate_max", 0.01)])
+    expect(only?.rows[0]?.logE).toBeCloseTo(bet(0.01, 3, 0), 12)
+    expect(looks([failing], [enforce("error_rate_max", 0)])[0]?.rows[0]?.logE).toBe(0)
+  })
+
+  it("carries plain data", () => {
+    const state = looks([(s) => sessions(s, 0, 190, 10), (s) => sessions(s, 1, 1, 3)])[1]
+    expect(JSON.parse(JSON.stringify(state))).toEqual(state)
+  })
+
+  type Trip = { events: string; deltaMax: number; ceiling: number; logE: number }
+  vectors<Trip>("stats-trip.json", "trip", (cases) => {
+    for (const c of cases) {
+      let [bad, all, logE] = [0, 0, 0]
+      let ceiling: number | null = null
+      for (const event of c.events) {
+        if (event === "R") ceiling = ceilingOf(bad, all, c.deltaMax)
+        else if (event.toLowerCase() === "s") [bad, all] = [bad + (event === "S" ? 1 : 0), all + 1]
+        else if (ceiling !== null) logE += bet(ceiling, event === "C" ? 1 : 0, event === "c" ? 1 : 0)
+      }
+      // The file's ceiling is stable's bound alone.
+      expect(relativeError((ceiling ?? NaN) - c.deltaMax, c.ceiling)).toBeLessThan(1e-6)
+      expect(relativeError(logE, c.logE)).toBeLessThan(1e-6)
+    }
+  })
+})
+
+describe("betting", () => {
+  it("wins on harm, loses on none, and refuses what is not a difference of means", () => {
+    const after = (difference: number) =>
+      bettingLogE(Array.from({ length: 40 }, () => difference).reduce((c, d) => placeBets(c, d, 0.02), NO_BETS))
+    expect(after(0.3)).toBeGreaterThan(Math.log(20))
+    expect(after(0.02)).toBeCloseTo(0, 12)
+    expect(after(0)).toBeLessThan(0)
+    expect(() => placeBets(NO_BETS, 1.01, 0.02)).toThrow(RangeError)
+    expect(() => placeBets(NO_BETS, NaN, 0.02)).toThrow(RangeError)
+  })
+
+  type Bets = { m0: number; d: number[]; logCapital: number[]; logE: number }
+  vectors<Bets>("stats-betting.json", "gridBet", (cases) => {
+    for (const c of cases) {
+      const capitals = c.d.reduce((before, d) => placeBets(before, d, c.m0), NO_BETS)
+      c.logCapital.forEach((expected, i) => expect(relativeError(capitals[i] ?? NaN, expected)).toBeLessThan(1e-6))
+      expect(relativeError(bettingLogE(capitals), c.logE)).toBeLessThan(1e-6)
+    }
+  })
+})
+
+describe("sample ratio", () => {
+  // scipy 1.17.1: gammaln of the Dirichlet-multinomial.
+  it("is the Dirichlet-multinomial Bayes factor", () => {
+    expect(logBayesFactor([10, 0], [0.95, 0.05])).toBeCloseTo(0.022248946167501088, 10)
+    expect(logBayesFactor([0, 0], [0.95, 0.05])).toBeCloseTo(0, 10)
+    expect(logBayesFactor([1000, 0], [0.95, 0.05])).toBeGreaterThan(Math.log(1000))
+  })
+
+  type Srm = { counts: number[]; theta0: number[]; concentration: number; logE: number }
+  vectors<Srm>("stats-srm.json", "srm", (cases) => {
+    const covered = cases.filter(({ concentration }) => concentration === 100)
+    expect(covered.length).toBeGreaterThan(0)
+    for (const c of covered)
+      expect(relativeError(logBayesFactor(c.counts, c.theta0), c.logE), JSON.stringify(c)).toBeLessThan(1e-6)
+  })
+})
