@@ -9,7 +9,8 @@ export type { Problem, SerinErrorCode } from "./errors.js"
 export type { Call } from "./model/call.js"
 export type { Clock } from "./model/clock.js"
 export type { Arm, Decision, Effect, ErrorType, Finding, Outcome, Scan } from "./model/decision.js"
-export type { Evidence, Stratum } from "./model/evidence.js"
+export { BINS, CELLS, cellIndex, COHORTS, pairIndex } from "./model/evidence.js"
+export type { Cell, Evidence, Stratum } from "./model/evidence.js"
 export type {
   Criterion,
   CriterionName,
@@ -21,6 +22,7 @@ export type {
 } from "./model/verdict.js"
 export type { Diff } from "./evidence/diffs.js"
 export { mergeEvidence, snapshotEvidence, subtractEvidence } from "./evidence/cells.js"
+export { binLowerMs } from "./evidence/histogram.js"
 export type { EvidenceSource } from "./evidence/source.js"
 export { loadRelease, releaseDirectory } from "./release/load.js"
 export type {
