@@ -129,6 +129,13 @@ describe("no data", () => {
     expect(holdsOf(blind(held, NOW))).toEqual(["srm", "sample", "no_data"])
   })
 
+  it("is not called inconclusive as well, and leaves a hold that is", () => {
+    const state = at(started(), 500)
+    const due = since(state) + HOUR
+    expect(holdsOf(look(state, "inconclusive", due, { noData: "zero" }))).toEqual(["no_data"])
+    expect(holdsOf(blind(look(state, "inconclusive", due), due))).toEqual(["inconclusive", "no_data"])
+  })
+
   it("is lifted by the next look that sees", () => {
     expect(look(blind(at(started(), 500), NOW), "inconclusive", NOW).holds).toEqual([])
   })
