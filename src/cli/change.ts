@@ -8,6 +8,7 @@ import { usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { nextSteps, phaseWords } from "./next-step.js"
 import { placeOf, rolloutName, type Place } from "./place.js"
+import { isUnderWay } from "./snapshot.js"
 import { stopOverBroken } from "./stop-over-broken.js"
 
 export type ChangeFlags = typeof PLACE_FLAGS & typeof JSON_FLAG & typeof ACTOR_FLAGS
@@ -64,10 +65,10 @@ export function printChange(
     return out.json({ changed, rollout, revision, phase, state: after, undo: changed ? undo : null })
   }
   const was = before === null || !changed ? "" : ` (was ${phaseWords(phaseOf(before))})`
-  const holds = after.holds.map(({ reason }) => reason).join(", ")
+  const holds = isUnderWay(phase) ? after.holds.map(({ reason }) => reason).join(", ") : ""
   const held = holds === "" ? "" : `, held by ${holds}`
   const revision = changed ? `revision ${after.revision}` : `nothing to change, still revision ${after.revision}`
-  out.line({ text: after.rollout, style: "bold" }, `: ${phaseWords(phase)}${held}${was}; ${revision}`)
+  out.line({ text: after.rollout, style: "bold" }, `: ${phaseWords(phase)}${was}${held}; ${revision}`)
   const next = told.next === undefined ? nextSteps(after, io.clock.now(), place.command) : [told.next]
   for (const step of next) out.line(`  next: ${step}`)
   if (changed) out.line(`  undo: ${undo}`)

@@ -94,7 +94,7 @@ function parse({ name, flags, operand }: Definition<Flags>, argv: readonly strin
     }
     // Node's own words: a missing value, or a value for a flag that takes none.
     const message = error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error)
-    throw usage(`serin ${name}: ${message} ${help}`)
+    throw usage(`serin ${name}: ${message.replace(/\.$/, "")}; ${help}`)
   }
 }
 

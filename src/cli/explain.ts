@@ -11,7 +11,7 @@ import { EXIT } from "./exit-code.js"
 import { formatWhen } from "./format.js"
 import type { Say } from "./next-step.js"
 import { placeOf, rolloutName } from "./place.js"
-import { table, type Line } from "./printer.js"
+import { plain, table, type Line } from "./printer.js"
 import { tellMissing } from "./status.js"
 import { isUnderWay, takeSnapshot, type Snapshot } from "./snapshot.js"
 
@@ -30,10 +30,17 @@ export const explainCommand = defineCommand({
       return EXIT.noState
     }
     const verdict = snapshot.verdict ?? (await lastVerdict(place.store, snapshot.state))
-    const diffs = snapshot.report?.generation === snapshot.state.generation ? snapshot.report.diffs : []
+    const diffs = snapshot.report?.generation === snapshot.state.generation ? snapshot.report.diffs : null
     const why = verdict === null ? whyNone(snapshot, place.command) : null
     if (values.json) {
-      out.json({ rollout: name, phase: snapshot.phase, verdict, diffs, why, text: verdict && explain(verdict) })
+      out.json({
+        rollout: name,
+        phase: snapshot.phase,
+        verdict,
+        diffs: diffs ?? [],
+        why,
+        text: verdict && inWords(verdict),
+      })
       return EXIT.ok
     }
     out.lines(
@@ -46,10 +53,16 @@ export const explainCommand = defineCommand({
     if (verdict !== null && !snapshot.judged) {
       out.line(`no process is judging this rollout: the verdict is of ${formatWhen(verdict.at, snapshot.now)}`)
     }
-    out.lines(diffLines(diffs))
+    if (diffs !== null) out.lines(diffLines(diffs, verdict))
     return EXIT.ok
   },
 })
+
+/** `explain` writes several lines; a reason must not add one that looks like them. */
+function inWords(verdict: Verdict): string {
+  const criteria = verdict.criteria.map((criterion) => ({ ...criterion, reason: plain(criterion.reason) }))
+  return explain({ ...verdict, reason: plain(verdict.reason), criteria })
+}
 
 /** After a kill, the verdict that moved the rollout before it. */
 async function lastVerdict(store: StateStore, { rollout, generation }: RolloutState): Promise<Verdict | null> {
@@ -81,8 +94,9 @@ const VERBS: Readonly<Record<Outcome, string>> = {
   error: "fails",
 }
 
-function diffLines(diffs: readonly Diff[]): Line[] {
-  if (diffs.length === 0) return [[], ["the releases agreed on every call that both judged, as far as is known"]]
+function diffLines(diffs: readonly Diff[], verdict: Verdict | null): Line[] {
+  const judgedByBoth = verdict !== null && verdict.sessions.paired > 0
+  if (diffs.length === 0) return judgedByBoth ? [[], ["the releases agreed on every call that both judged"]] : []
   const side = ({ outcome, rule }: Diff["stable"]): string =>
     `${VERBS[outcome]}${rule === undefined ? "" : ` by ${rule}`}`
   const rows = diffs.map(({ action, stable, canary, calls }): Line => {

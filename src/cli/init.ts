@@ -3,6 +3,7 @@ import { dirname, join, resolve } from "node:path"
 import { SerinError, type Problem } from "../errors.js"
 import { defineCommand, JSON_FLAG } from "./command.js"
 import { EXIT } from "./exit-code.js"
+import { quoted } from "./place.js"
 import { STARTER_FILES } from "./starter.js"
 
 const DEFAULT_DIR = "safety"
@@ -31,7 +32,7 @@ export const initCommand = defineCommand({
     }
     for (const path of written) out.line(`wrote ${path}`)
     const rollout = join(shown, "rollout.yaml")
-    const flag = shown === DEFAULT_DIR ? "" : ` --rollout ${rollout}`
+    const flag = shown === DEFAULT_DIR ? "" : ` --rollout ${quoted(rollout)}`
     out.line()
     out.line("next:")
     out.line(`  serin validate${flag}   checks it and says what it will do`)

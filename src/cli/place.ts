@@ -20,6 +20,8 @@ export interface Place {
   /** Absolute. */
   readonly file: string
   readonly stateDir: string
+  /** The same, for messages. */
+  readonly shownState: string
   readonly store: StateStore
   /** Write a command that works on this place: `serin retry --rollout other.yaml`. */
   command(verb: string): string
@@ -38,12 +40,15 @@ export function placeOf(values: Values<typeof PLACE_FLAGS>, { cwd }: Io): Place 
     shownFile,
     file,
     stateDir,
+    shownState: values.state ?? join(dirname(shownFile), "state"),
     store: fileStore({ dir: stateDir }),
     command: (verb) => ["serin", verb, ...flags].join(" "),
   }
 }
 
-const quoted = (path: string): string => (/^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)
+/** Write a path as a shell reads it. */
+export const quoted = (path: string): string =>
+  /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
 
 /** Read the rollout's file. Throws `SPEC_INVALID`. */
 export async function readSpec({ file, shownFile }: Place): Promise<RolloutSpec> {

@@ -45,9 +45,8 @@ const WORDS: Readonly<Record<CriterionName, string>> = {
 
 function criterionWords({ name, max, mode }: Criterion): string {
   const percent = Number((max * 100).toPrecision(6))
-  const limit = name.includes("latency")
-    ? formatDuration(max)
-    : `${percent} ${name.includes("delta") ? "percentage points" : "%"}`
+  const points = percent === 1 ? "percentage point" : "percentage points"
+  const limit = name.includes("latency") ? formatDuration(max) : `${percent} ${name.includes("delta") ? points : "%"}`
   return `${WORDS[name]} ${limit}${mode === "notify" ? " (told only, it stops nothing)" : ""}`
 }
 

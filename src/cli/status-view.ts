@@ -22,7 +22,8 @@ export function statusLines(snapshot: Snapshot, say: Say): Line[] {
     ])
   }
   if (state.canary !== null) facts.push(["ramp", rampOf(state)])
-  for (const { reason, since, note } of state.holds) {
+  // What held a rollout that has ended holds nothing.
+  for (const { reason, since, note } of isUnderWay(phase) ? state.holds : []) {
     facts.push(["hold", { text: reason, style: "yellow" }, ` for ${formatSpan(now - since)}${note ? `: ${note}` : ""}`])
   }
   facts.push(["last", `${last.event} by ${last.actor.id}, ${formatWhen(last.at, now)}: ${last.reason}`])

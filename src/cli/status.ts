@@ -35,7 +35,7 @@ export function statusDocument(rollout: string, snapshot: Snapshot | null): obje
 /** Say that there is no state, what there is instead, and what to do. */
 export async function tellMissing(place: Place, name: string, out: Printer): Promise<void> {
   const others = await rolloutsIn(place.stateDir)
-  out.line({ text: name, style: "bold" }, `: no state in ${place.stateDir}`)
+  out.line({ text: name, style: "bold" }, `: no state in ${place.shownState}`)
   if (others.length > 0) out.line(`  there: ${others.join(", ")}`)
   out.line(`  next: \`${place.command("start")}\` makes it`)
 }

@@ -1,0 +1,124 @@
+import { describe, expect, it } from "vitest"
+import { STARTER_FILES } from "../../src/cli/starter.js"
+import { rulesEngine } from "../../src/engines/rules.js"
+import { releaseDirectory } from "../../src/release/load.js"
+import { useBench } from "./harness.js"
+
+const bench = useBench()
+
+describe("serin init", () => {
+  it("writes a rollout that validates, and says what to do next", async () => {
+    const { code, out } = await bench().serin("init")
+    expect(code).toBe(0)
+    for (const path of Object.keys(STARTER_FILES)) expect(out).toContain(`wrote safety/${path}`)
+    expect(out).toContain("serin validate")
+    expect(out).toContain("serin start")
+    expect(await bench().serin("validate")).toMatchObject({ code: 0, err: "" })
+  })
+
+  it("writes two releases that differ in one understandable way", async () => {
+    await bench().serin("init")
+    const source = releaseDirectory(`${bench().cwd}/safety/releases`, { engines: [rulesEngine()] })
+    const context = { sessionId: "s", startedAt: 0 }
+    const judged = async (version: string) =>
+      [["get_user"], ["issue_refund", 400], ["issue_refund", 700], ["issue_refund", 2000], ["delete"]].map(
+        async ([action, amount]) => {
+          const { policy } = await source.get(version)
+          const evaluation = await policy.evaluate({ action: String(action), input: { amount } }, context)
+          return typeof evaluation === "string" ? evaluation : evaluation.outcome
+        },
+      )
+    const outcomes = async (version: string) => Promise.all(await judged(version))
+    expect(await outcomes("1.4.0")).toEqual(["allow", "allow", "allow", "escalate", "deny"])
+    expect(await outcomes("1.5.0")).toEqual(["allow", "allow", "escalate", "escalate", "deny"])
+  })
+
+  it("writes to another directory, and its advice names it", async () => {
+    const { out } = await bench().serin("init", "guard rails")
+    expect(out).toContain("serin validate --rollout 'guard rails/rollout.yaml'")
+    expect((await bench().serin("validate", "--rollout", "guard rails/rollout.yaml")).code).toBe(0)
+  })
+
+  it("overwrites nothing, names what is there and leaves everything as it was", async () => {
+    await bench().write("safety/releases/1.5.0/rules.yaml", "mine")
+    const { code, err } = await bench().serin("init")
+    expect(code).toBe(2)
+    expect(err).toContain("safety/releases/1.5.0/rules.yaml: is there already")
+    expect(await bench().read("safety/releases/1.5.0/rules.yaml")).toBe("mine")
+    await expect(bench().read("safety/rollout.yaml")).rejects.toThrow("ENOENT")
+  })
+})
+
+describe("serin validate", () => {
+  it("says in words what the rollout will do", async () => {
+    await bench().serin("init")
+    const { out } = await bench().serin("validate")
+    expect(out).toMatch(/refund-agent: 1\.4\.0 → 1\.5\.0, valid/)
+    expect(out).toMatch(/1\.4\.0 {2}sha256:[0-9a-f]{64}/)
+    expect(out).toMatch(/1\. +shadow +both judge, 1\.4\.0 serves +10m at least/)
+    expect(out).toMatch(/2\. +5 % +of new sessions are served by 1\.5\.0 +4h at least/)
+    expect(out).toMatch(/5\. +100 % +1\.5\.0 serves every new session, 1\.4\.0 still judges/)
+    expect(out).toContain("error rate: above stable's by at most 1 percentage point\n")
+    expect(out).toContain("latency, 99th percentile: above stable's by at most 50ms")
+    expect(out).toContain("a breach rolls back at once")
+    expect(out).toContain("never before 50 sessions")
+  })
+
+  it("lists every problem of the file and of both releases at once, each at its place with a fix", async () => {
+    await bench().serin("init")
+    const spec = await bench().read("safety/rollout.yaml")
+    await bench().write(
+      "safety/rollout.yaml",
+      spec
+        .replace("observation_period:", "observation_perod:")
+        .replace("traffic_percentage: 5", 'traffic_percentage: "5%"'),
+    )
+    await bench().write("safety/releases/1.4.0/rules.yaml", "rules:\n  - { id: a, action: get, effect: permit }\n")
+    await bench().write("safety/releases/1.5.0/release.yaml", 'version: "1.5.1"\npolicy: { engine: rules }\n')
+    const { code, out, err } = await bench().serin("validate")
+    expect({ code, out }).toEqual({ code: 1, out: "" })
+    expect(err.split("\n").slice(1, -1)).toEqual([
+      "  safety/rollout.yaml:6:23: `canary.traffic_percentage` must be a number in percent, got 5% (write 5)",
+      expect.stringMatching(/safety\/rollout\.yaml:7:3: unknown key `observation_perod` .*`observation_period`/),
+      expect.stringMatching(/safety\/releases\/1\.4\.0\/rules\.yaml:2:35: .*`permit` \(.*allow/),
+      expect.stringMatching(/safety\/releases\/1\.5\.0\/release\.yaml:1:10: .*1\.5\.1, but 1\.5\.0/),
+    ])
+  })
+
+  it("accepts a rollout whose releases are made in code only when told so", async () => {
+    await bench().write("safety/rollout.yaml", STARTER_FILES["rollout.yaml"] ?? "")
+    const refused = await bench().serin("validate")
+    expect(refused.code).toBe(1)
+    expect(refused.err).toContain("safety/releases: is no directory")
+    expect(refused.err).toContain("--spec-only")
+    const told = await bench().serin("validate", "--spec-only")
+    expect(told.code).toBe(0)
+    expect(told.out).toContain("the releases were not checked")
+  })
+
+  it("names the release that is missing and those that are there", async () => {
+    await bench().serin("init")
+    const spec = await bench().read("safety/rollout.yaml")
+    await bench().write("safety/rollout.yaml", spec.replace("release: 1.5.0", "release: 1.6.0"))
+    const { code, err } = await bench().serin("validate")
+    expect(code).toBe(1)
+    expect(err).toMatch(/safety\/releases\/1\.6\.0: there is no release 1\.6\.0 in .*there are 1\.4\.0, 1\.5\.0/)
+  })
+
+  it("answers a document with --json: the spec, or the problems", async () => {
+    await bench().serin("init")
+    const good = await bench().json("validate")
+    expect(good).toMatchObject({ code: 0, doc: { ok: true, spec: { rollout: "refund-agent" } } })
+    expect(good.doc["releases"]).toHaveLength(2)
+    await bench().write("safety/rollout.yaml", "rollout: refund-agent\n")
+    const bad = await bench().json("validate")
+    expect(bad.code).toBe(1)
+    expect(bad.doc).toMatchObject({
+      error: { code: "SPEC_INVALID", problems: [{ where: "safety/rollout.yaml:1:1" }, {}] },
+    })
+  })
+
+  it("says `serin init` when there is no file", async () => {
+    expect(await bench().serin("validate")).toMatchObject({ code: 1, err: expect.stringContaining("`serin init`") })
+  })
+})

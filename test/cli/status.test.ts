@@ -1,0 +1,167 @@
+import { rm } from "node:fs/promises"
+import { join } from "node:path"
+import { beforeEach, describe, expect, it } from "vitest"
+import { advance, useBench } from "./harness.js"
+import { verdictOf } from "../rollout/states.js"
+
+const bench = useBench()
+const controller = { kind: "controller", id: "host/1" } as const
+
+beforeEach(async () => void (await bench().serin("init")))
+
+describe("serin status", () => {
+  it("exits with 6 and says what to do when there is no state", async () => {
+    const { code, out } = await bench().serin("status")
+    expect(code).toBe(6)
+    expect(out).toContain("no state in")
+    expect(out).toContain("`serin start` makes it")
+    expect(await bench().json("status")).toEqual({
+      code: 6,
+      doc: { rollout: "refund-agent", state: null, phase: null, report: null, exitCode: 6 },
+    })
+  })
+
+  it("names the rollouts that are there when the file was renamed under a running one", async () => {
+    await bench().serin("start")
+    const text = await bench().read("safety/rollout.yaml")
+    await bench().write("safety/rollout.yaml", text.replace("rollout: refund-agent", "rollout: refunds"))
+    const { code, out } = await bench().serin("status")
+    expect(code).toBe(6)
+    expect(out).toContain("there: refund-agent")
+  })
+
+  it("says by its exit code and in words where the rollout stands", async () => {
+    await bench().serin("start")
+    expect(await bench().serin("status")).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("refund-agent  in shadow"),
+    })
+    await bench().serin("pause")
+    expect(await bench().serin("status")).toMatchObject({ code: 3, out: expect.stringMatching(/hold +paused for 0s/) })
+    await bench().serin("resume")
+    await bench().serin("promote", "--to", "end", "--reason", "x")
+    expect(await bench().serin("status")).toMatchObject({ code: 0, out: expect.stringContaining("promoted") })
+    await bench().serin("rollback")
+    expect(await bench().serin("status")).toMatchObject({ code: 4, out: expect.stringContaining("rolled back") })
+    await bench().serin("retry", "--reason", "x")
+    await bench().serin("kill")
+    expect(await bench().serin("status")).toMatchObject({ code: 5, out: expect.stringContaining("killed") })
+  })
+
+  it("shows ramp, holds with their age, releases and what comes next", async () => {
+    await bench().serin("start")
+    await advance(bench(), verdictOf("pass"))
+    bench().clock.advance(10_000)
+    await bench().act({ type: "tick", actor: controller, verdict: verdictOf("inconclusive", { sessions: 3 }) })
+    bench().clock.advance(90_000)
+    const { code, out } = await bench().serin("status")
+    expect(code).toBe(3)
+    expect(out).toContain("refund-agent  canary at 5 %")
+    expect(out).toMatch(/releases +1\.4\.0 stable, 1\.5\.0 canary/)
+    expect(out).toMatch(/ramp +shadow → \[5 %\] → 25 % → 50 % → 100 %/)
+    expect(out).toMatch(/stage +since 2026-01-01T00:10:10Z \(1m30s ago\), 4h at least/)
+    expect(out).toMatch(/hold +sample for 1m30s/)
+    expect(out).toMatch(/last +hold by host\/1, 1m30s ago/)
+    expect(out).toMatch(/next +it waits for 50 sessions/)
+  })
+
+  it("shows the last verdict in a table: criterion, result, estimate, interval, limit, n", async () => {
+    await bench().serin("start")
+    await bench().report({ verdict: verdictOf("inconclusive") })
+    const { out } = await bench().serin("status")
+    expect(out).toContain("inconclusive: the verdict is inconclusive")
+    expect(out).toMatch(/criterion +result +estimate +interval +limit +n\n/)
+    expect(out).toMatch(
+      /error_rate_delta_max +inconclusive +\+0\.1 pp +-1 pp to \? +\+1 pp +1,000 canary, 1,000 stable/,
+    )
+  })
+
+  it("does not show a verdict of an earlier generation", async () => {
+    await bench().serin("start")
+    await bench().report({ verdict: verdictOf("inconclusive") })
+    await bench().serin("rollback")
+    await bench().serin("retry", "--reason", "x")
+    expect((await bench().serin("status")).out).not.toContain("inconclusive")
+  })
+
+  it("says that nobody judges once the report is older than 30 s, and only while a rollout runs", async () => {
+    await bench().serin("start")
+    expect((await bench().serin("status")).out).toContain("none yet: no process is judging this rollout")
+    await bench().report({})
+    bench().clock.advance(30_000)
+    expect((await bench().serin("status")).out).not.toContain("no process is judging")
+    bench().clock.advance(1000)
+    const stale = await bench().serin("status")
+    expect(stale).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("31s old: no process is judging this rollout"),
+    })
+    expect((await bench().json("status")).doc).toMatchObject({ judged: false, reportAgeMs: 31_000 })
+    await bench().serin("rollback")
+    expect((await bench().serin("status")).out).not.toContain("no process is judging")
+  })
+
+  it("tells what kept the process from judging", async () => {
+    await bench().serin("start")
+    await bench().report({ problem: "the disk is full" })
+    expect((await bench().serin("status")).out).toMatch(/report +0s old; the disk is full/)
+  })
+
+  it("answers state, phase, report and exit code with --json, and nothing else", async () => {
+    await bench().serin("start")
+    await bench().report({ verdict: verdictOf("pass") })
+    const { code, doc } = await bench().json("status")
+    expect(code).toBe(0)
+    expect(doc).toMatchObject({
+      phase: { phase: "shadow" },
+      report: { verdict: { result: "pass" } },
+      judged: true,
+      exitCode: 0,
+    })
+    expect(doc["state"]).toEqual(JSON.parse(JSON.stringify(await bench().state())))
+  })
+
+  it("names the field of a state that was broken by hand, and exits with 1", async () => {
+    await bench().serin("start")
+    const state = await bench().state()
+    await bench().writeRaw(JSON.stringify({ ...state, revision: 3, kill: "maybe", extra: 1 }))
+    const { code, out, err } = await bench().serin("status")
+    expect({ code, out }).toEqual({ code: 1, out: "" })
+    expect(err).toMatch(/^STATE_INVALID: /)
+    expect(err).toMatch(/^ {2}kill: /m)
+    expect(err).toContain("extra")
+  })
+
+  it("shows the state when the report is broken, and names what is wrong with it", async () => {
+    await bench().serin("start")
+    await bench().report({ verdict: { result: "pass" } as never })
+    const { code, out } = await bench().serin("status")
+    expect(code).toBe(0)
+    expect(out).toMatch(/report +cannot be read: verdict\./)
+    await bench().report({ at: "now" as never })
+    expect((await bench().serin("status")).out).toMatch(/report +cannot be read: at: /)
+  })
+
+  it("goes by the only rollout in the state directory when the file is gone", async () => {
+    await bench().serin("start")
+    await rm(join(bench().cwd, "safety/rollout.yaml"))
+    expect(await bench().serin("status")).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("refund-agent  in shadow"),
+    })
+    await rm(join(bench().cwd, "safety/state"), { recursive: true })
+    expect(await bench().serin("status")).toMatchObject({ code: 1, err: expect.stringContaining("`serin init`") })
+  })
+
+  it("colours on a terminal alone, and not where NO_COLOR is set; the words are the same", async () => {
+    await bench().serin("start")
+    await bench().serin("kill")
+    const dull = (await bench().serin("status")).out
+    const bright = (await bench().serinWith({ isTTY: true }, "status")).out
+    expect(dull).not.toContain("\u001b")
+    expect(bright).toContain("\u001b[31mkilled: stable serves every session\u001b[0m")
+    // oxlint-disable-next-line no-control-regex
+    expect(bright.replaceAll(/\u001b\[\d+m/g, "")).toBe(dull)
+    expect((await bench().serinWith({ isTTY: true, env: { NO_COLOR: "1" } }, "status")).out).toBe(dull)
+  })
+})
