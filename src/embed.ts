@@ -48,6 +48,9 @@ export interface EmbedOptions<C extends Call, M extends Mode> extends Omit<
   readonly judgeEveryMs?: number | undefined
 }
 
+/** Reports are read by people at a terminal; the history that counts is that of the state. */
+const KEPT_REPORTS = 20
+
 /** Where an embedded rollout stands. */
 export interface Status {
   readonly state: RolloutState
@@ -88,7 +91,9 @@ export async function embed<C extends Call = Call>(
   const { clock = systemClock, judgeEveryMs } = options
   const spec = await readSpec(options.rollout)
   const actor: Actor = { kind: "controller", id: `${hostname()}/${process.pid}` }
-  const store = options.store ?? fileStore({ dir: join(dirname(options.rollout), "state") })
+  const dir = join(dirname(options.rollout), "state")
+  const store = options.store ?? fileStore({ dir })
+  const reports = options.store ?? fileStore({ dir, keep: KEPT_REPORTS })
   const shelf = await createShelf<C>(options.releases)
 
   await ensureState(store, spec, actor, clock.now())
@@ -119,6 +124,7 @@ export async function embed<C extends Call = Call>(
   })
   const leader = createLeader({
     store,
+    reports,
     rollout: spec.rollout,
     follower,
     source: localSource(guard),

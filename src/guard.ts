@@ -18,6 +18,7 @@ import type { MetricSink } from "./telemetry/reading.js"
 import { evidenceOf } from "./guard/core.js"
 import type { Core, GuardEvent, OnStableError } from "./guard/core.js"
 import { GuardSession } from "./guard/session.js"
+import type { EvaluateOptions } from "./guard/session.js"
 import { createShadowQueue } from "./guard/shadow.js"
 import { compileView } from "./guard/view.js"
 import type { AnyRelease } from "./guard/view.js"
@@ -78,7 +79,7 @@ export interface Session<C extends Call, M extends Mode> {
   /** The arm in force now; goes from canary to stable on rollback and kill, and never the other way. */
   readonly arm: Arm
   /** Judge one call. Never throws, but for `onStableError: "throw"`; in an async guard never rejects, but for the same. */
-  evaluate(call: C): Answer<M, Decision>
+  evaluate(call: C, options?: EvaluateOptions): Answer<M, Decision>
   /** Scan one text with all scanners of the session's arm. Never throws. A text that could not be scanned is `blocked`. */
   scan(text: string, options: { readonly direction: "input" | "output" }): Answer<M, Scan>
 }

@@ -20,6 +20,8 @@ import { act } from "./verbs.js"
 
 export interface LeaderOptions {
   readonly store: StateStore
+  /** Where reports go: one each tick, of which few need to be kept. */
+  readonly reports: StateStore
   readonly rollout: string
   readonly follower: Follower
   readonly source: EvidenceSource
@@ -44,7 +46,7 @@ export interface Leader {
 
 /** Lead one rollout: ticks on the clock until closed. */
 export function createLeader(options: LeaderOptions): Leader {
-  const { store, rollout, follower, source, clock, actor, everyMs = 5000 } = options
+  const { store, reports, rollout, follower, source, clock, actor, everyMs = 5000 } = options
   let last: Report | null = null
   let running: Promise<Report> | null = null
   let trip: TripState | undefined
@@ -131,8 +133,8 @@ export function createLeader(options: LeaderOptions): Leader {
   async function publish(report: Report): Promise<void> {
     try {
       const key = reportKey(rollout)
-      const current = await store.get(key)
-      await store.compareAndSet(key, current?.revision ?? 0, JSON.stringify(report))
+      const current = await reports.get(key)
+      await reports.compareAndSet(key, current?.revision ?? 0, JSON.stringify(report))
     } catch {
       // People in other processes see an older report, and its age.
     }

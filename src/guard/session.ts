@@ -7,6 +7,8 @@ import type { ArmIndex } from "../evidence/cells.js"
 import type { EvaluationContext } from "../release/ports.js"
 import { rampIndexAt } from "../session/arm.js"
 import { bucketOf, cohortOf, shadowBucketOf } from "../session/bucket.js"
+import { recent } from "../session/recent.js"
+import type { Recent } from "../session/recent.js"
 import { capture } from "./capture.js"
 import { postureOf } from "./core.js"
 import type { Core, Side } from "./core.js"
@@ -17,6 +19,17 @@ import type { View } from "./view.js"
 
 /** Evaluations of one session that inference counts: a few endless sessions must not outweigh all others. */
 export const MAX_COUNTED = 20
+
+/** Answers of one session kept for calls that are asked again, at most twice as many. */
+const MAX_REMEMBERED_CALLS = 64
+
+export interface EvaluateOptions {
+  /**
+   * The runtime's id of this call. Frameworks ask again (approval, then execution; resume; retry): the same id in the same
+   * session is decided and counted once, also while the first answer is still pending.
+   */
+  readonly callId?: string | undefined
+}
 
 const STABLE = 0
 const CANARY = 1
@@ -40,6 +53,8 @@ export class GuardSession<C extends Call> {
   private paired = false
   /** Stable served it once: it never enters the canary again. */
   private latched = false
+  /** By call id; made when the first id is given. */
+  private decided: Recent<Decision | Promise<Decision>> | undefined
 
   constructor(
     private readonly core: Core<C>,
@@ -57,7 +72,25 @@ export class GuardSession<C extends Call> {
     return ARMS[this.armIndex]
   }
 
-  evaluate(call: C): Decision | Promise<Decision> {
+  evaluate(call: C, options?: EvaluateOptions): Decision | Promise<Decision> {
+    const callId = options?.callId
+    return callId === undefined ? this.decide(call) : this.decideOnce(call, callId)
+  }
+
+  /** The first answer to a call stands for all that ask again; only the kill switch's denial overrides it. */
+  private decideOnce(call: C, callId: string): Decision | Promise<Decision> {
+    if (!this.assigned || this.refresh().lockdown) return this.decide(call)
+    this.decided ??= recent(MAX_REMEMBERED_CALLS)
+    const { decided } = this
+    const before = decided.get(callId)
+    if (before !== undefined) return before
+    const decision = this.decide(call)
+    decided.set(callId, decision)
+    if (decision instanceof Promise) decision.catch(() => decided.delete(callId))
+    return decision
+  }
+
+  private decide(call: C): Decision | Promise<Decision> {
     const { core } = this
     const view = this.refresh()
     if (view.lockdown) {
@@ -70,7 +103,7 @@ export class GuardSession<C extends Call> {
     if (own.evaluation !== null) {
       this.served(arm, own)
       this.shadow(view, call, arm, own)
-      return decide(view, arm, "policy", own)
+      return answer(view, arm, "policy", own)
     }
     const stable = this.failed(arm, own) ? this.judge(view, STABLE, call) : own
     return this.settle(view, call, own, stable)
@@ -82,7 +115,7 @@ export class GuardSession<C extends Call> {
     if (own.evaluation !== null) {
       this.served(arm, own)
       this.shadow(view, call, arm, own)
-      return decide(view, arm, "policy", own)
+      return answer(view, arm, "policy", own)
     }
     const stable = this.failed(arm, own) ? await this.judgeAsync(view, STABLE, call) : own
     return this.settle(view, call, own, stable)
@@ -208,7 +241,7 @@ export class GuardSession<C extends Call> {
       if (this.samples(view) && own.errorType !== "unavailable") {
         this.compare(this.stratum, this.cohort, call, CANARY, stable, own)
       }
-      if (stable.evaluation !== null) return decide(view, STABLE, "fallback", stable, own.errorType)
+      if (stable.evaluation !== null) return answer(view, STABLE, "fallback", stable, own.errorType)
       this.core.emit({
         type: "error",
         sessionId: this.sessionId,
@@ -262,7 +295,7 @@ export class GuardSession<C extends Call> {
   }
 }
 
-function decide(
+function answer(
   view: View<never>,
   arm: ArmIndex,
   source: "policy" | "fallback",

@@ -2,6 +2,7 @@
 export interface Recent<V> {
   get(key: string): V | undefined
   set(key: string, value: V): void
+  delete(key: string): void
   /** How many are remembered now, at most twice the capacity. */
   readonly size: number
 }
@@ -35,6 +36,10 @@ export function recent<V>(capacity: number): Recent<V> {
       return older
     },
     set,
+    delete(key) {
+      young.delete(key)
+      old.delete(key)
+    },
     get size() {
       return young.size + old.size
     },

@@ -38,6 +38,7 @@ async function setUp(wrap: (store: StateStore) => StateStore = (store) => store)
   let evidence: () => Promise<Evidence | null> = () => Promise.resolve(null)
   const leader = createLeader({
     store,
+    reports: store,
     rollout: "demo",
     follower,
     clock,

@@ -90,6 +90,65 @@ describe("a decision", () => {
   })
 })
 
+describe("a call with an id", () => {
+  it("is decided and counted once in its session, however often it is asked", () => {
+    let n = 0
+    const { guard } = harness({}, stateWith({ ramp: [] }), {
+      releases: new Map([["1.0.0", release("1.0.0", () => (n++ === 0 ? "allow" : "deny"))]]),
+    })
+    const session = guard.session("a")
+    const first = session.evaluate(call, { callId: "call-1" })
+    expect(session.evaluate(call, { callId: "call-1" })).toBe(first)
+    expect(guard.session("a").evaluate(call, { callId: "call-1" })).toBe(first)
+    expect(session.evaluate(call, { callId: "call-2" }).outcome).toBe("deny")
+    expect(guard.session("b").evaluate(call, { callId: "call-1" }).outcome).toBe("deny")
+    expect(count(guard.evidence(), 0, "evaluations")).toBe(3)
+  })
+
+  it("keeps its answer through a rollback, but not against the kill switch", () => {
+    const { guard, state } = harness({ canary: () => "allow", stable: () => "deny" })
+    const session = guard.session(idOn(guard, "canary"))
+    const first = session.evaluate(call, { callId: "1" })
+    state.set(stateWith({ revision: 2, ended: { kind: "rolled_back", at: T0 } }))
+    expect(session.evaluate(call, { callId: "1" })).toBe(first)
+    expect(session.evaluate(call, { callId: "2" }).outcome).toBe("deny")
+    state.set(stateWith({ revision: 3, kill: "deny" }))
+    expect(session.evaluate(call, { callId: "1" })).toMatchObject({ outcome: "deny", source: "lockdown" })
+  })
+
+  it("is remembered in bounded number, and never shared by calls without a session", () => {
+    let n = 0
+    const { guard } = harness({ stable: () => (n++, "allow") }, stateWith({ ramp: [] }))
+    for (let i = 0; i < 1000; i++) guard.session("a").evaluate(call, { callId: `${i}` })
+    guard.session("a").evaluate(call, { callId: "999" })
+    expect(n).toBe(1000)
+    guard.session("a").evaluate(call, { callId: "0" })
+    expect(n).toBe(1001)
+    guard.sessionless.evaluate(call, { callId: "1" })
+    guard.sessionless.evaluate(call, { callId: "1" })
+    expect(n).toBe(1003)
+  })
+
+  it("shares a pending answer, and asks again after a failure that was thrown", async () => {
+    let asked = 0
+    const policy = {
+      evaluate: () => (++asked === 1 ? Promise.reject(new Error("down")) : Promise.resolve("allow" as const)),
+    }
+    const guard = createGuard({
+      rollout: "demo",
+      async: true,
+      onStableError: "throw",
+      state: fakeState(stateWith({ ramp: [] })),
+      releases: new Map([["1.0.0", { version: "1.0.0", policy }]]),
+    })
+    const both = ["x", "x"].map((callId) => guard.session("a").evaluate(call, { callId }))
+    for (const pending of both) await expect(pending).rejects.toThrow("down")
+    expect(asked).toBe(1)
+    expect((await guard.session("a").evaluate(call, { callId: "x" })).outcome).toBe("allow")
+    guard.close()
+  })
+})
+
 describe("a canary that fails", () => {
   it.each([
     [

@@ -70,7 +70,9 @@ describe("wrap", () => {
       throw new Error("stable is down")
     }
     const id = idOn(guard, "stable")
-    expect(() => guard.wrap(stable, (_: Envelope) => forbid(), { session, outcome })(envelope(id))).toThrow("stable is down")
+    expect(() => guard.wrap(stable, (_: Envelope) => forbid(), { session, outcome })(envelope(id))).toThrow(
+      "stable is down",
+    )
     expect(guard.wrap(stable, permit, { session, outcome, denied: forbid })(envelope(id)).decision).toBe("forbid")
   })
 
