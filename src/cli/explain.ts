@@ -46,7 +46,7 @@ export const explainCommand = defineCommand({
     out.lines(
       verdict === null
         ? [[`no verdict: ${why}`]]
-        : explain(verdict)
+        : inWords(verdict)
             .split("\n")
             .map((line) => [line]),
     )
