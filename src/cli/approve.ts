@@ -1,4 +1,4 @@
-import { change, requiredReason } from "./change.js"
+import { change, requiredReason, targetOf } from "./change.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { actorOf } from "./place.js"
 
@@ -11,6 +11,6 @@ export const approveCommand = defineCommand({
   async run({ values, io, out }) {
     const reason = requiredReason("approve", values.reason)
     const event = { type: "approve", actor: actorOf(values, io), reason } as const
-    return change({ values, io, out }, event, () => ({ undo: "pause" }))
+    return change({ values, io, out }, await targetOf({ values, io, out }), event, () => ({ undo: "pause" }))
   },
 })

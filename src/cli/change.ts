@@ -11,7 +11,10 @@ import { placeOf, rolloutName, type Place } from "./place.js"
 import { isUnderWay } from "./snapshot.js"
 import { stopOverBroken } from "./stop-over-broken.js"
 
-export type ChangeFlags = typeof PLACE_FLAGS & typeof JSON_FLAG & typeof ACTOR_FLAGS
+type ChangeInvocation = Pick<
+  Invocation<typeof PLACE_FLAGS & typeof JSON_FLAG & typeof ACTOR_FLAGS>,
+  "values" | "io" | "out"
+>
 
 /** What a verb did, in words. */
 export interface Told {
@@ -22,14 +25,32 @@ export interface Told {
   readonly warning?: string | undefined
 }
 
-/** Apply an event to the rollout in question and tell what it did. */
+interface Change {
+  readonly before: RolloutState | null
+  readonly after: RolloutState
+  /** The event, as revisions name it. */
+  readonly asked: RolloutEvent["type"]
+  readonly told: Told
+}
+
+/** The rollout that a verb is about. */
+export interface Target {
+  readonly place: Place
+  readonly name: string
+}
+
+export async function targetOf({ values, io, out }: ChangeInvocation): Promise<Target> {
+  const place = placeOf(values, io)
+  return { place, name: await rolloutName(place, out) }
+}
+
+/** Apply an event to a rollout and tell what it did. */
 export async function change(
-  { values, io, out }: Pick<Invocation<ChangeFlags>, "values" | "io" | "out">,
+  { values, io, out }: ChangeInvocation,
+  { place, name }: Target,
   event: Exclude<RolloutEvent, { readonly type: "tick" | "start" }>,
   tell: (after: RolloutState) => Told,
 ): Promise<number> {
-  const place = placeOf(values, io)
-  const name = await rolloutName(place, out)
   const now = (): number => io.clock.now()
   let before: RolloutState | null = null
   let after: RolloutState
@@ -46,17 +67,15 @@ export async function change(
       "note: the newest revision cannot be read; this was applied to the newest one that can, and written after it",
     )
   }
-  printChange({ values, io, out }, place, { before, after, told: tell(after) })
+  printChange({ values, io, out }, place, { before, after, asked: event.type, told: tell(after) })
   return EXIT.ok
 }
 
 /** Tell what changed, what happens next, and how to take it back. */
-export function printChange(
-  { values, io, out }: Pick<Invocation<ChangeFlags>, "values" | "io" | "out">,
-  place: Place,
-  { before, after, told }: { readonly before: RolloutState | null; readonly after: RolloutState; readonly told: Told },
-): void {
-  const changed = before?.revision !== after.revision
+export function printChange({ values, io, out }: ChangeInvocation, place: Place, result: Change): void {
+  const { before, after, asked, told } = result
+  // A revision that another writer made in between is not this one's doing.
+  const changed = before?.revision !== after.revision && after.last.event === asked
   const phase = phaseOf(after)
   const undo = place.command(told.undo)
   if (told.warning !== undefined) out.note(`warning: ${told.warning}`)

@@ -1,8 +1,8 @@
 import { ensureState, readState } from "../controller/verbs.js"
 import { isSerinError } from "../errors.js"
-import { change, reasonOr, requiredReason } from "./change.js"
+import { change, reasonOr, requiredReason, targetOf } from "./change.js"
 import { ACTOR_FLAGS, choice, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
-import { actorOf, placeOf, readSpec, rolloutName } from "./place.js"
+import { actorOf, readSpec } from "./place.js"
 
 export const killCommand = defineCommand({
   name: "kill",
@@ -26,9 +26,10 @@ export const killCommand = defineCommand({
         ? requiredReason("kill --position deny", values.reason)
         : reasonOr(values.reason, "killed by hand")
     const actor = actorOf(values, io)
-    const place = placeOf(values, io)
+    const target = await targetOf({ values, io, out })
+    const { place, name } = target
     const created = await createMissing()
-    return change({ values, io, out }, { type: "kill", position, actor, reason }, ({ stable }) => ({
+    return change({ values, io, out }, target, { type: "kill", position, actor, reason }, ({ stable }) => ({
       next:
         position === "deny"
           ? "every call is denied from now on"
@@ -41,7 +42,6 @@ export const killCommand = defineCommand({
 
     /** Before the first start, a kill is for those who will start. */
     async function createMissing(): Promise<boolean> {
-      const name = await rolloutName(place, out)
       const state = await readState(place.store, name).catch((error: unknown) => {
         if (isSerinError(error) && error.code === "STATE_INVALID") return "broken"
         throw error

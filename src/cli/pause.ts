@@ -1,4 +1,4 @@
-import { change, reasonOr } from "./change.js"
+import { change, reasonOr, targetOf } from "./change.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { actorOf } from "./place.js"
 
@@ -7,10 +7,10 @@ export const pauseCommand = defineCommand({
   summary: "Stay at the stage in force; a breach still rolls back",
   example: 'serin pause --reason "incident 42 is open"',
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
-  run({ values, io, out }) {
+  async run({ values, io, out }) {
     const reason = reasonOr(values.reason, "paused by hand")
     const event = { type: "pause", actor: actorOf(values, io), reason } as const
-    return change({ values, io, out }, event, () => ({
+    return change({ values, io, out }, await targetOf({ values, io, out }), event, () => ({
       next: "it stays at this stage; a breach still rolls back",
       undo: "resume",
     }))

@@ -1,4 +1,4 @@
-import { change, requiredReason } from "./change.js"
+import { change, requiredReason, targetOf } from "./change.js"
 import { ACTOR_FLAGS, choice, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { actorOf } from "./place.js"
 
@@ -17,6 +17,6 @@ export const promoteCommand = defineCommand({
     const to = choice("to", values.to, ["next", "end"]) ?? "next"
     const reason = requiredReason("promote", values.reason)
     const event = { type: "promote", to, actor: actorOf(values, io), reason } as const
-    return change({ values, io, out }, event, () => ({ undo: "rollback" }))
+    return change({ values, io, out }, await targetOf({ values, io, out }), event, () => ({ undo: "rollback" }))
   },
 })

@@ -1,4 +1,4 @@
-import { change, reasonOr } from "./change.js"
+import { change, reasonOr, targetOf } from "./change.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { actorOf } from "./place.js"
 
@@ -8,9 +8,9 @@ export const resumeCommand = defineCommand({
   notes: ["Lifts the holds paused, breach and inconclusive. What still holds comes back with the next judgement."],
   example: "serin resume",
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
-  run({ values, io, out }) {
+  async run({ values, io, out }) {
     const reason = reasonOr(values.reason, "resumed by hand")
     const event = { type: "resume", actor: actorOf(values, io), reason } as const
-    return change({ values, io, out }, event, () => ({ undo: "pause" }))
+    return change({ values, io, out }, await targetOf({ values, io, out }), event, () => ({ undo: "pause" }))
   },
 })

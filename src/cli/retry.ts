@@ -1,7 +1,7 @@
 import { newSalt, readState } from "../controller/verbs.js"
-import { change, requiredReason } from "./change.js"
+import { change, requiredReason, targetOf } from "./change.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
-import { actorOf, placeOf, readSpec, rolloutName } from "./place.js"
+import { actorOf, readSpec } from "./place.js"
 
 export const retryCommand = defineCommand({
   name: "retry",
@@ -11,12 +11,12 @@ export const retryCommand = defineCommand({
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
   async run({ values, io, out }) {
     const reason = requiredReason("retry", values.reason)
-    const place = placeOf(values, io)
-    const before = await readState(place.store, await rolloutName(place, out))
+    const target = await targetOf({ values, io, out })
+    const before = await readState(target.place.store, target.name)
     // What never began is not begun by lifting a kill.
-    const spec = before === null || before.canary === null ? undefined : await readSpec(place)
+    const spec = before === null || before.canary === null ? undefined : await readSpec(target.place)
     const event = { type: "retry", salt: newSalt(), spec, actor: actorOf(values, io), reason } as const
-    return change({ values, io, out }, event, ({ canary }) => ({
+    return change({ values, io, out }, target, event, ({ canary }) => ({
       undo: canary === null ? "kill" : "rollback",
     }))
   },

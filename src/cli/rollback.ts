@@ -1,4 +1,4 @@
-import { change, reasonOr } from "./change.js"
+import { change, reasonOr, targetOf } from "./change.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { actorOf } from "./place.js"
 
@@ -7,10 +7,10 @@ export const rollbackCommand = defineCommand({
   summary: "Give every session back to stable at once; also takes a promotion back",
   example: 'serin rollback --reason "customers report denied refunds"',
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
-  run({ values, io, out }) {
+  async run({ values, io, out }) {
     const reason = reasonOr(values.reason, "rolled back by hand")
     const event = { type: "rollback", actor: actorOf(values, io), reason } as const
-    return change({ values, io, out }, event, ({ stable }) => ({
+    return change({ values, io, out }, await targetOf({ values, io, out }), event, ({ stable }) => ({
       next: `${stable} serves every session from its next call on`,
       undo: 'retry --reason "…"',
     }))

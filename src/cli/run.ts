@@ -57,6 +57,11 @@ function fail(error: unknown, argv: readonly string[], io: Io): number {
   if (argv.includes("--json")) out.json({ error: { code, message, problems } })
   out.note(`${code}: ${nearer(message)}`)
   for (const problem of problems) out.note(`  ${describe(problem)}`)
+  if (code === "STATE_INVALID") {
+    out.note(
+      "processes keep the last state that they could read; `serin history` lists it, and pause, rollback and kill still work",
+    )
+  }
   if (io.env["SERIN_DEBUG"] === "1" && error instanceof Error) {
     for (const line of (error.stack ?? "").split("\n")) out.note(line)
   }

@@ -24,6 +24,7 @@ export const startCommand = defineCommand({
     printChange({ values, io, out }, place, {
       before,
       after,
+      asked: "start",
       told: { next: firstStage(after, now()), undo: "rollback" },
     })
     return EXIT.ok

@@ -1,6 +1,7 @@
 import { stateKey } from "../controller/keys.js"
 import { isSerinError } from "../errors.js"
 import type { RolloutEvent } from "../rollout/event.js"
+import { revise } from "../rollout/revise.js"
 import { parseState, serializeState, type RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { transition } from "../rollout/transition.js"
@@ -13,7 +14,7 @@ export async function stopOverBroken(
   store: StateStore,
   rollout: string,
   event: Extract<RolloutEvent, { readonly type: "kill" | "rollback" | "pause" }>,
-  now: number,
+  at: number,
 ): Promise<RolloutState | null> {
   const key = stateKey(rollout)
   const newest = await store.get(key)
@@ -21,8 +22,10 @@ export async function stopOverBroken(
   if (newest === null || good === null) return null
   // The broken revision keeps its number, or processes that follow would take what comes now for a replay.
   const base = { ...good, revision: newest.revision }
-  const next = transition(base, event, now)
-  const written = next === base ? { ...base, revision: base.revision + 1 } : next
+  const next = transition(base, event, at)
+  const { type, actor, reason } = event
+  const cause = { event: type, actor, reason }
+  const written = next === base ? revise(base, at, cause, {}) : next
   const result = await store.compareAndSet(key, newest.revision, serializeState(written))
   return result.ok ? written : null
 }

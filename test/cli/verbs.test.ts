@@ -102,7 +102,7 @@ describe("a verb", () => {
       await bench().write("safety/rollout.yaml", `rollout: ${NAME}\ncanary: [\n`)
       expect(await bench().serin(verb)).toMatchObject({
         code: 0,
-        err: expect.stringContaining("is not valid; going by the name"),
+        err: expect.stringMatching(/^note: .* is not valid; going by the name refund-agent .*\n$/),
       })
       expect((await last()).event).toBe(verb)
       await bench().serin("retry", "--reason", "x")
@@ -139,6 +139,23 @@ describe("a verb", () => {
       })
     },
   )
+
+  it("is not applied to a guess when the file is gone and the state directory holds several rollouts", async () => {
+    await bench().serin("start")
+    const text = await bench().read("safety/rollout.yaml")
+    await bench().write("safety/rollout.yaml", text.replace(NAME, "another"))
+    await bench().serin("start")
+    await rm(join(bench().cwd, "safety/rollout.yaml"))
+    expect(await bench().serin("kill")).toMatchObject({ code: 1, err: expect.stringMatching(/^SPEC_INVALID/) })
+    expect(await phase()).toBe("shadow")
+  })
+
+  it("takes its turn with others that write at the same time", async () => {
+    await bench().serin("start")
+    const ran = await Promise.all([bench().serin("pause"), bench().serin("kill"), bench().serin("kill", "--by", "bo")])
+    expect(ran.map(({ code }) => code).filter((code) => code !== 0).length).toBeLessThanOrEqual(1) // a pause after the kill is refused
+    expect(await phase()).toBe("killed")
+  })
 
   it("says when there was nothing to change, and writes nothing", async () => {
     await bench().serin("start")
