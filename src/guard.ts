@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks"
 import type { MeterProvider } from "@opentelemetry/api"
 import { SerinError } from "./errors.js"
 import type { Call } from "./model/call.js"
@@ -52,8 +53,8 @@ export interface GuardOptions<C extends Call, M extends Mode> {
   readonly releases?: ReadonlyMap<string, ReleaseFor<C, M>> | undefined
   /** What a stable release that fails means: `deny` (default), `escalate`, or `throw` its own error into the host. */
   readonly onStableError?: OnStableError | undefined
-  /** Longest wait for an asynchronous policy or scanner, ms, per arm. Default 1,000. */
-  readonly timeoutMs?: number | undefined
+  /** Longest wait for an asynchronous policy or scanner, ms. Default 1,000 for each arm. Does not bound `wrap`'s stable function. */
+  readonly timeoutMs?: number | { readonly stable?: number; readonly canary?: number } | undefined
   /** Listen to what happens. Called after the answer where it can be; its exceptions are swallowed. */
   readonly onEvent?: ((event: GuardEvent<C>) => void) | undefined
   /** Default: the global OpenTelemetry provider, found again when it is registered late or replaced. */
@@ -70,6 +71,11 @@ export interface GuardOptions<C extends Call, M extends Mode> {
 export interface SessionOptions {
   /** When the session began, ms since the epoch. Default: read from a UUIDv7 or ULID id, else first seen by this guard. */
   readonly startedAt?: number | undefined
+  /**
+   * Pin the session to an arm, for people who try the canary out. It is left out of every comparison; rollback and kill
+   * take it off the canary like any other. Options count when the session is first seen.
+   */
+  readonly arm?: Arm | undefined
 }
 
 /** One agent conversation or run. Keep it or ask again: the arm is the same. */
@@ -90,6 +96,15 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
   session(id: string, options?: SessionOptions): Session<C, M>
   /** Judge a call that belongs to no session: stable answers, it is counted, and it is evidence for nothing. */
   readonly sessionless: Session<C, M>
+  /**
+   * Run `fn` so that `evaluate`, `scan` and everything it calls, however deep and however late, belong to this session.
+   * Answers what `fn` answers.
+   */
+  withSession<T>(id: string, fn: () => T, options?: SessionOptions): T
+  /** The session of the `withSession` around this code; `sessionless` outside of any. */
+  current(): Session<C, M>
+  /** Judge one call of the current session. */
+  evaluate(call: C, options?: EvaluateOptions): Answer<M, Decision>
   /** Make one function of two policy-evaluate functions; same signature, same `this`, sync stays sync. */
   wrap<F extends (...args: never[]) => unknown>(
     stable: F,
@@ -119,9 +134,9 @@ export function createGuard<C extends Call = Call>(options: GuardOptions<C, "syn
 export function createGuard<C extends Call = Call>(
   options: GuardOptions<C, Mode> & { async?: boolean },
 ): Guard<C> | Guard<C, "async"> {
-  const { state, clock = systemClock, onEvent, onStableError = "deny", timeoutMs = 1000 } = options
+  const { state, clock = systemClock, onEvent, onStableError = "deny" } = options
   const releases: ReadonlyMap<string, AnyRelease<C>> = options.releases ?? new Map()
-  requirePositive("timeoutMs", timeoutMs)
+  const timeoutMs = timeoutsOf(options.timeoutMs)
   requirePositive("shadowQueue", options.shadowQueue ?? 1)
   const sessions = recent<GuardSession<C>>(options.sessionMemory ?? 20_000)
   const telemetry = createTelemetry({
@@ -153,7 +168,7 @@ export function createGuard<C extends Call = Call>(
   }
   openStrata(core)
   reportUnknown(core, releases, options.releases !== undefined)
-  const sessionless = new GuardSession<C>(core, "", 0, false)
+  const sessionless = new GuardSession<C>(core, "", 0, "none")
 
   function apply(): void {
     const previous = core.view
@@ -170,22 +185,23 @@ export function createGuard<C extends Call = Call>(
     reportUnknown(core, releases, options.releases !== undefined)
   }
 
-  function sessionOf(id: string | undefined, startedAt?: number): GuardSession<C> {
+  function sessionOf(id: string | undefined, startedAt?: number, pin?: Arm): GuardSession<C> {
     if (typeof id !== "string" || id === "") return sessionless
     let session = sessions.get(id)
     if (session === undefined) {
       const now = clock.now()
       const start = Number.isFinite(startedAt) ? startedAt! : (startTimeOf(id, now) ?? now)
-      session = new GuardSession(core, id, start)
+      session = new GuardSession(core, id, start, pin)
       sessions.set(id, session)
     }
     return session
   }
 
   const unsubscribe = state.onChange(apply)
+  const running = new AsyncLocalStorage<GuardSession<C>>()
 
   const guard = {
-    session(id: string, { startedAt }: SessionOptions = {}) {
+    session(id: string, { startedAt, arm }: SessionOptions = {}) {
       if (typeof id !== "string" || id === "") {
         const got = id === "" ? "an empty string" : typeof id
         throw new SerinError(
@@ -193,9 +209,13 @@ export function createGuard<C extends Call = Call>(
           `session id must be a non-empty string, got ${got}; use guard.sessionless for calls that belong to no session`,
         )
       }
-      return sessionOf(id, startedAt)
+      return sessionOf(id, startedAt, arm)
     },
     sessionless,
+    withSession: <T>(id: string, fn: () => T, sessionOptions?: SessionOptions): T =>
+      running.run(guard.session(id, sessionOptions), fn),
+    current: () => running.getStore() ?? sessionless,
+    evaluate: (call: C, evaluateOptions?: EvaluateOptions) => guard.current().evaluate(call, evaluateOptions),
     wrap: <A extends unknown[], R>(
       stable: (...args: A) => R,
       canary: (...args: A) => R,
@@ -242,6 +262,14 @@ function gaugesOf(state: StateReader, now: number) {
     phase: phase.phase,
     stateAgeMs: now - (state.confirmedAt?.() ?? now),
   }
+}
+
+function timeoutsOf(timeoutMs: GuardOptions<Call, Mode>["timeoutMs"]): readonly [number, number] {
+  const each = typeof timeoutMs === "object" ? timeoutMs : { stable: timeoutMs, canary: timeoutMs }
+  const { stable = 1000, canary = 1000 } = each
+  requirePositive("timeoutMs (stable)", stable)
+  requirePositive("timeoutMs (canary)", canary)
+  return [stable, canary]
 }
 
 function requirePositive(name: string, value: number): void {

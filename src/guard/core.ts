@@ -45,7 +45,8 @@ export interface Core<C extends Call> {
   readonly telemetry: Telemetry
   readonly shadow: ShadowQueue
   readonly async: boolean
-  readonly timeoutMs: number
+  /** Longest wait for an asynchronous answer of each arm, ms. */
+  readonly timeoutMs: readonly [stable: number, canary: number]
   readonly onStableError: OnStableError
   /** The host's listener, made safe: a throw in it goes nowhere. */
   emit(event: GuardEvent<C>): void

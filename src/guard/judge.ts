@@ -48,17 +48,23 @@ export async function judgeAsync<C>(
   context: EvaluationContext,
 ): Promise<Judged> {
   const startedAt = clock.monotonic()
+  const controller = new AbortController()
   try {
-    const answer = policy.evaluate(call, context)
-    const value = isThenable(answer) ? await within(clock, timeoutMs, answer) : answer
+    const answer = policy.evaluate(call, { ...context, signal: controller.signal })
+    const value = isThenable(answer) ? await within(clock, timeoutMs, answer, controller) : answer
     const ms = clock.monotonic() - startedAt
-    return value === TIMED_OUT
-      ? { evaluation: null, ms, errorType: "timeout", error: new Error(`no answer within ${timeoutMs} ms`) }
-      : read(value, ms)
+    return value === TIMED_OUT ? timedOut(timeoutMs, ms) : read(value, ms)
   } catch (error) {
     return { evaluation: null, ms: clock.monotonic() - startedAt, errorType: "throw", error }
   }
 }
+
+export const timedOut = (timeoutMs: number, ms: number): Judged => ({
+  evaluation: null,
+  ms,
+  errorType: "timeout",
+  error: new Error(`no answer within ${timeoutMs} ms`),
+})
 
 export const unavailable = (version: string): Judged => ({
   evaluation: null,
@@ -81,9 +87,17 @@ function read(value: unknown, ms: number): Judged {
 export const TIMED_OUT = Symbol("timed out")
 
 /** Wait for a foreign promise no longer than `timeoutMs`. What it does later, a rejection included, is dropped. */
-export function within<T>(clock: Clock, timeoutMs: number, promise: PromiseLike<T>): Promise<T | typeof TIMED_OUT> {
+export function within<T>(
+  clock: Clock,
+  timeoutMs: number,
+  promise: PromiseLike<T>,
+  controller?: AbortController,
+): Promise<T | typeof TIMED_OUT> {
   return new Promise((resolve, reject) => {
-    const cancel = clock.schedule(() => resolve(TIMED_OUT), timeoutMs)
+    const cancel = clock.schedule(() => {
+      resolve(TIMED_OUT)
+      controller?.abort()
+    }, timeoutMs)
     promise.then(
       (value) => {
         cancel()

@@ -62,7 +62,9 @@ export async function scanAsync<C extends Call>(
   if (view.lockdown) return lockdown(core, view)
   const run = async (side: ArmIndex): Promise<Scanned[] | null> => {
     const scanners = scannersOf(view, side)
-    return scanners && Promise.all(scanners.map((scanner) => runAsync(core, scanner, text, context)))
+    return (
+      scanners && Promise.all(scanners.map((scanner) => runAsync(core, core.timeoutMs[side], scanner, text, context)))
+    )
   }
   const own = await run(arm)
   const failure = conclude(core, context.sessionId, arm, own, place)
@@ -101,17 +103,19 @@ function runSync(
 
 async function runAsync(
   core: Core<never>,
+  timeoutMs: number,
   scanner: Scanner<ScanReport | Promise<ScanReport>>,
   text: string,
   context: ScanContext,
 ): Promise<Scanned> {
   const startedAt = core.clock.monotonic()
+  const controller = new AbortController()
   try {
-    const answer = scanner.scan(text, context)
-    const value = isThenable(answer) ? await within(core.clock, core.timeoutMs, answer) : answer
+    const answer = scanner.scan(text, { ...context, signal: controller.signal })
+    const value = isThenable(answer) ? await within(core.clock, timeoutMs, answer, controller) : answer
     const ms = core.clock.monotonic() - startedAt
     if (value !== TIMED_OUT) return read(scanner.name, value, ms)
-    const error = new Error(`no answer within ${core.timeoutMs} ms`)
+    const error = new Error(`no answer within ${timeoutMs} ms`)
     return { scanner: scanner.name, report: null, ms, errorType: "timeout", error }
   } catch (error) {
     const ms = core.clock.monotonic() - startedAt

@@ -1,6 +1,6 @@
 import type { Call } from "../model/call.js"
 import { ARMS, OUTCOMES } from "../model/decision.js"
-import type { Decision, Scan } from "../model/decision.js"
+import type { Arm, Decision, Scan } from "../model/decision.js"
 import type { Stratum } from "../model/evidence.js"
 import { OUTCOME_INDEX, recordEvaluation, recordPair, recordPairAfter } from "../evidence/cells.js"
 import type { ArmIndex } from "../evidence/cells.js"
@@ -60,8 +60,8 @@ export class GuardSession<C extends Call> {
     private readonly core: Core<C>,
     readonly sessionId: string,
     readonly startedAt: number,
-    /** False for the session that stands for calls without one: always stable, never evidence. */
-    private readonly assigned = true,
+    /** Pinned to an arm, or `none`: it stands for calls without a session, always stable. Neither is evidence. */
+    private readonly pin?: Arm | "none",
   ) {
     this.stratum = core.strata[0]!
     this.context = Object.freeze({ sessionId, startedAt })
@@ -79,7 +79,7 @@ export class GuardSession<C extends Call> {
 
   /** The first answer to a call stands for all that ask again; only the kill switch's denial overrides it. */
   private decideOnce(call: C, callId: string): Decision | Promise<Decision> {
-    if (!this.assigned || this.refresh().lockdown) return this.decide(call)
+    if (this.pin === "none" || this.refresh().lockdown) return this.decide(call)
     this.decided ??= recent(MAX_REMEMBERED_CALLS)
     const { decided } = this
     const before = decided.get(callId)
@@ -135,7 +135,10 @@ export class GuardSession<C extends Call> {
     const { view } = this.core
     if (this.view === view) return view
     this.view = view
-    if (!this.assigned) return view
+    if (this.pin !== undefined) {
+      this.armIndex = this.pin === "canary" && view.canaryServes && !this.latched ? CANARY : STABLE
+      return view
+    }
     if (this.salt !== view.salt) {
       this.salt = view.salt
       this.bucket = bucketOf(view.salt, this.sessionId)
@@ -158,8 +161,8 @@ export class GuardSession<C extends Call> {
     const outcome = outcomeOf(judged)
     telemetry.evaluation(arm, outcome, judged.ms, judged.errorType)
     const first = this.counted === 0
-    if (this.assigned && first) telemetry.session(arm)
-    if (!this.assigned) telemetry.sessionless()
+    if (this.pin === "none") telemetry.sessionless()
+    else if (first) telemetry.session(arm)
     if (this.counted < MAX_COUNTED && this.inferable()) {
       recordEvaluation(this.stratum, arm, this.cohort, outcome, judged.ms, first)
     }
@@ -198,7 +201,7 @@ export class GuardSession<C extends Call> {
 
   /** Whether calls of this session are judged by both arms. */
   samples(view: View<C>): boolean {
-    return this.assigned && this.shadowBucket < view.sampleBp && this.counted <= MAX_COUNTED
+    return this.pin === undefined && this.shadowBucket < view.sampleBp && this.counted <= MAX_COUNTED
   }
 
   enqueue(own: Judged, arm: ArmIndex, call: C, judgeOther: () => Judged | Promise<Judged>): void {
@@ -274,11 +277,11 @@ export class GuardSession<C extends Call> {
     if (release === undefined) {
       return Promise.resolve(unavailable(arm === CANARY ? view.canaryVersion : view.stableVersion))
     }
-    return judgeAsync(core.clock, core.timeoutMs, release.policy, call, this.context)
+    return judgeAsync(core.clock, core.timeoutMs[arm], release.policy, call, this.context)
   }
 
   private inferable(): boolean {
-    return this.assigned && !this.displaced
+    return this.pin === undefined && !this.displaced
   }
 
   private lockdown(view: View<C>): Decision {

@@ -5,7 +5,7 @@ import type { Evaluation } from "../release/ports.js"
 import { readEvaluation } from "../release/run.js"
 import { capture } from "./capture.js"
 import type { Core } from "./core.js"
-import { isThenable } from "./judge.js"
+import { isThenable, timedOut, TIMED_OUT, within } from "./judge.js"
 import type { Judged } from "./judge.js"
 import type { GuardSession } from "./session.js"
 
@@ -68,7 +68,8 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
   }
 
   /** Run one side; the answer is a promise exactly when the function's is. */
-  function run(self: unknown, side: (...args: A) => R, args: A): Ran<R> | Promise<Ran<R>> {
+  function run(self: unknown, arm: ArmIndex, args: A): Ran<R> | Promise<Ran<R>> {
+    const limit = core.timeoutMs[arm]
     const startedAt = core.clock.monotonic()
     const since = (): number => core.clock.monotonic() - startedAt
     const threw = (error: unknown): Ran<R> => ({
@@ -76,10 +77,17 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
       value: undefined as R,
     })
     try {
-      const value = side.apply(self, args)
+      const value = (arm === 1 ? canary : stable).apply(self, args)
       if (!isThenable(value)) return { judged: read(value, since()), value }
-      const promise = Promise.resolve(value)
-      return promise.then((settled) => ({ judged: read(settled, since()), value: settled as R }), threw)
+      // Stable is the host's own function: how long it may take is the host's affair.
+      const settled = arm === 1 ? within(core.clock, limit, value) : Promise.resolve(value)
+      return settled.then(
+        (answer) =>
+          answer === TIMED_OUT
+            ? { judged: timedOut(limit, since()), value: undefined as R }
+            : { judged: read(answer, since()), value: answer as R },
+        threw,
+      )
     } catch (error) {
       return threw(error)
     }
@@ -98,7 +106,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
       return refuse(args, new SerinError("LOCKED_DOWN", "the kill switch denies every call; give wrap() a `denied`"))
     }
     const arm: ArmIndex = session.arm === "canary" ? 1 : 0
-    const own = run(this, arm === 1 ? canary : stable, args)
+    const own = run(this, arm, args)
 
     const finish = (ran: Ran<R>): R => {
       if (ran.judged.evaluation !== null) {
@@ -107,7 +115,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
         return ran.value
       }
       if (!session.failed(arm, ran.judged)) return refuse(args, ran.judged.error)
-      const fallback = run(this, stable, args)
+      const fallback = run(this, 0, args)
       return (fallback instanceof Promise ? fallback.then(conclude) : conclude(fallback)) as R
     }
     const conclude = (ran: Ran<R>): R => (ran.judged.evaluation === null ? refuse(args, ran.judged.error) : ran.value)
@@ -117,7 +125,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
       const copies = args.map(capture) as A
       const call = { action: actionOf(args), input: copies } as unknown as C
       session.enqueue(judged, arm, call, () => {
-        const other = run(self, arm === 1 ? stable : canary, copies)
+        const other = run(self, arm === 1 ? 0 : 1, copies)
         return other instanceof Promise ? other.then((ran) => ran.judged) : other.judged
       })
     }

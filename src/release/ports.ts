@@ -10,6 +10,8 @@ export interface EvaluationContext {
   readonly sessionId: string
   /** Ms since the epoch. */
   readonly startedAt: number
+  /** In an asynchronous guard: aborts when the guard stops waiting for this answer. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Judges one call. A throw, a rejection or an unknown answer is an error of this policy, never an allow. */

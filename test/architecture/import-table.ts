@@ -8,8 +8,8 @@ export interface UnitRule {
   readonly units: readonly string[]
   /** Packages that it may import; `type:` grants the types alone. */
   readonly packages?: readonly string[]
-  /** It does input and output: it may import what Node.js provides. Everything else is pure. */
-  readonly node?: true
+  /** It does input and output: it may import what Node.js provides, or just the modules named. Everything else is pure. */
+  readonly node?: true | readonly string[]
 }
 
 /** Drivers that need nothing but this package: what the one-line entries may choose by default. */
@@ -30,6 +30,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     // Of the rollout a guard knows what is handed to it, never how it changes.
     units: ["session", "release", "evidence", "telemetry", "rollout/state", "rollout/phase"],
     packages: ["type:@opentelemetry/api"],
+    node: ["node:async_hooks"],
   },
   controller: { units: ["analysis", "rollout", "evidence"], packages: ["type:@opentelemetry/api"], node: true },
   stores: { units: ["rollout"], node: true },

@@ -77,7 +77,7 @@ export function importViolations(
   return importsOf(source).flatMap(({ line, specifier, typeOnly }) => {
     const problem =
       specifier === null
-        ? rule.node
+        ? rule.node === true
           ? null
           : `${unit} is pure and may not import what is computed at run time`
         : specifier.startsWith(".")
@@ -112,7 +112,9 @@ function packageProblem(
 ): string | null {
   if (isBuiltin(specifier)) {
     if (!specifier.startsWith("node:")) return `"${specifier}" must be "node:${specifier}"`
-    return rule.node ? null : `${unit} is pure and may not import ${specifier}`
+    return rule.node === true || (rule.node ?? []).includes(specifier)
+      ? null
+      : `${unit} is pure and may not import ${specifier}`
   }
   const name = specifier
     .split("/")

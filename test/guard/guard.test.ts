@@ -6,6 +6,7 @@ import type { Cell, Evidence } from "../../src/model/evidence.js"
 import { createGuard } from "../../src/guard.js"
 import type { Guard } from "../../src/guard.js"
 import type { Call } from "../../src/model/call.js"
+import type { EvaluationContext } from "../../src/release/ports.js"
 import { fakeState, harness, idOn, release, stateWith, T0 } from "./harness.js"
 
 const call = { action: "refund", input: { amount: 5 } }
@@ -87,6 +88,45 @@ describe("a decision", () => {
     expect(guard.sessionless.evaluate(call).arm).toBe("stable")
     await guard.idle()
     expect(count(guard.evidence(), 0, "evaluations") + pairs(guard.evidence())).toBe(0)
+  })
+})
+
+describe("withSession", () => {
+  it("gives deep code its session, through promises, timers and nesting", async () => {
+    const { guard } = harness()
+    const deep = async (): Promise<string> => {
+      await new Promise((resolve) => setImmediate(resolve))
+      return guard.current().sessionId
+    }
+    const [a, b] = await Promise.all([
+      guard.withSession("a", deep),
+      guard.withSession("b", () => guard.withSession("c", deep).then(async (inner) => [inner, await deep()].join())),
+    ])
+    expect([a, b]).toEqual(["a", "c,b"])
+  })
+
+  it("decides for the session, and for none outside of it", () => {
+    const { guard } = harness()
+    const id = idOn(guard, "canary")
+    expect(guard.withSession(id, () => guard.evaluate(call)).arm).toBe("canary")
+    expect(guard.evaluate(call).arm).toBe("stable")
+    expect(count(guard.evidence(), 0, "evaluations")).toBe(0)
+  })
+})
+
+describe("a pinned session", () => {
+  it("is served by its arm, is evidence for nothing, and leaves the canary with everybody else", async () => {
+    const { guard, state } = harness({}, stateWith({ ramp: [{ at: T0, weightBp: 0, stage: 0 }] }))
+    const session = guard.session("tester", { arm: "canary" })
+    expect(session.evaluate(call)).toMatchObject({ arm: "canary", outcome: "deny" })
+    expect(guard.session("careful", { arm: "stable" }).evaluate(call).arm).toBe("stable")
+    await guard.idle()
+    expect(count(guard.evidence(), 0, "evaluations") + count(guard.evidence(), 1, "evaluations")).toBe(0)
+    expect(pairs(guard.evidence())).toBe(0)
+    state.set(stateWith({ revision: 2, kill: "stable" }))
+    expect(session.evaluate(call).arm).toBe("stable")
+    state.set(stateWith({ revision: 3 }))
+    expect(session.evaluate(call).arm).toBe("stable")
   })
 })
 
@@ -532,6 +572,28 @@ describe("an asynchronous guard", () => {
     await clock.settle()
     expect(count(guard.evidence(), 1, "error")).toBe(1)
     expect(count(guard.evidence(), 1, "allow")).toBe(0)
+  })
+
+  it("tells a policy by its signal that nobody waits any more", async () => {
+    const inner = harness({}, stateWith({ ramp: [] }))
+    const signals: (AbortSignal | undefined)[] = []
+    const evaluate = (_: Call, context: EvaluationContext) => {
+      signals.push(context.signal)
+      return signals.length === 1 ? Promise.resolve("allow" as const) : new Promise<"allow">(() => {})
+    }
+    const guard = createGuard({
+      rollout: "demo",
+      async: true,
+      state: inner.state,
+      clock: inner.clock,
+      timeoutMs: { stable: 20 },
+      releases: new Map([["1.0.0", { version: "1.0.0", policy: { evaluate } }]]),
+    })
+    await guard.session("a").evaluate(call)
+    const pending = guard.session("a").evaluate(call)
+    inner.clock.advance(20)
+    expect(await pending).toMatchObject({ outcome: "deny", source: "posture", errorType: "timeout" })
+    expect(signals.map((signal) => signal?.aborted)).toEqual([false, true])
   })
 
   it("falls back when the canary rejects, and pairs an async canary behind a sync stable", async () => {

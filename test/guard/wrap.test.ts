@@ -112,6 +112,21 @@ describe("wrap", () => {
     expect(ran).toBe(1)
   })
 
+  it("waits for an asynchronous canary no longer than its limit, and for stable as long as the host would", async () => {
+    const { guard, clock } = harness({}, stateWith(), { timeoutMs: { canary: 30 } })
+    const never = (_: Envelope): Promise<Verdict> => new Promise(() => {})
+    const quick = (_: Envelope) => Promise.resolve(permit())
+    const pending = guard.wrap(quick, never, { session, outcome })(envelope(idOn(guard, "canary")))
+    clock.advance(30)
+    expect((await pending).decision).toBe("permit")
+    let answer: (verdict: Verdict) => void = () => {}
+    const slow = (_: Envelope) => new Promise<Verdict>((resolve) => (answer = resolve))
+    const waiting = guard.wrap(slow, quick, { session, outcome, shadow: false })(envelope(idOn(guard, "stable")))
+    clock.advance(60_000)
+    answer(forbid())
+    expect((await waiting).decision).toBe("forbid")
+  })
+
   it("keeps promises promises", async () => {
     const { guard } = harness()
     const evaluate = guard.wrap(
