@@ -85,7 +85,7 @@ async function main(args: readonly string[]): Promise<0 | 1> {
     if ("missing" in plan) {
       printTitle(plan.act, plan.title)
       printText(`Not played: ${plan.missing}.`)
-      summary.push(`act ${plan.act}: not played, it ${plan.missing}`)
+      summary.push(`act ${plan.act}: not played: ${plan.missing}`)
       failed += 1
       continue
     }

@@ -78,6 +78,6 @@ function refactored(stable: readonly Rule[], guardrail: Guardrail | null): Pick<
 }
 
 function lacking(tools: readonly Tool[]): string {
-  const has = tools.length === 1 ? `one tool, ${tools[0]?.name}` : `${tools.length} tools`
-  return `needs a second tool with at least ${GUARDED_CALLS} recorded calls, to be guarded; the file has ${has}`
+  const has = tools.length === 1 ? `only ${tools[0]?.name}` : `${tools.length} tools, none of them`
+  return `needs a second tool with ${GUARDED_CALLS} recorded calls or more; the file has ${has}`
 }
