@@ -18,7 +18,7 @@ export type ArmIndex = 0 | 1
 /** Outcome as its place in the arrays: allow 0, deny 1, escalate 2, error 3. */
 export const OUTCOME_INDEX: Readonly<Record<Outcome, number>> = { allow: 0, deny: 1, escalate: 2, error: 3 }
 
-/** Make a stratum with nothing in it: about 1.3 MB, allocated once a stage, never while recording. */
+/** Make a stratum with nothing in it: about 2.6 MB, allocated once a stage, never while recording. */
 export function createStratum(): Stratum {
   const rows = 2 * COHORTS
   return {
