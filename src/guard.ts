@@ -19,7 +19,7 @@ import type { MetricSink } from "./telemetry/reading.js"
 import { evidenceOf } from "./guard/core.js"
 import type { Core, GuardEvent, OnStableError } from "./guard/core.js"
 import { GuardSession } from "./guard/session.js"
-import type { EvaluateOptions } from "./guard/session.js"
+import type { EvaluateOptions, SessionOptions } from "./guard/session.js"
 import { createShadowQueue } from "./guard/shadow.js"
 import { compileView } from "./guard/view.js"
 import type { AnyRelease } from "./guard/view.js"
@@ -66,16 +66,6 @@ export interface GuardOptions<C extends Call, M extends Mode> {
   readonly sessionMemory?: number | undefined
   /** Calls that may wait for the other arm's judgement; more are dropped and counted. Default 10,000. */
   readonly shadowQueue?: number | undefined
-}
-
-export interface SessionOptions {
-  /** When the session began, ms since the epoch. Default: read from a UUIDv7 or ULID id, else first seen by this guard. */
-  readonly startedAt?: number | undefined
-  /**
-   * Pin the session to an arm, for people who try the canary out. It is left out of every comparison; rollback and kill
-   * take it off the canary like any other. Options count when the session is first seen.
-   */
-  readonly arm?: Arm | undefined
 }
 
 /** One agent conversation or run. Keep it or ask again: the arm is the same. */
@@ -151,6 +141,7 @@ export function createGuard<C extends Call = Call>(
     view: compileView(state.current(), releases, null),
     strata: [],
     diffs: createDiffs(),
+    canarySessions: 0,
     clock,
     telemetry,
     shadow: createShadowQueue(options.shadowQueue ?? 10_000, clock),
@@ -168,7 +159,7 @@ export function createGuard<C extends Call = Call>(
   }
   openStrata(core)
   reportUnknown(core, releases, options.releases !== undefined)
-  const sessionless = new GuardSession<C>(core, "", 0, "none")
+  const sessionless = new GuardSession<C>(core, "", 0, undefined, "none")
 
   function apply(): void {
     const previous = core.view
@@ -176,6 +167,7 @@ export function createGuard<C extends Call = Call>(
     if (core.view.generation !== previous.generation) {
       core.strata = []
       core.diffs = createDiffs()
+      core.canarySessions = 0
     }
     openStrata(core)
     const current = core.view.state
@@ -185,13 +177,13 @@ export function createGuard<C extends Call = Call>(
     reportUnknown(core, releases, options.releases !== undefined)
   }
 
-  function sessionOf(id: string | undefined, startedAt?: number, pin?: Arm): GuardSession<C> {
+  function sessionOf(id: string | undefined, { startedAt, attributes, arm }: SessionOptions = {}): GuardSession<C> {
     if (typeof id !== "string" || id === "") return sessionless
     let session = sessions.get(id)
     if (session === undefined) {
       const now = clock.now()
       const start = Number.isFinite(startedAt) ? startedAt! : (startTimeOf(id, now) ?? now)
-      session = new GuardSession(core, id, start, pin)
+      session = new GuardSession(core, id, start, attributes, arm)
       sessions.set(id, session)
     }
     return session
@@ -201,7 +193,7 @@ export function createGuard<C extends Call = Call>(
   const running = new AsyncLocalStorage<GuardSession<C>>()
 
   const guard = {
-    session(id: string, { startedAt, arm }: SessionOptions = {}) {
+    session(id: string, sessionOptions?: SessionOptions) {
       if (typeof id !== "string" || id === "") {
         const got = id === "" ? "an empty string" : typeof id
         throw new SerinError(
@@ -209,7 +201,7 @@ export function createGuard<C extends Call = Call>(
           `session id must be a non-empty string, got ${got}; use guard.sessionless for calls that belong to no session`,
         )
       }
-      return sessionOf(id, startedAt, arm)
+      return sessionOf(id, sessionOptions)
     },
     sessionless,
     withSession: <T>(id: string, fn: () => T, sessionOptions?: SessionOptions): T =>

@@ -41,6 +41,8 @@ export interface Core<C extends Call> {
   view: View<C>
   strata: Stratum[]
   diffs: Diffs
+  /** Sessions that the canary has served in this generation. */
+  canarySessions: number
   readonly clock: Clock
   readonly telemetry: Telemetry
   readonly shadow: ShadowQueue

@@ -5,6 +5,7 @@ import type { Stratum } from "../model/evidence.js"
 import { OUTCOME_INDEX, recordEvaluation, recordPair, recordPairAfter } from "../evidence/cells.js"
 import type { ArmIndex } from "../evidence/cells.js"
 import type { EvaluationContext } from "../release/ports.js"
+import type { AttributeValue } from "../rollout/spec.js"
 import { rampIndexAt } from "../session/arm.js"
 import { bucketOf, cohortOf, shadowBucketOf } from "../session/bucket.js"
 import { recent } from "../session/recent.js"
@@ -34,6 +35,22 @@ export interface EvaluateOptions {
 const STABLE = 0
 const CANARY = 1
 
+/** What the host tells of a session: a tier, a region, a language. */
+export type Attributes = Readonly<Record<string, AttributeValue>>
+const NONE: Attributes = {}
+
+export interface SessionOptions {
+  /** When the session began, ms since the epoch. Default: read from a UUIDv7 or ULID id, else first seen by this guard. */
+  readonly startedAt?: number | undefined
+  /** What `eligible` of the rollout looks at, for example `{ tier: "internal" }`. */
+  readonly attributes?: Attributes | undefined
+  /**
+   * Pin the session to an arm, for people who try the canary out. It is left out of every comparison; rollback and kill
+   * take it off the canary like any other. Options count when the session is first seen.
+   */
+  readonly arm?: Arm | undefined
+}
+
 /** One agent conversation: keeps its arm, counts what it does. */
 export class GuardSession<C extends Call> {
   private readonly context: EvaluationContext
@@ -50,6 +67,8 @@ export class GuardSession<C extends Call> {
   private displaced = false
   /** The canary's answer has differed from stable's and was acted on: what follows is no longer stable's world. */
   private disagreed = false
+  /** Takes no part: not eligible, or began when the canary had all the sessions it may have. */
+  private apart = false
   private paired = false
   /** Stable served it once: it never enters the canary again. */
   private latched = false
@@ -60,6 +79,7 @@ export class GuardSession<C extends Call> {
     private readonly core: Core<C>,
     readonly sessionId: string,
     readonly startedAt: number,
+    private readonly attributes: Attributes = NONE,
     /** Pinned to an arm, or `none`: it stands for calls without a session, always stable. Neither is evidence. */
     private readonly pin?: Arm | "none",
   ) {
@@ -146,9 +166,21 @@ export class GuardSession<C extends Call> {
       this.cohort = cohortOf(view.salt, this.sessionId)
       this.disagreed = false
     }
+    this.apart = !isEligible(view, this.attributes)
+    if (this.apart) {
+      this.armIndex = STABLE
+      return view
+    }
     const index = rampIndexAt(view.ramp, this.startedAt)
     this.stratum = this.core.strata[index + 1] ?? this.core.strata[0]!
     const drawn = view.canaryServes && this.bucket < (view.ramp[index]?.weightBp ?? 0) ? CANARY : STABLE
+    // Past the cap neither arm takes new sessions into the comparison, or stable would be compared with nobody.
+    if (this.counted === 0 && isFull(view, this.core)) {
+      this.apart = true
+      this.armIndex = STABLE
+      this.latched = true
+      return view
+    }
     // A running session never enters the canary, even if a late state says that it should have begun there.
     this.armIndex = this.latched ? STABLE : drawn
     this.displaced = this.armIndex !== drawn
@@ -162,7 +194,10 @@ export class GuardSession<C extends Call> {
     telemetry.evaluation(arm, outcome, judged.ms, judged.errorType)
     const first = this.counted === 0
     if (this.pin === "none") telemetry.sessionless()
-    else if (first) telemetry.session(arm)
+    else if (first) {
+      telemetry.session(arm)
+      if (arm === CANARY) this.core.canarySessions += 1
+    }
     if (this.counted < MAX_COUNTED && this.inferable()) {
       recordEvaluation(this.stratum, arm, this.cohort, outcome, judged.ms, first)
     }
@@ -201,7 +236,7 @@ export class GuardSession<C extends Call> {
 
   /** Whether calls of this session are judged by both arms. */
   samples(view: View<C>): boolean {
-    return this.pin === undefined && this.shadowBucket < view.sampleBp && this.counted <= MAX_COUNTED
+    return this.pin === undefined && !this.apart && this.shadowBucket < view.sampleBp && this.counted <= MAX_COUNTED
   }
 
   enqueue(own: Judged, arm: ArmIndex, call: C, judgeOther: () => Judged | Promise<Judged>): void {
@@ -281,7 +316,7 @@ export class GuardSession<C extends Call> {
   }
 
   private inferable(): boolean {
-    return this.pin === undefined && !this.displaced
+    return this.pin === undefined && !this.apart && !this.displaced
   }
 
   private lockdown(view: View<C>): Decision {
@@ -296,6 +331,20 @@ export class GuardSession<C extends Call> {
       errorType: undefined,
     }
   }
+}
+
+function isEligible({ state }: View<never>, attributes: Attributes): boolean {
+  const eligible = state?.spec.eligible ?? null
+  if (eligible === null) return true
+  return Object.entries(eligible).every(
+    ([name, values]) => Object.hasOwn(attributes, name) && values.includes(attributes[name]!),
+  )
+}
+
+/** At 100 % the cap is over: what serves everybody has no limit. */
+function isFull({ state, ramp }: View<never>, core: Core<never>): boolean {
+  const max = state?.spec.maxSessions ?? null
+  return max !== null && core.canarySessions >= max && ramp.at(-1)?.weightBp !== 10_000
 }
 
 function answer(

@@ -7,12 +7,12 @@ import { capture } from "./capture.js"
 import type { Core } from "./core.js"
 import { isThenable, timedOut, TIMED_OUT, within } from "./judge.js"
 import type { Judged } from "./judge.js"
-import type { GuardSession } from "./session.js"
+import type { GuardSession, SessionOptions } from "./session.js"
 
 /** How a pair of policy-evaluate functions is guarded. */
 export interface WrapOptions<A extends unknown[], R> {
   /** The session's id, from the call's arguments. A throw or an empty id counts as a call without a session. */
-  session(...args: A): string | { readonly id: string; readonly startedAt?: number | undefined }
+  session(...args: A): string | ({ readonly id: string } & SessionOptions)
   /** What the function's result means. A throw or an unknown answer makes it an error of that function. */
   outcome(result: Awaited<R>): Evaluation
   /** What the call is about, for the decision diffs. Default: the first argument's `action`, else `call`. */
@@ -31,7 +31,7 @@ interface Ran<R> {
 /** Make one function of the stable and the canary one, with the same signature. */
 export function wrapFunctions<C extends Call, A extends unknown[], R>(
   core: Core<C>,
-  sessionOf: (id: string | undefined, startedAt?: number) => GuardSession<C>,
+  sessionOf: (id: string | undefined, options?: SessionOptions) => GuardSession<C>,
   stable: (...args: A) => R,
   canary: (...args: A) => R,
   options: WrapOptions<A, R>,
@@ -39,7 +39,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
   function find(args: A): GuardSession<C> {
     try {
       const found = options.session(...args)
-      return typeof found === "string" ? sessionOf(found) : sessionOf(found.id, found.startedAt)
+      return typeof found === "string" ? sessionOf(found) : sessionOf(found.id, found)
     } catch {
       return sessionOf(undefined)
     }

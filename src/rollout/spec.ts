@@ -7,6 +7,7 @@ import {
   readBoolean,
   readCount,
   readCriteria,
+  readEligible,
   readFalseAlarmRate,
   readPeriod,
   readRolloutName,
@@ -45,7 +46,14 @@ export interface RolloutSpec {
   /** A new weight counts for sessions that start this long after it was written, ms, so that every process knows it in time. */
   readonly activationDelayMs: number
   readonly intent: "tighten" | "loosen" | "refactor" | null
+  /** Attributes that a session must have to take part, each with the values that will do; null = every session takes part. */
+  readonly eligible: Eligible | null
+  /** Most sessions that one process serves by the canary in a generation before 100 %; null = no limit. */
+  readonly maxSessions: number | null
 }
+
+export type AttributeValue = string | number | boolean
+export type Eligible = Readonly<Record<string, readonly AttributeValue[]>>
 
 const FULL_BP = 10_000
 const DEFAULTS = {
@@ -75,6 +83,8 @@ const CANARY_KEYS = [
   "false_alarm_rate",
   "activation_delay",
   "intent",
+  "eligible",
+  "max_sessions",
 ]
 
 /**
@@ -119,6 +129,8 @@ function readSpec(root: YamlValue): RolloutSpec | undefined {
     onNoData: canary.get("on_no_data", oneOf("hold", "rollback")) ?? "hold",
     minSessions: canary.get("min_sessions", readCount) ?? DEFAULTS.minSessions,
     falseAlarmRate: canary.get("false_alarm_rate", readFalseAlarmRate) ?? DEFAULTS.falseAlarmRate,
+    eligible: canary.get("eligible", readEligible) ?? null,
+    maxSessions: canary.get("max_sessions", readCount) ?? null,
     activationDelayMs: canary.get("activation_delay", readPeriod({ zero: true })) ?? DEFAULTS.activationDelayMs,
   }
   if (rollout === undefined || stable === undefined || release === undefined || written === undefined) return undefined

@@ -42,6 +42,16 @@ const specShape = exactly<RolloutSpec>({
   falseAlarmRate: z.number().gt(0).max(0.5),
   activationDelayMs: span,
   intent: z.enum(["tighten", "loosen", "refactor"]).nullable(),
+  eligible: z
+    .record(
+      z.string().max(256),
+      z
+        .array(z.union([z.string().max(1024), z.number(), z.boolean()]))
+        .min(1)
+        .max(256),
+    )
+    .nullable(),
+  maxSessions: z.int().min(1).nullable(),
 })
 
 const spec = specShape.superRefine((spec, context) => {

@@ -15,6 +15,8 @@ export interface YamlValue {
   fail(message: string, fix?: string): undefined
   /** Read it as a map; keys that are not among `keys` are reported. `elsewhere` says where a misplaced key belongs. */
   map(keys: readonly string[], elsewhere?: Readonly<Record<string, readonly string[]>>): YamlMap | undefined
+  /** Read it as a map of whatever keys it has. */
+  anyMap(): YamlMap | undefined
   list(): readonly YamlValue[] | undefined
 }
 
@@ -101,6 +103,16 @@ function valueOf(file: File, node: Node, name: string, offset: number): YamlValu
     map(keys, elsewhere = {}) {
       if (!isMap(node)) return value.fail(`must be a map of keys, got ${shorten(value.written)}`)
       return mapOf(file, value, node, keys, elsewhere)
+    },
+    anyMap() {
+      if (!isMap(node)) return value.fail(`must be a map of keys, got ${shorten(value.written)}`)
+      return mapOf(
+        file,
+        value,
+        node,
+        node.items.map(({ key }) => (isScalar(key) ? String(key.value) : "")),
+        {},
+      )
     },
     list() {
       if (!isSeq(node)) return value.fail(`must be a list, got ${shorten(value.written)}`)

@@ -28,7 +28,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   telemetry: { units: ["evidence"], packages: ["@opentelemetry/api", "type:@opentelemetry/sdk-metrics"] },
   guard: {
     // Of the rollout a guard knows what is handed to it, never how it changes.
-    units: ["session", "release", "evidence", "telemetry", "rollout/state", "rollout/phase"],
+    units: ["session", "release", "evidence", "telemetry", "rollout/state", "rollout/phase", "rollout/spec"],
     packages: ["type:@opentelemetry/api"],
     node: ["node:async_hooks"],
   },

@@ -91,6 +91,51 @@ describe("a decision", () => {
   })
 })
 
+describe("eligibility", () => {
+  const half = stateWith()
+  const eligible = { tier: ["internal", "beta"], paying: [true] }
+  const state = { ...half, ramp: [{ at: T0, weightBp: 10_000, stage: 0 }], spec: { ...half.spec, eligible } }
+
+  it("lets only sessions with the named attributes take part; the rest are stable's and compared with nobody", async () => {
+    const { guard } = harness({}, state)
+    const arms = [
+      { tier: "internal", paying: true },
+      { tier: "beta", paying: true, more: 1 },
+      { tier: "internal", paying: false },
+      { tier: "internal" },
+      { tier: "toString", paying: true },
+      undefined,
+    ].map((attributes, i) => guard.session(`s-${i}`, { attributes }).evaluate(call).arm)
+    expect(arms).toEqual(["canary", "canary", "stable", "stable", "stable", "stable"])
+    await guard.idle()
+    expect(count(guard.evidence(), 0, "evaluations")).toBe(0)
+    expect(count(guard.evidence(), 1, "evaluations")).toBe(2)
+    expect(pairs(guard.evidence())).toBe(2)
+  })
+})
+
+describe("max_sessions", () => {
+  const at = (weightBp: number) => {
+    const state = stateWith({ ramp: [{ at: T0, weightBp, stage: 0 }] })
+    return { ...state, spec: { ...state.spec, maxSessions: 3 } }
+  }
+  const decideAll = (guard: Guard): string[] =>
+    Array.from({ length: 100 }, (_, i) => guard.session(`s-${i}`).evaluate(call).arm)
+
+  it("serves no more sessions by the canary, keeps those it has, and compares nobody that comes later", () => {
+    const { guard } = harness({}, at(5000))
+    const arms = decideAll(guard)
+    expect(arms.filter((arm) => arm === "canary")).toHaveLength(3)
+    expect(decideAll(guard)).toEqual(arms)
+    const before = arms.lastIndexOf("canary") + 1
+    expect(count(guard.evidence(), 0, "sessions") + count(guard.evidence(), 1, "sessions")).toBe(before)
+  })
+
+  it("is over at 100 %", () => {
+    expect(new Set(decideAll(harness({}, at(10_000)).guard))).toEqual(new Set(["canary"]))
+  })
+})
+
 describe("withSession", () => {
   it("gives deep code its session, through promises, timers and nesting", async () => {
     const { guard } = harness()

@@ -65,6 +65,8 @@ describe("the block that teams already write", () => {
       falseAlarmRate: 0.05,
       activationDelayMs: 10_000,
       intent: null,
+      eligible: null,
+      maxSessions: null,
     })
   })
 
@@ -89,6 +91,8 @@ describe("every key", () => {
         "on_no_data: rollback",
         "activation_delay: 0s",
         "intent: refactor",
+        "max_sessions: 500",
+        "eligible: { tier: [internal, beta], paying: true, level: 3 }",
         "acceptance_criteria:",
         "  newly_allowed_rate_max: 0",
         "  scan_latency_p99_delta_max: { max: 0.5ms, mode: notify }",
@@ -119,6 +123,8 @@ describe("every key", () => {
       falseAlarmRate: 0.01,
       activationDelayMs: 0,
       intent: "refactor",
+      eligible: { tier: ["internal", "beta"], paying: [true], level: [3] },
+      maxSessions: 500,
     })
   })
 })
@@ -228,6 +234,24 @@ describe("criteria", () => {
       expect(linesOf(withCanary(line))[0]).toContain("must enforce at least one criterion")
     },
   )
+})
+
+describe("eligible and max_sessions", () => {
+  it.each([
+    ["eligible: {}", "names no attribute"],
+    ["eligible: internal", "must be a map of keys"],
+    ["eligible: { tier: [] }", "must have from 1 to 256 values"],
+    ["eligible: { tier: { is: internal } }", "must be a list"],
+    ["eligible: { tier: [[internal]] }", "must be text, a number, true or false"],
+    ["eligible: { tier: .nan }", "must be text, a number, true or false"],
+    ["eligible: { tier: }", "has no value"],
+    ["eligible: { __proto__: [x] }", "is no name for an attribute"],
+    [`eligible: { ${Array.from({ length: 17 }, (_, i) => `a${i}: 1`).join(", ")} }`, "at most 16 attributes"],
+    ["max_sessions: 0", "must be a whole number from 1 on"],
+    ["max_sessions: 1.5", "must be a whole number from 1 on"],
+  ])("refuse %s", (line, expected) => {
+    expect(canaryProblems(line).join()).toContain(expected)
+  })
 })
 
 describe("intent", () => {
