@@ -53,42 +53,53 @@ export function armTotal(stratum: Stratum, arm: ArmIndex, cell: Cell): number {
 
 /** Cohort totals of one outcome over pairs. */
 export function pairTally(stratum: Stratum, outcome: Outcome): PairTally {
-  return {
-    plus: pairColumn(stratum, (stable, canary) => stable !== outcome && canary === outcome),
-    minus: pairColumn(stratum, (stable, canary) => stable === outcome && canary !== outcome),
-    stable: pairColumn(stratum, (stable) => stable === outcome),
-    trials: pairColumn(stratum, () => true),
-    sessions: total(stratum.pairedSessions),
-  }
+  const [plus, minus, stable, trials] = [cohorts(), cohorts(), cohorts(), cohorts()]
+  eachPair(stratum, (cohort, ofStable, ofCanary, calls) => {
+    trials[cohort]! += calls
+    if (ofStable === outcome) stable[cohort]! += calls
+    if (ofStable === ofCanary) return
+    if (ofCanary === outcome) plus[cohort]! += calls
+    else if (ofStable === outcome) minus[cohort]! += calls
+  })
+  return { plus, minus, stable, trials, sessions: total(stratum.pairedSessions) }
 }
 
 /** Cohort totals of the pairs that `matches`, of all pairs. */
 export function flipTally(stratum: Stratum, matches: (stable: Outcome, canary: Outcome) => boolean): Tally {
-  return {
-    events: pairColumn(stratum, matches),
-    trials: pairColumn(stratum, () => true),
-    sessions: total(stratum.pairedSessions),
+  const [events, trials] = [cohorts(), cohorts()]
+  eachPair(stratum, (cohort, stable, canary, calls) => {
+    trials[cohort]! += calls
+    if (matches(stable, canary)) events[cohort]! += calls
+  })
+  return { events, trials, sessions: total(stratum.pairedSessions) }
+}
+
+function eachPair(
+  stratum: Stratum,
+  visit: (cohort: number, stable: Outcome, canary: Outcome, calls: number) => void,
+): void {
+  for (let cohort = 0; cohort < COHORTS; cohort++) {
+    for (let stable = 0; stable < OUTCOMES.length; stable++) {
+      for (let canary = 0; canary < OUTCOMES.length; canary++) {
+        const calls = stratum.pairs[pairIndex(cohort, stable, canary)]!
+        if (calls > 0) visit(cohort, OUTCOMES[stable]!, OUTCOMES[canary]!, calls)
+      }
+    }
   }
 }
 
-function column(stratum: Stratum, arm: ArmIndex, cell: Cell): Float64Array {
+function column(stratum: Stratum, arm: ArmIndex, cell: Cell): number[] {
   const at = CELLS.indexOf(cell)
-  const values = new Float64Array(COHORTS)
+  const values = cohorts()
   for (let cohort = 0; cohort < COHORTS; cohort++) values[cohort] = stratum.cells[cellIndex(arm, cohort, at)] ?? 0
   return values
 }
 
-function pairColumn(stratum: Stratum, matches: (stable: Outcome, canary: Outcome) => boolean): Float64Array {
-  const sums = new Float64Array(COHORTS)
-  OUTCOMES.forEach((stable, s) => {
-    OUTCOMES.forEach((canary, c) => {
-      if (!matches(stable, canary)) return
-      for (let cohort = 0; cohort < COHORTS; cohort++) {
-        sums[cohort]! += stratum.pairs[pairIndex(cohort, s, c)] ?? 0
-      }
-    })
-  })
-  return sums
+/** Copied, and plain: an array is dearer to fill, a typed one of this size lives outside the heap, and we need hundreds. */
+const ZEROS: readonly number[] = Array.from({ length: COHORTS }, () => 0)
+
+function cohorts(): number[] {
+  return ZEROS.slice()
 }
 
 function checkRow(values: Float64Array, length: number, name: string, cell: (index: number) => string): void {

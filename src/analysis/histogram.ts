@@ -1,6 +1,6 @@
 import { ARMS } from "../model/decision.js"
 import { BIN_MIN_LOG2_SECONDS, BINS, BINS_PER_OCTAVE, COHORTS } from "../model/evidence.js"
-import { checkLength, isCount, notACount, type ArmIndex } from "./counts.js"
+import { checkLength, notACount, type ArmIndex } from "./counts.js"
 import { total } from "./rates.js"
 
 /** One arm's durations, read once: the rows stay where they are. */
@@ -42,10 +42,11 @@ export function readHistogram(data: Float64Array, arm: ArmIndex, name: string): 
     let sum = 0
     for (let bin = first; bin < end; bin++) {
       const value = row[bin]!
-      if (!isCount(value)) throw notACount(name, `${ARMS[arm]}, cohort ${cohort}, bin ${bin}`, value)
+      if (!(value >= 0)) throw notACount(name, `${ARMS[arm]}, cohort ${cohort}, bin ${bin}`, value)
       sum += value
       pooled[bin]! += value
     }
+    if (sum === Infinity) throw notACount(name, `${ARMS[arm]}, cohort ${cohort}, bin ${row.indexOf(Infinity)}`, sum)
     totals[cohort] = sum
     used[cohort] = end
   }
@@ -78,17 +79,16 @@ export function quantilePosition(histogram: Histogram, p: number): number {
 }
 
 /** Count the durations above a position in bins, per cohort. A position inside a bin splits the bin. */
-export function exceedances(histogram: Histogram, position: number): Float64Array {
+export function exceedances(histogram: Histogram, position: number): number[] {
   const { data, offset, bins, used } = histogram
   const first = Math.floor(position)
-  const sums = new Float64Array(used.length)
+  const sums: number[] = []
   for (let cohort = 0; cohort < used.length; cohort++) {
     const end = used[cohort] ?? 0
-    if (first >= end) continue
     const row = offset + cohort * bins
-    let sum = (first + 1 - position) * (data[row + first] ?? 0)
+    let sum = first < end ? (first + 1 - position) * (data[row + first] ?? 0) : 0
     for (let bin = first + 1; bin < end; bin++) sum += data[row + bin]!
-    sums[cohort] = sum
+    sums.push(sum)
   }
   return sums
 }

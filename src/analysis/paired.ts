@@ -5,7 +5,7 @@ import { readHistogram } from "./histogram.js"
 import { pairedDelta } from "./pairs.js"
 import { pairedLatencyDelta } from "./quantiles.js"
 import type { Ramped } from "./ramp.js"
-import { rateAgainst, total } from "./rates.js"
+import { rateAgainst, total, type PerCohort } from "./rates.js"
 import {
   STRATUM_GUARD,
   enoughTimed,
@@ -60,11 +60,11 @@ function measureLatency(maxMs: number, { stratum, index }: Ramped): Measurement 
   return { ...deltas, ...sizes(stable.totals, sessions), histograms: [stable, canary] }
 }
 
-function isValid({ trials, sessions }: { readonly trials: Float64Array; readonly sessions: number }): boolean {
+function isValid({ trials, sessions }: { readonly trials: PerCohort; readonly sessions: number }): boolean {
   return sessions >= STRATUM_GUARD.canarySessions && isSpread(trials)
 }
 
-function sizes(trials: Float64Array, sessions: number): Sizes {
+function sizes(trials: PerCohort, sessions: number): Sizes {
   const pairs = total(trials)
   return { evaluations: { stable: pairs, canary: pairs }, sessions: { stable: sessions, canary: sessions }, pairs }
 }

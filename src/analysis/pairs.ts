@@ -1,14 +1,14 @@
-import { clusteredDeff, clusterVariance, total, type Delta } from "./rates.js"
+import { clusteredDeff, clusterVariance, total, type Delta, type PerCohort } from "./rates.js"
 
 /** Calls that both arms judged, per cohort, for one outcome X. */
 export interface PairTally {
   /** Canary X, stable not. */
-  readonly plus: Float64Array
+  readonly plus: PerCohort
   /** Stable X, canary not. */
-  readonly minus: Float64Array
+  readonly minus: PerCohort
   /** Stable X, whatever the canary did. */
-  readonly stable: Float64Array
-  readonly trials: Float64Array
+  readonly stable: PerCohort
+  readonly trials: PerCohort
   readonly sessions: number
 }
 
@@ -19,7 +19,7 @@ export interface PairTally {
  */
 export function pairedDelta(pairs: PairTally, max: number): Delta {
   const trials = total(pairs.trials)
-  const difference = pairs.plus.map((plus, k) => plus - (pairs.minus[k] ?? 0))
+  const difference = Array.from(pairs.plus, (plus, k) => plus - (pairs.minus[k] ?? 0))
   const deff = clusteredDeff({ events: pairs.stable, trials: pairs.trials, sessions: pairs.sessions })
   const discordance = max + (2 * total(pairs.minus)) / trials
   // At max = 0 without discordance, and at max = 1, the boundary has no variance: keep that of one discordant pair.

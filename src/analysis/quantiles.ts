@@ -1,6 +1,6 @@
 import { exceedances, msAt, positionOf, quantilePosition, type Histogram } from "./histogram.js"
 import { pairedDelta } from "./pairs.js"
-import { rateDelta, type Delta } from "./rates.js"
+import { rateDelta, type Delta, type PerCohort } from "./rates.js"
 
 /** The quantile that latency criteria bound. */
 export const QUANTILE = 0.99
@@ -49,7 +49,7 @@ function judgeBothWays(
   stable: Histogram,
   canary: Histogram,
   maxMs: number,
-  compare: (slowStable: Float64Array, slowCanary: Float64Array) => Delta,
+  compare: (slowStable: PerCohort, slowCanary: PerCohort) => Delta,
 ): Exceedance {
   const quantile = quantilePosition(stable, QUANTILE)
   // Splitting the quantile's own bin makes stable's share exactly 1 − p, also when half of all durations are alike.

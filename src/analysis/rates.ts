@@ -1,9 +1,12 @@
+/** One number per cohort. */
+export type PerCohort = ArrayLike<number>
+
 /** What one arm did in one stratum: per cohort the events and the trials they are a share of. */
 export interface Tally {
   /** Events per cohort. */
-  readonly events: Float64Array
+  readonly events: PerCohort
   /** Trials per cohort. */
-  readonly trials: Float64Array
+  readonly trials: PerCohort
   readonly sessions: number
 }
 
@@ -74,7 +77,7 @@ export function rateAgainst(tally: Tally, max: number, clustering: Tally): Delta
 }
 
 /** Variance of Σevents/Σtrials by the delta method on cohort totals; +∞ with fewer than two cohorts in use. */
-export function clusterVariance(events: Float64Array, trials: Float64Array): number {
+export function clusterVariance(events: PerCohort, trials: PerCohort): number {
   const all = total(trials)
   const rate = total(events) / all
   const used = cohortsInUse(trials)
@@ -89,7 +92,7 @@ export function kish(tally: Tally): number {
   const cohorts = tally.trials.length
   const all = total(tally.trials)
   let squares = 0
-  for (const trials of tally.trials) squares += (trials - all / cohorts) ** 2
+  for (let k = 0; k < cohorts; k++) squares += ((tally.trials[k] ?? 0) - all / cohorts) ** 2
   return Math.max(1, all / Math.max(1, tally.sessions), ((cohorts / (cohorts - 1)) * squares) / all)
 }
 
@@ -108,15 +111,15 @@ export function clusteredDeff(tally: Tally): number {
   return spread > 0 ? 1 + Math.max(ICC_PRIOR, (designEffect(tally) - 1) / spread) * spread : 1
 }
 
-export function total(values: Float64Array): number {
+export function total(values: ArrayLike<number>): number {
   let sum = 0
-  for (const value of values) sum += value
+  for (let i = 0; i < values.length; i++) sum += values[i] ?? 0
   return sum
 }
 
-export function cohortsInUse(trials: Float64Array): number {
+export function cohortsInUse(trials: PerCohort): number {
   let used = 0
-  for (const value of trials) if (value > 0) used++
+  for (let k = 0; k < trials.length; k++) if ((trials[k] ?? 0) > 0) used++
   return used
 }
 

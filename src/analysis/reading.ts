@@ -2,7 +2,7 @@ import type { Criterion } from "../model/verdict.js"
 import { FACTS } from "./criteria.js"
 import { msAt, quantilePosition, type Histogram } from "./histogram.js"
 import { QUANTILE } from "./quantiles.js"
-import { cohortsInUse, total, type Delta } from "./rates.js"
+import { cohortsInUse, total, type Delta, type PerCohort } from "./rates.js"
 import { NO_LOOK, lookAt, type Look } from "./strata.js"
 
 /** Fewest sessions of one stratum at which the normal approximation is valid: with fewer it says nothing. */
@@ -90,7 +90,7 @@ export function enoughTimed({ stable, canary }: Two): boolean {
   return stable >= LATENCY_GUARD.stable && canary >= LATENCY_GUARD.canary
 }
 
-export function isSpread(trials: Float64Array): boolean {
+export function isSpread(trials: PerCohort): boolean {
   return cohortsInUse(trials) >= STRATUM_GUARD.cohorts
 }
 

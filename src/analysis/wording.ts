@@ -42,7 +42,7 @@ export function points(difference: number): string {
 }
 
 export function count(value: number): string {
-  return Math.round(value).toLocaleString("en-US")
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",")
 }
 
 /** The estimate as people read it: a difference, a rate, or the share of calls slower than stable's p99 plus the limit. */

@@ -49,13 +49,13 @@ function rollouts(
 /** Denies 2 pp more, all of it in a tenth of the sessions. */
 const atTheLimit: World["canary"] = (stable, mood, random) =>
   stable === "allow" && mood >= 0.9 && random() < 0.204 ? "deny" : stable
-const beyond: World["canary"] = (stable, mood, random) =>
-  stable === "allow" && mood >= 0.5 && random() < 0.8 ? "deny" : stable
+const beyond: World["canary"] = (stable, _, random) => (stable === "allow" && random() < 0.35 ? "deny" : stable)
 /** Lets through what stable denies, in 0.5 % of all calls. */
 const allowingAtTheLimit: World["canary"] = (stable, mood, random) =>
   stable === "deny" && mood < 0.1 && random() < 0.156 ? "allow" : stable
 
-describe("false alarms, looked for at every look", () => {
+// A second each on an idle machine.
+describe("false alarms, looked for at every look", { timeout: 60_000 }, () => {
   const most = RUNS * 0.05
 
   it("stay within the rate for equal releases on served sessions", () => {

@@ -8,6 +8,8 @@ import { relativeError, vectors } from "./vectors.js"
 
 type Arm = { x: number[]; n: number[]; sessions: number }
 type Bounds = Record<string, { lower: number; upper: number; logEWorse: number; logEWithin: number }>
+/** A tally whose rows can be mapped. */
+type Rows = Tally & { readonly events: Float64Array; readonly trials: Float64Array }
 const tally = (arm: Arm): Tally => ({
   events: Float64Array.from(arm.x),
   trials: Float64Array.from(arm.n),
@@ -30,7 +32,7 @@ const cohorts = fc.array(
   fc.record({ trials: fc.integer({ min: 0, max: 60 }), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
   { minLength: 64, maxLength: 64 },
 )
-const arms = cohorts.map((rows): Tally => {
+const arms = cohorts.map((rows): Rows => {
   const trials = Float64Array.from(rows, (row, k) => (k < 2 ? row.trials + 1 : row.trials))
   const events = trials.map((n, k) => Math.floor(n * (rows[k]?.share ?? 0)))
   return { events, trials, sessions: Math.max(1, Math.round(trials.reduce((a, b) => a + b, 0) / 5)) }
@@ -66,7 +68,7 @@ describe("rates", () => {
     fc.assert(
       fc.property(arms, arms, fc.integer({ min: 1, max: 63 }), (stable, canary, by) => {
         const turn = (a: Float64Array): Float64Array => Float64Array.from([...a.subarray(by), ...a.subarray(0, by)])
-        const turned = (t: Tally): Tally => ({ ...t, events: turn(t.events), trials: turn(t.trials) })
+        const turned = (t: Rows): Tally => ({ ...t, events: turn(t.events), trials: turn(t.trials) })
         const before = rateDelta(stable, canary, 0.02)
         const after = rateDelta(turned(stable), turned(canary), 0.02)
         expect(relativeError(after.variance, before.variance)).toBeLessThan(1e-9)
@@ -78,7 +80,7 @@ describe("rates", () => {
   it("agrees with the merge of what two processes counted, in either order", () => {
     fc.assert(
       fc.property(arms, arms, arms, (a, b, canary) => {
-        const merge = (x: Tally, y: Tally): Tally => ({
+        const merge = (x: Rows, y: Rows): Tally => ({
           events: x.events.map((v, k) => v + (y.events[k] ?? 0)),
           trials: x.trials.map((v, k) => v + (y.trials[k] ?? 0)),
           sessions: x.sessions + y.sessions,
@@ -113,7 +115,7 @@ describe("rates", () => {
   it("pools identical halves to the whole, but for small-sample and floor terms", () => {
     fc.assert(
       fc.property(arms, arms, (stable, canary) => {
-        const double = (t: Tally): Tally => ({
+        const double = (t: Rows): Tally => ({
           events: t.events.map((x) => 2 * x),
           trials: t.trials.map((x) => 2 * x),
           sessions: 2 * t.sessions,
