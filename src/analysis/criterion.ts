@@ -104,12 +104,12 @@ export function verdictOn(weighed: Weighed, breached: boolean, alphaBreach: numb
 }
 
 /**
- * Tell whether a criterion keeps the rollout from passing. A limit of 0 can never be passed: zero events are a bound, never
+ * Tell whether a criterion of a rollout without a breach keeps it from passing. A limit of 0 can never be passed: zero events are a bound, never
  * "0 %". It stays inconclusive, and stops holding the rollout once the bound is so low that an acceptable rate could be.
  */
 export function holds(verdict: CriterionVerdict): boolean {
   if (verdict.result === "pass") return false
-  if (verdict.result === "breach" || !isZeroTolerance({ ...verdict, name: verdict.criterion })) return true
+  if (!isZeroTolerance({ ...verdict, name: verdict.criterion })) return true
   return verdict.upper === null || verdict.upper > ZERO_RESOLUTION
 }
 

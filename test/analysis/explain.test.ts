@@ -95,6 +95,7 @@ describe("power", () => {
     expect(sessionsNeeded({ ...plan, effect: 0.01 }).likely).toBeGreaterThan(3.9 * likely)
     expect(sessionsNeeded({ ...plan, alpha: 0.0125 }).likely).toBeGreaterThan(1.3 * likely)
     expect(sessionsNeeded({ ...plan, deff: 4.8 }).likely).toBeGreaterThan(1.9 * likely)
+    expect(sessionsNeeded({ ...plan, share: 0.5 }).exposed).toBeGreaterThan(1.8 * sessionsNeeded(plan).exposed)
     expect(sessionsNeeded({ ...plan, effect: 0.02 }).likely).toBe(Infinity)
   })
 

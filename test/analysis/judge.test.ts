@@ -15,7 +15,7 @@ import {
   type Evidence,
   type Stratum,
 } from "../../src/model/evidence.js"
-import { CRITERIA, type Criterion, type Verdict } from "../../src/model/verdict.js"
+import { CRITERIA, type Criterion, type Result, type Verdict } from "../../src/model/verdict.js"
 import { addTo, alike, denying, enforce, input, notify, on, serve, uniforms, type World } from "./traffic.js"
 
 const ALL: readonly Criterion[] = CRITERIA.map((name) => enforce(name, name.includes("latency") ? 50 : 0.02))
@@ -171,21 +171,33 @@ describe("judge", () => {
       result: "inconclusive",
       logEFamily: 0,
     })
+    const passing = [notify("scan_flag_rate_delta_max"), enforce("deny_rate_delta_max")]
+    expect(judge(input(passing, [serve(world({ shadow: true }))], { shadow: true })).result).toBe("pass")
     // A notified criterion spends nothing: the enforced one has the whole budget.
     expect(on(verdict, "error_rate_max").alphaBreach).toBe(0.05)
   })
 
   it("breaches exactly where the average e-value of enforced criteria reaches the inverse of the rate", () => {
-    for (const sessions of [25, 40, 60, 100, 200, 400]) {
-      const worse: World["canary"] = (stable, _, random) => (random() < 0.12 ? "deny" : stable)
-      const verdict = judge(
-        input(CALLS, [serve(world({ sessions, weightBp: 5000, canary: worse }))], { weights: [5000] }),
+    const worse: World["canary"] = (stable, _, random) => (random() < 0.25 ? "deny" : stable)
+    let alone = 0
+    for (let sessions = 30; sessions <= 240; sessions += 5) {
+      const stratum = serve(world({ sessions, weightBp: 5000, random: uniforms(21), canary: worse }))
+      const verdict = judge(input([...CALLS, notify("alert_rate_delta_max")], [stratum], { weights: [5000] }))
+      const average = verdict.criteria.reduce(
+        (sum, c) => sum + (c.mode === "enforce" ? Math.exp(c.logEWorse ?? 0) : 0),
+        0,
       )
-      const average = verdict.criteria.reduce((sum, c) => sum + Math.exp(c.logEWorse ?? 0), 0) / CALLS.length
-      expect(verdict.logEFamily).toBeCloseTo(Math.log(average), 8)
+      expect(verdict.logEFamily).toBeCloseTo(Math.log(average / CALLS.length), 8)
       expect(verdict.result === "breach").toBe(verdict.logEFamily >= Math.log(20))
       expect(verdict.criteria.some(({ result }) => result === "breach")).toBe(verdict.result === "breach")
+      for (const { mode, alphaBreach } of verdict.criteria) {
+        expect(alphaBreach).toBeCloseTo(mode === "enforce" ? 0.05 / CALLS.length : 0.05, 12)
+      }
+      const deny = on(verdict, "deny_rate_delta_max").logEWorse ?? 0
+      if (verdict.result !== "breach" && deny >= Math.log(20)) alone++
     }
+    // Some looks would have breached if each criterion had had the whole budget to itself.
+    expect(alone).toBeGreaterThan(0)
   })
 
   it("weighs sources by what was planned, also when one stays silent", () => {
@@ -295,6 +307,16 @@ describe("no data", () => {
     expect(on(judge(input(criteria, [stratum])), "deny_rate_delta_max").noData).toBe("insufficient")
   })
 
+  it("is insufficient below five paired sessions", () => {
+    const pairs = (sessions: number) =>
+      on(
+        judge(input([enforce("newly_denied_rate_max")], [serve(world({ sessions, shadow: true }))], { shadow: true })),
+        "newly_denied_rate_max",
+      )
+    expect(pairs(4).noData).toBe("insufficient")
+    expect(pairs(5).noData).toBeUndefined()
+  })
+
   it("does not pass below 30 sessions an arm or 50 paired ones, however good they look", () => {
     const calm: World["stable"] = () => "allow"
     const pairs = (sessions: number) =>
@@ -312,6 +334,13 @@ describe("no data", () => {
       for (let i = 0; i < canarySessions; i++) addTo(stratum, 1, i, { evaluations: 10, allow: 10, sessions: 1 })
       return judge(input([enforce("deny_rate_delta_max", 0.9)], [stratum]))
     }
+    const errors = (canarySessions: number): Result => {
+      const stratum = createStratum()
+      for (let i = 0; i < canarySessions; i++) addTo(stratum, 1, i, { evaluations: 10, allow: 10, sessions: 1 })
+      return on(judge(input([enforce("error_rate_max", 0.9)], [stratum])), "error_rate_max").result
+    }
+    expect(errors(29)).toBe("inconclusive")
+    expect(errors(30)).toBe("pass")
     expect(arms(29).result).toBe("inconclusive")
     expect(arms(30).result).toBe("pass")
   })
@@ -416,6 +445,11 @@ describe("evidence", () => {
       /strata\[1\]\.latency \(canary, cohort 4, bin 17\)/,
     ],
     ["latency NaN in an empty end", (s) => (s.latency[binIndex(0, 0, BINS - 1)] = NaN), /bin 832\)/],
+    [
+      "latency infinite",
+      (s) => (s.latency[binIndex(0, 7, 300)] = Infinity),
+      /strata\[1\]\.latency \(stable, cohort 7, bin 300\).*Infinity/,
+    ],
     [
       "latency cancelling",
       (s) => ((s.latency[binIndex(0, 2, 0)] = 1), (s.latency[binIndex(0, 2, 1)] = -1)),

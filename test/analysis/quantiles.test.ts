@@ -13,7 +13,7 @@ import { latencyDelta, pairedLatencyDelta } from "../../src/analysis/quantiles.j
 import { rateDelta } from "../../src/analysis/rates.js"
 import { binLowerMs, binOf } from "../../src/evidence/histogram.js"
 import { BINS, COHORTS, binIndex } from "../../src/model/evidence.js"
-import { alike, enforce, input, on, serve, uniforms, type World } from "./traffic.js"
+import { addTo, alike, enforce, input, on, serve, uniforms, type World } from "./traffic.js"
 import { relativeError, vectors } from "./vectors.js"
 
 /** Both arms of one latency array from durations in ms, dealt to the cohorts in turn. */
@@ -45,13 +45,14 @@ describe("histograms", () => {
   it("interpolate a quantile to a bin's width", () => {
     const [stable] = histograms(ramp(20_000, 10, 110), [])
     for (const p of [0.5, 0.9, 0.99]) {
-      expect(relativeError(msAt(quantilePosition(stable, p)), 10 + 100 * p)).toBeLessThan(0.005)
+      expect(relativeError(msAt(quantilePosition(stable, p)), 10 + 100 * p)).toBeLessThan(0.001)
     }
   })
 
   it("count what is above a position, splitting its bin", () => {
     const [stable] = histograms([1, 1, 1, 1, 2, 4], [])
     const sum = (position: number): number => exceedances(stable, position).reduce((a, b) => a + b, 0)
+    expect(quantilePosition(stable, 0.5)).toBeCloseTo(binOf(1) + 0.75, 9)
     expect(sum(binOf(1))).toBe(6)
     expect(sum(binOf(1) + 0.25)).toBe(5)
     expect(sum(binOf(1) + 1)).toBe(2)
@@ -60,10 +61,11 @@ describe("histograms", () => {
   })
 
   it("count what is in the overflow bin and in rows of every length", () => {
-    const [stable] = histograms([1e9, 0.0000001], [])
+    const [stable] = histograms([1e9, 0.0000001, 63_500], [])
     expect(stable.pooled[0]).toBe(1)
+    expect(stable.pooled[BINS - 2]).toBe(1)
     expect(stable.pooled[BINS - 1]).toBe(1)
-    expect(stable.totals.reduce((a, b) => a + b, 0)).toBe(2)
+    expect(stable.totals.reduce((a, b) => a + b, 0)).toBe(3)
   })
 })
 
@@ -103,6 +105,9 @@ describe("latency", () => {
     expect(within.estimate).toBeCloseTo(0.99, 9)
     const slow = excess(calm, endless, 50)
     expect(slow.worse.estimate).toBeCloseTo(0.99, 9)
+    const beyond = excess(calm, endless, 200_000)
+    expect(beyond.worse.estimate).toBeCloseTo(-0.01, 9)
+    expect(beyond.within.estimate).toBeCloseTo(0.99, 9)
   })
 
   it("uses the pairing: the floor is stable's own slow calls, nothing happens twice", () => {
@@ -154,6 +159,16 @@ describe("latency", () => {
     expect(noData(600, 2000)).toBeUndefined()
     expect(noData(600, 50)).toBe("insufficient")
     expect(noData(600, 9000)).toBe("insufficient")
+    const few = (durations: number) => {
+      const stratum = serve(world({ sessions: 600, weightBp: 0 }))
+      for (let i = 0; i < durations; i++) {
+        addTo(stratum, 1, i, { evaluations: 1, allow: 1, sessions: 1 })
+        stratum.latency[binIndex(1, i, binOf(10))]! += 1
+      }
+      return on(judge(input([p99], [stratum])), "latency_p99_delta_max").noData
+    }
+    expect(few(49)).toBe("insufficient")
+    expect(few(50)).toBeUndefined()
   })
 
   type Exceedance = {

@@ -47,9 +47,19 @@ describe("rates", () => {
 
   it("keeps a variance where nothing happened at all", () => {
     const nothing = { events: new Float64Array(64), trials: new Float64Array(64).fill(1), sessions: 20 }
-    const { variance } = rateDelta(nothing, nothing, 0.01)
-    // At the limit the canary would fail one call in a hundred: that is the noise to beat.
-    expect(variance).toBeGreaterThan((0.01 * 0.99) / 64)
+    const { canaryVariance } = rateDelta(nothing, nothing, 0.01)
+    // At the limit the canary would fail one call in a hundred more: that is the noise to beat.
+    expect(canaryVariance).toBeGreaterThan((0.01 * 0.99) / 64)
+  })
+
+  it("takes calls that go their own ways for independent", () => {
+    const trials = new Float64Array(64).fill(40)
+    const events = trials.map((_, k) => 2 + (k % 3))
+    expect(designEffect({ events, trials, sessions: 2560 })).toBe(1)
+    expect(designEffect({ events: trials.map((n, k) => (k % 16 === 0 ? n : 0)), trials, sessions: 64 })).toBeCloseTo(
+      40 * (64 / 63),
+      9,
+    )
   })
 
   it("knows no variance of a single cohort", () => {

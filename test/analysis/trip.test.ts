@@ -49,6 +49,8 @@ describe("trip", () => {
     const verdict = judge(input(DENY, [stratum], { trip }))
     expect(verdict).toMatchObject({ result: "breach", cause: "deny_rate_delta_max" })
     expect(on(verdict, "deny_rate_delta_max").estimate).toBeNull()
+    expect(on(verdict, "deny_rate_delta_max").logEWorse).toBeGreaterThan(Math.log(20))
+    expect(on(verdict, "deny_rate_delta_max").noData).toBeUndefined()
     expect(verdict.reason).toContain("first evaluations")
   })
 
@@ -143,6 +145,8 @@ describe("betting", () => {
     expect(after(0.3)).toBeGreaterThan(Math.log(20))
     expect(after(0.02)).toBeCloseTo(0, 12)
     expect(after(0)).toBeLessThan(0)
+    // The largest loss there is leaves every bet with capital.
+    for (const capital of placeBets(NO_BETS, -1, 0.9)) expect(capital).toBeGreaterThan(Math.log(0.049))
     expect(() => placeBets(NO_BETS, 1.01, 0.02)).toThrow(RangeError)
     expect(() => placeBets(NO_BETS, NaN, 0.02)).toThrow(RangeError)
   })
