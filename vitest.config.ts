@@ -19,7 +19,7 @@ export default defineConfig(({ mode }) => ({
     globals: false,
     // Threads start faster than forks; nothing here needs a process of its own.
     pool: "threads",
-    testTimeout: mode === "package" ? 120_000 : 10_000,
-    hookTimeout: mode === "package" ? 120_000 : 10_000,
+    testTimeout: mode === "package" ? 120_000 : 60_000,
+    hookTimeout: mode === "package" ? 120_000 : 60_000,
   },
 }))

@@ -6,20 +6,19 @@ import type { Clock } from "./model/clock.js"
 import { systemClock } from "./model/clock.js"
 import type { Arm, Decision, Scan } from "./model/decision.js"
 import type { Evidence } from "./model/evidence.js"
-import { createStratum } from "./evidence/cells.js"
-import { createDiffs } from "./evidence/diffs.js"
 import type { Diff } from "./evidence/diffs.js"
 import type { Evaluation, Release, ScanReport } from "./release/ports.js"
-import { phaseOf } from "./rollout/phase.js"
+import { armWeights, phaseOf } from "./rollout/phase.js"
 import type { RolloutState } from "./rollout/state.js"
 import { recent } from "./session/recent.js"
 import { startTimeOf } from "./session/start-time.js"
 import { createTelemetry } from "./telemetry/telemetry.js"
 import type { MetricSink } from "./telemetry/reading.js"
-import { evidenceOf } from "./guard/core.js"
+import { createBook, openStrata } from "./guard/core.js"
+import { isThenable } from "./guard/judge.js"
 import type { Core, GuardEvent, OnStableError } from "./guard/core.js"
 import { GuardSession } from "./guard/session.js"
-import type { EvaluateOptions, SessionOptions } from "./guard/session.js"
+import type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/session.js"
 import { createShadowQueue } from "./guard/shadow.js"
 import { compileView } from "./guard/view.js"
 import type { AnyRelease } from "./guard/view.js"
@@ -54,7 +53,8 @@ export interface GuardOptions<C extends Call, M extends Mode> {
   /** What a stable release that fails means: `deny` (default), `escalate`, or `throw` its own error into the host. */
   readonly onStableError?: OnStableError | undefined
   /** Longest wait for an asynchronous policy or scanner, ms. Default 1,000 for each arm. Does not bound `wrap`'s stable function. */
-  readonly timeoutMs?: number | { readonly stable?: number; readonly canary?: number } | undefined
+  readonly timeoutMs?:
+    number | { readonly stable?: number | undefined; readonly canary?: number | undefined } | undefined
   /** Listen to what happens. Called after the answer where it can be; its exceptions are swallowed. */
   readonly onEvent?: ((event: GuardEvent<C>) => void) | undefined
   /** Default: the global OpenTelemetry provider, found again when it is registered late or replaced. */
@@ -62,7 +62,10 @@ export interface GuardOptions<C extends Call, M extends Mode> {
   /** Have metrics read at collection by a `metricProducer()` instead: a decision then calls no instrument. */
   readonly metrics?: MetricSink | undefined
   readonly clock?: Clock | undefined
-  /** Sessions remembered, 1 or more; about 0.4 KB each, at most twice as many are held. Default 20,000. */
+  /**
+   * Sessions remembered, 1 or more; about 0.7 KB each, at most twice as many are held. Default 20,000. A session that was
+   * forgotten counts as new when it comes back, unless `startedAt` or its id tells when it began.
+   */
   readonly sessionMemory?: number | undefined
   /** Calls that may wait for the other arm's judgement; more are dropped and counted. Default 10,000. */
   readonly shadowQueue?: number | undefined
@@ -77,7 +80,7 @@ export interface Session<C extends Call, M extends Mode> {
   /** Judge one call. Never throws, but for `onStableError: "throw"`; in an async guard never rejects, but for the same. */
   evaluate(call: C, options?: EvaluateOptions): Answer<M, Decision>
   /** Scan one text with all scanners of the session's arm. Never throws. A text that could not be scanned is `blocked`. */
-  scan(text: string, options: { readonly direction: "input" | "output" }): Answer<M, Scan>
+  scan(text: string, options: ScanOptions): Answer<M, Scan>
 }
 
 /** What the host calls. */
@@ -139,37 +142,35 @@ export function createGuard<C extends Call = Call>(
 
   const core: Core<C> = {
     view: compileView(state.current(), releases, null),
-    strata: [],
-    diffs: createDiffs(),
-    canarySessions: 0,
+    book: createBook(state.current()?.generation ?? 0),
     clock,
     telemetry,
-    shadow: createShadowQueue(options.shadowQueue ?? 10_000, clock),
+    shadow: createShadowQueue(options.shadowQueue ?? 10_000, clock, () => telemetry.shadow("failed")),
     async: options.async ?? false,
     timeoutMs,
     onStableError,
     emit(event) {
       if (onEvent === undefined) return
+      // A listener must not be able to change what is decided, now or later.
       try {
-        onEvent(event)
+        const answer: unknown = onEvent(event)
+        if (isThenable(answer)) answer.then(undefined, () => {})
       } catch {
-        // A listener must not be able to change what is decided.
+        return
       }
     },
   }
-  openStrata(core)
+  openStrata(core.book, core.view.ramp.length)
   reportUnknown(core, releases, options.releases !== undefined)
   const sessionless = new GuardSession<C>(core, "", 0, undefined, "none")
 
   function apply(): void {
     const previous = core.view
     core.view = compileView(state.current(), releases, previous)
-    if (core.view.generation !== previous.generation) {
-      core.strata = []
-      core.diffs = createDiffs()
-      core.canarySessions = 0
-    }
-    openStrata(core)
+    if (core.view.generation !== core.book.generation) core.book = createBook(core.view.generation)
+    openStrata(core.book, core.view.ramp.length)
+    // What waits was asked of releases that are no longer compared.
+    if (core.view.sampleBp === 0 || core.view.generation !== previous.generation) core.shadow.clear()
     const current = core.view.state
     if (current === null || current.revision === previous.state?.revision) return
     telemetry.transition(current.last.event)
@@ -213,8 +214,8 @@ export function createGuard<C extends Call = Call>(
       canary: (...args: A) => R,
       wrapOptions: WrapOptions<A, R>,
     ) => wrapFunctions(core, sessionOf, stable, canary, wrapOptions),
-    evidence: () => evidenceOf(core),
-    diffs: () => core.diffs.list(),
+    evidence: () => ({ generation: core.book.generation, strata: core.book.strata }),
+    diffs: () => core.book.diffs.list(),
     refresh: apply,
     idle: () => core.shadow.idle(),
     close() {
@@ -225,11 +226,6 @@ export function createGuard<C extends Call = Call>(
   }
   // The class answers values or promises by `core.async`; the overloads above say which.
   return guard as unknown as Guard<C>
-}
-
-/** One stratum for sessions from before the ramp and one for each entry of it. */
-function openStrata(core: Core<never>): void {
-  while (core.strata.length < core.view.ramp.length + 1) core.strata.push(createStratum())
 }
 
 function reportUnknown(core: Core<never>, releases: ReadonlyMap<string, unknown>, expected: boolean): void {
@@ -243,15 +239,9 @@ function reportUnknown(core: Core<never>, releases: ReadonlyMap<string, unknown>
 
 function gaugesOf(state: StateReader, now: number) {
   const current = state.current()
-  const phase = current === null ? { phase: "idle" } : phaseOf(current)
   return {
-    weightBp:
-      "weightBp" in phase
-        ? (phase.weightBp as number)
-        : phase.phase === "baking" || phase.phase === "promoted"
-          ? 10_000
-          : 0,
-    phase: phase.phase,
+    weightBp: current === null ? 0 : armWeights(current, now).canary,
+    phase: current === null ? "idle" : phaseOf(current).phase,
     stateAgeMs: now - (state.confirmedAt?.() ?? now),
   }
 }

@@ -1,7 +1,9 @@
 import type { Call } from "../model/call.js"
 import type { Clock } from "../model/clock.js"
 import type { Arm, Effect, ErrorType, Outcome } from "../model/decision.js"
-import type { Evidence, Stratum } from "../model/evidence.js"
+import type { Stratum } from "../model/evidence.js"
+import { createStratum } from "../evidence/cells.js"
+import { createDiffs } from "../evidence/diffs.js"
 import type { Diffs } from "../evidence/diffs.js"
 import type { Telemetry } from "../telemetry/telemetry.js"
 import type { ShadowQueue } from "./shadow.js"
@@ -36,13 +38,19 @@ export type GuardEvent<C = Call> =
 
 export type OnStableError = "deny" | "escalate" | "throw"
 
+/** What is counted in one generation. A new generation has a new book; late results of the old one go into the old one. */
+export interface Book {
+  readonly generation: number
+  readonly strata: Stratum[]
+  readonly diffs: Diffs
+  /** Sessions that the canary has served. */
+  canarySessions: number
+}
+
 /** What all sessions of a guard share. */
 export interface Core<C extends Call> {
   view: View<C>
-  strata: Stratum[]
-  diffs: Diffs
-  /** Sessions that the canary has served in this generation. */
-  canarySessions: number
+  book: Book
   readonly clock: Clock
   readonly telemetry: Telemetry
   readonly shadow: ShadowQueue
@@ -57,4 +65,15 @@ export interface Core<C extends Call> {
 /** Effect served when stable itself failed; `throw` denies where nothing can be thrown. */
 export const postureOf = (onStableError: OnStableError): Effect => (onStableError === "escalate" ? "escalate" : "deny")
 
-export const evidenceOf = (core: Core<never>): Evidence => ({ generation: core.view.generation, strata: core.strata })
+/** Make the book of a generation; `openStrata` gives it its pages. */
+export const createBook = (generation: number): Book => ({
+  generation,
+  strata: [],
+  diffs: createDiffs(),
+  canarySessions: 0,
+})
+
+/** One stratum for sessions from before the ramp and one for each entry of it. */
+export function openStrata(book: Book, entries: number): void {
+  while (book.strata.length < entries + 1) book.strata.push(createStratum())
+}

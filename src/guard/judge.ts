@@ -1,32 +1,27 @@
 import type { Clock } from "../model/clock.js"
 import type { ErrorType } from "../model/decision.js"
 import { OUTCOME_INDEX } from "../evidence/cells.js"
-import { readEvaluation } from "../release/run.js"
 import type { Evaluation, EvaluationContext, Policy } from "../release/ports.js"
-import type { EvaluationRecord } from "../release/run.js"
+import { readEvaluation } from "../release/run.js"
 
 type AnyPolicy<C> = Policy<C, Evaluation | Promise<Evaluation>>
 
-/** What became of one evaluation by one release. */
-export type Judged =
-  | {
-      readonly evaluation: EvaluationRecord
-      readonly ms: number
-      readonly errorType?: undefined
-      readonly error?: undefined
-    }
-  | { readonly evaluation: null; readonly ms: number; readonly errorType: ErrorType; readonly error: unknown }
-
-/** Place of the outcome in evidence arrays. */
-export const outcomeOf = (judged: Judged): number =>
-  judged.evaluation === null ? OUTCOME_INDEX.error : OUTCOME_INDEX[judged.evaluation.outcome]
-
-/** Rule that decided, or that failed. */
-export function ruleOf(judged: Judged): string | undefined {
-  if (judged.evaluation !== null) return judged.evaluation.rule
-  const rule = (judged.error as { rule?: unknown } | null | undefined)?.rule
-  return typeof rule === "string" ? rule : undefined
+/** What became of one evaluation by one release. Taken from the policy's answer at once: it may reuse its object. */
+export interface Judged {
+  /** Place in `OUTCOMES`: allow 0, deny 1, escalate 2, error 3. */
+  readonly outcome: number
+  /** The rule that decided, or that failed. */
+  readonly rule: string | undefined
+  readonly reason: string | undefined
+  readonly ms: number
+  /** Set exactly when the outcome is an error. */
+  readonly errorType: ErrorType | undefined
+  readonly error: unknown
+  /** What a wrapped function answered. */
+  readonly value: unknown
 }
+
+export const ERROR = OUTCOME_INDEX.error
 
 /** Run a synchronous evaluation and time it. A throw, a promise or an unknown answer is an outcome, not an exception. */
 export function judgeSync<C>(clock: Clock, policy: AnyPolicy<C>, call: C, context: EvaluationContext): Judged {
@@ -35,7 +30,7 @@ export function judgeSync<C>(clock: Clock, policy: AnyPolicy<C>, call: C, contex
     const answer = policy.evaluate(call, context)
     return read(answer, clock.monotonic() - startedAt)
   } catch (error) {
-    return { evaluation: null, ms: clock.monotonic() - startedAt, errorType: "throw", error }
+    return failed("throw", error, clock.monotonic() - startedAt)
   }
 }
 
@@ -55,38 +50,49 @@ export async function judgeAsync<C>(
     const ms = clock.monotonic() - startedAt
     return value === TIMED_OUT ? timedOut(timeoutMs, ms) : read(value, ms)
   } catch (error) {
-    return { evaluation: null, ms: clock.monotonic() - startedAt, errorType: "throw", error }
+    return failed("throw", error, clock.monotonic() - startedAt)
   }
 }
 
-export const timedOut = (timeoutMs: number, ms: number): Judged => ({
-  evaluation: null,
-  ms,
-  errorType: "timeout",
-  error: new Error(`no answer within ${timeoutMs} ms`),
-})
+export const unavailable = (version: string): Judged =>
+  failed("unavailable", new Error(`release ${version} is not loaded`), 0)
 
-export const unavailable = (version: string): Judged => ({
-  evaluation: null,
-  ms: 0,
-  errorType: "unavailable",
-  error: new Error(`release ${version} is not loaded`),
-})
+export const timedOut = (timeoutMs: number, ms: number): Judged =>
+  failed("timeout", new Error(`no answer within ${timeoutMs} ms`), ms)
+
+export function failed(errorType: ErrorType, error: unknown, ms: number): Judged {
+  return { outcome: ERROR, rule: ruleOf(error), reason: undefined, ms, errorType, error, value: undefined }
+}
+
+/** Read an evaluation; `value` is what a wrapped function answered. */
+export function read(answer: unknown, ms: number, value?: unknown): Judged {
+  const evaluation = readEvaluation(answer)
+  if (evaluation === null) return failed("invalid", invalid(answer), ms)
+  const { rule, reason } = evaluation
+  return { outcome: OUTCOME_INDEX[evaluation.outcome], rule, reason, ms, errorType: undefined, error: undefined, value }
+}
 
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
 
-function read(value: unknown, ms: number): Judged {
-  const evaluation = readEvaluation(value)
-  if (evaluation !== null) return { evaluation, ms }
-  if (isThenable(value)) void Promise.resolve(value).catch(() => {}) // its rejection must not become the host's
-  const got = isThenable(value) ? "a promise, but the guard is synchronous: pass async: true" : typeof value
-  return { evaluation: null, ms, errorType: "invalid", error: new TypeError(`expected an evaluation, got ${got}`) }
+function invalid(answer: unknown): Error {
+  if (!isThenable(answer)) return new TypeError(`expected an evaluation, got ${typeof answer}`)
+  void Promise.resolve(answer).catch(() => {}) // its rejection must not become the host's
+  return new TypeError("expected an evaluation, got a promise, but the guard is synchronous: pass async: true")
+}
+
+/** Engines name the rule that failed in the error's `rule`. */
+function ruleOf(error: unknown): string | undefined {
+  const rule = (error as { rule?: unknown } | null | undefined)?.rule
+  return typeof rule === "string" ? rule : undefined
 }
 
 export const TIMED_OUT = Symbol("timed out")
 
-/** Wait for a foreign promise no longer than `timeoutMs`. What it does later, a rejection included, is dropped. */
+/**
+ * Wait for a foreign promise no longer than `timeoutMs`. What it does later, a rejection included, is dropped.
+ * Someone waits for this answer, so the timer keeps the process alive until it is there.
+ */
 export function within<T>(
   clock: Clock,
   timeoutMs: number,
@@ -94,10 +100,11 @@ export function within<T>(
   controller?: AbortController,
 ): Promise<T | typeof TIMED_OUT> {
   return new Promise((resolve, reject) => {
-    const cancel = clock.schedule(() => {
+    const expire = (): void => {
       resolve(TIMED_OUT)
       controller?.abort()
-    }, timeoutMs)
+    }
+    const cancel = clock.schedule(expire, timeoutMs, { keepAlive: true })
     promise.then(
       (value) => {
         cancel()

@@ -1,20 +1,17 @@
 import type { Call } from "../model/call.js"
 import { ARMS } from "../model/decision.js"
 import type { ErrorType, Finding, Scan } from "../model/decision.js"
-import type { Stratum } from "../model/evidence.js"
-import { recordScan } from "../evidence/cells.js"
 import type { ArmIndex } from "../evidence/cells.js"
-import type { ScanContext, ScanReport, Scanner } from "../release/ports.js"
+import type { ScanContext, Scanner, ScanReport } from "../release/ports.js"
 import { readScanReport } from "../release/run.js"
 import type { Core } from "./core.js"
-import { TIMED_OUT, isThenable, within } from "./judge.js"
+import { isThenable, TIMED_OUT, within } from "./judge.js"
+import { CANARY, STABLE } from "./seat.js"
+import type { Turn } from "./seat.js"
+import type { GuardSession } from "./session.js"
 import type { View } from "./view.js"
 
-/** Where a scan is counted; null: it says nothing about the arms. */
-export interface ScanPlace {
-  readonly stratum: Stratum | null
-  readonly cohort: number
-}
+type AnyScanner = Scanner<ScanReport | Promise<ScanReport>>
 
 /** What one scanner did. */
 interface Scanned {
@@ -30,96 +27,73 @@ const SEVERITY = { clean: 0, flagged: 1, blocked: 2 } as const
 /** Scan with every scanner of the session's arm; the worst result counts. A failed canary falls back to stable's scanners. */
 export function scanSync<C extends Call>(
   core: Core<C>,
-  view: View<C>,
-  arm: ArmIndex,
+  session: GuardSession<C>,
   text: string,
   context: ScanContext,
-  place: ScanPlace,
 ): Scan {
-  if (view.lockdown) return lockdown(core, view)
-  const run = (side: ArmIndex): Scanned[] | null =>
-    scannersOf(view, side)?.map((scanner) => runSync(core, scanner, text, context)) ?? null
-  const own = run(arm)
-  const failure = conclude(core, context.sessionId, arm, own, place)
-  if (failure === undefined) return combine(view, arm, "scanners", own ?? [])
-  if (arm === 0) return posture(view, failure)
-  const stable = run(0)
-  const stableFailure = stable === null ? "unavailable" : stable.find((s) => s.report === null)?.errorType
-  return stableFailure === undefined
-    ? combine(view, 0, "fallback", stable ?? [], failure)
-    : posture(view, stableFailure)
+  const turn = session.seat.take()
+  if (turn.view.lockdown) return lockdown(core, turn.view)
+  const run = (arm: ArmIndex): Scanned[] | null =>
+    scannersOf(turn.view, arm)?.map((scanner) => runSync(core, scanner, text, context)) ?? null
+  const own = run(turn.arm)
+  const failure = conclude(core, session, turn, own)
+  if (failure === undefined) return combine(turn.view, turn.arm, "scanners", own ?? [])
+  return fallBack(turn, failure, turn.arm === CANARY ? run(STABLE) : null)
 }
 
-/** The same for scanners that may answer later; they run side by side, each within the guard's time limit. */
+/** The same for scanners that may answer later; they run side by side, each within its arm's time limit. */
 export async function scanAsync<C extends Call>(
   core: Core<C>,
-  view: View<C>,
-  arm: ArmIndex,
+  session: GuardSession<C>,
   text: string,
   context: ScanContext,
-  place: ScanPlace,
 ): Promise<Scan> {
-  if (view.lockdown) return lockdown(core, view)
-  const run = async (side: ArmIndex): Promise<Scanned[] | null> => {
-    const scanners = scannersOf(view, side)
-    return (
-      scanners && Promise.all(scanners.map((scanner) => runAsync(core, core.timeoutMs[side], scanner, text, context)))
-    )
+  const turn = session.seat.take()
+  if (turn.view.lockdown) return lockdown(core, turn.view)
+  const run = async (arm: ArmIndex): Promise<Scanned[] | null> => {
+    const scanners = scannersOf(turn.view, arm)
+    return scanners && Promise.all(scanners.map((one) => runAsync(core, core.timeoutMs[arm], one, text, context)))
   }
-  const own = await run(arm)
-  const failure = conclude(core, context.sessionId, arm, own, place)
-  if (failure === undefined) return combine(view, arm, "scanners", own ?? [])
-  if (arm === 0) return posture(view, failure)
-  const stable = await run(0)
-  const stableFailure = stable === null ? "unavailable" : stable.find((s) => s.report === null)?.errorType
-  return stableFailure === undefined
-    ? combine(view, 0, "fallback", stable ?? [], failure)
-    : posture(view, stableFailure)
+  const own = await run(turn.arm)
+  const failure = conclude(core, session, turn, own)
+  if (failure === undefined) return combine(turn.view, turn.arm, "scanners", own ?? [])
+  return fallBack(turn, failure, turn.arm === CANARY ? await run(STABLE) : null)
 }
 
 /** Null: the release is not loaded. */
-function scannersOf<C extends Call>(
-  view: View<C>,
-  arm: ArmIndex,
-): readonly Scanner<ScanReport | Promise<ScanReport>>[] | null {
-  const release = arm === 1 ? view.canary : view.stable
+function scannersOf<C extends Call>(view: View<C>, arm: ArmIndex): readonly AnyScanner[] | null {
+  const release = arm === CANARY ? view.canary : view.stable
   return release === undefined ? null : (release.scanners ?? [])
 }
 
-function runSync(
-  core: Core<never>,
-  scanner: Scanner<ScanReport | Promise<ScanReport>>,
-  text: string,
-  context: ScanContext,
-): Scanned {
+function runSync(core: Core<never>, scanner: AnyScanner, text: string, context: ScanContext): Scanned {
   const startedAt = core.clock.monotonic()
+  const since = (): number => core.clock.monotonic() - startedAt
   try {
-    return read(scanner.name, scanner.scan(text, context), core.clock.monotonic() - startedAt)
+    return read(scanner.name, scanner.scan(text, context), since())
   } catch (error) {
-    const ms = core.clock.monotonic() - startedAt
-    return { scanner: scanner.name, report: null, ms, errorType: "throw", error }
+    return { scanner: scanner.name, report: null, ms: since(), errorType: "throw", error }
   }
 }
 
 async function runAsync(
   core: Core<never>,
   timeoutMs: number,
-  scanner: Scanner<ScanReport | Promise<ScanReport>>,
+  scanner: AnyScanner,
   text: string,
   context: ScanContext,
 ): Promise<Scanned> {
   const startedAt = core.clock.monotonic()
+  const since = (): number => core.clock.monotonic() - startedAt
   const controller = new AbortController()
   try {
     const answer = scanner.scan(text, { ...context, signal: controller.signal })
     const value = isThenable(answer) ? await within(core.clock, timeoutMs, answer, controller) : answer
-    const ms = core.clock.monotonic() - startedAt
-    if (value !== TIMED_OUT) return read(scanner.name, value, ms)
+    if (value !== TIMED_OUT) return read(scanner.name, value, since())
     const error = new Error(`no answer within ${timeoutMs} ms`)
-    return { scanner: scanner.name, report: null, ms, errorType: "timeout", error }
+    return { scanner: scanner.name, report: null, ms: since(), errorType: "timeout", error }
   } catch (error) {
-    const ms = core.clock.monotonic() - startedAt
-    return { scanner: scanner.name, report: null, ms, errorType: "throw", error }
+    return { scanner: scanner.name, report: null, ms: since(), errorType: "throw", error }
   }
 }
 
@@ -131,15 +105,16 @@ function read(scanner: string, value: unknown, ms: number): Scanned {
 }
 
 /** Count one scan and tell how it failed, if it did. */
-function conclude(
-  core: Core<never>,
-  sessionId: string,
-  arm: ArmIndex,
+function conclude<C extends Call>(
+  core: Core<C>,
+  session: GuardSession<C>,
+  turn: Turn<C>,
   all: readonly Scanned[] | null,
-  place: ScanPlace,
 ): ErrorType | undefined {
+  const { arm } = turn
   if (all === null) {
     core.telemetry.fallback("unavailable")
+    if (arm === CANARY) session.seat.leaveCanary()
     return "unavailable"
   }
   let failure: ErrorType | undefined
@@ -153,14 +128,23 @@ function conclude(
       core.telemetry.findings(arm, findingsOf(scanner, report))
     } else {
       failure ??= errorType ?? "throw"
-      core.emit({ type: "error", sessionId, arm: ARMS[arm], errorType: errorType ?? "throw", error })
+      session.report(arm, errorType ?? "throw", error)
     }
   }
   if (failure !== undefined) core.telemetry.fallback(failure)
-  if (place.stratum !== null && all.length > 0) {
-    recordScan(place.stratum, arm, place.cohort, failure === undefined ? worst : "error", total)
-  }
+  if (all.length > 0) session.tally.scan(turn, failure === undefined ? worst : "error", total)
   return failure
+}
+
+/** Answer for a failed scan: with stable's, if it has one. A text that nobody could scan is not clean. */
+function fallBack(turn: Turn<never>, failure: ErrorType, stable: readonly Scanned[] | null): Scan {
+  const { view } = turn
+  if (stable !== null) {
+    const stableFailure = stable.find(({ report }) => report === null)
+    if (stableFailure === undefined) return combine(view, STABLE, "fallback", stable, failure)
+  }
+  const errorType = stable?.find(({ report }) => report === null)?.errorType ?? failure
+  return { result: "blocked", findings: [], arm: "stable", release: view.stableVersion, source: "posture", errorType }
 }
 
 const findingsOf = (scanner: string, report: ScanReport): Finding[] =>
@@ -182,13 +166,8 @@ function combine(
     redacted ??= report.redacted
     findings.push(...findingsOf(scanner, report))
   }
-  const release = arm === 1 ? view.canaryVersion : view.stableVersion
+  const release = arm === CANARY ? view.canaryVersion : view.stableVersion
   return { result, findings, arm: ARMS[arm], release, source, redacted, errorType }
-}
-
-/** A text that nobody could scan is not clean. */
-function posture(view: View<never>, errorType: ErrorType): Scan {
-  return { result: "blocked", findings: [], arm: "stable", release: view.stableVersion, source: "posture", errorType }
 }
 
 function lockdown(core: Core<never>, view: View<never>): Scan {

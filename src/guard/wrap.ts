@@ -1,31 +1,25 @@
 import type { Call } from "../model/call.js"
-import type { ArmIndex } from "../evidence/cells.js"
 import { SerinError } from "../errors.js"
+import type { ArmIndex } from "../evidence/cells.js"
 import type { Evaluation } from "../release/ports.js"
-import { readEvaluation } from "../release/run.js"
-import { capture } from "./capture.js"
 import type { Core } from "./core.js"
-import { isThenable, timedOut, TIMED_OUT, within } from "./judge.js"
+import { ERROR, failed, isThenable, read, TIMED_OUT, timedOut, within } from "./judge.js"
 import type { Judged } from "./judge.js"
+import { CANARY, STABLE } from "./seat.js"
 import type { GuardSession, SessionOptions } from "./session.js"
 
 /** How a pair of policy-evaluate functions is guarded. */
 export interface WrapOptions<A extends unknown[], R> {
   /** The session's id, from the call's arguments. A throw or an empty id counts as a call without a session. */
-  session(...args: A): string | ({ readonly id: string } & SessionOptions)
+  readonly session: (...args: A) => string | ({ readonly id: string } & SessionOptions)
   /** What the function's result means. A throw or an unknown answer makes it an error of that function. */
-  outcome(result: Awaited<R>): Evaluation
+  readonly outcome: (result: Awaited<R>) => Evaluation
   /** What the call is about, for the decision diffs. Default: the first argument's `action`, else `call`. */
-  action?(...args: A): string
+  readonly action?: ((...args: A) => string) | undefined
   /** The host's own denial, for the kill switch and for a stable function that fails. Without it, both throw. */
-  denied?(...args: A): R
+  readonly denied?: ((...args: A) => R) | undefined
   /** Whether the function that does not serve judges the call too. Default true; set false if calling it has effects. */
-  shadow?: boolean | undefined
-}
-
-interface Ran<R> {
-  readonly judged: Judged
-  readonly value: R
+  readonly shadow?: boolean | undefined
 }
 
 /** Make one function of the stable and the canary one, with the same signature. */
@@ -36,6 +30,9 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
   canary: (...args: A) => R,
   options: WrapOptions<A, R>,
 ): (...args: A) => R {
+  /** What throws in an asynchronous function must reject. */
+  let isAsync = stable.constructor.name === "AsyncFunction"
+
   function find(args: A): GuardSession<C> {
     try {
       const found = options.session(...args)
@@ -45,91 +42,85 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     }
   }
 
-  function actionOf(args: A): string {
+  function interpret(value: unknown, ms: number): Judged {
     try {
-      const action =
-        options.action === undefined ? (args[0] as Partial<Call> | undefined)?.action : options.action(...args)
-      return typeof action === "string" ? action : "call"
-    } catch {
-      return "call"
+      return read(options.outcome(value as Awaited<R>), ms, value)
+    } catch (error) {
+      return failed("invalid", error, ms)
     }
   }
 
-  function read(value: unknown, ms: number): Judged {
-    let error: unknown
-    try {
-      const evaluation = readEvaluation(options.outcome(value as Awaited<R>))
-      if (evaluation !== null) return { evaluation, ms }
-      error = new TypeError("outcome() must answer allow, deny or escalate, or { outcome }")
-    } catch (thrown) {
-      error = thrown
-    }
-    return { evaluation: null, ms, errorType: "invalid", error }
-  }
-
-  /** Run one side; the answer is a promise exactly when the function's is. */
-  function run(self: unknown, arm: ArmIndex, args: A): Ran<R> | Promise<Ran<R>> {
-    const limit = core.timeoutMs[arm]
+  /** Run one side; the answer is a promise exactly when the function's is. `limited`: within the arm's time limit. */
+  function run(self: unknown, arm: ArmIndex, args: A, limited: boolean): Judged | Promise<Judged> {
     const startedAt = core.clock.monotonic()
     const since = (): number => core.clock.monotonic() - startedAt
-    const threw = (error: unknown): Ran<R> => ({
-      judged: { evaluation: null, ms: since(), errorType: "throw", error },
-      value: undefined as R,
-    })
+    const limit = core.timeoutMs[arm]
     try {
-      const value = (arm === 1 ? canary : stable).apply(self, args)
-      if (!isThenable(value)) return { judged: read(value, since()), value }
-      // Stable is the host's own function: how long it may take is the host's affair.
-      const settled = arm === 1 ? within(core.clock, limit, value) : Promise.resolve(value)
-      return settled.then(
-        (answer) =>
-          answer === TIMED_OUT
-            ? { judged: timedOut(limit, since()), value: undefined as R }
-            : { judged: read(answer, since()), value: answer as R },
-        threw,
+      const value = (arm === CANARY ? canary : stable).apply(self, args)
+      if (!isThenable(value)) return interpret(value, since())
+      isAsync = true
+      return (limited ? within(core.clock, limit, value) : Promise.resolve(value)).then(
+        (settled) => (settled === TIMED_OUT ? timedOut(limit, since()) : interpret(settled, since())),
+        (error: unknown) => failed("throw", error, since()),
       )
     } catch (error) {
-      return threw(error)
+      return failed("throw", error, since())
     }
   }
 
   function refuse(args: A, error: unknown): R {
     if (options.denied !== undefined) return options.denied(...args)
+    if (isAsync) return Promise.reject(error) as R
     throw error
   }
 
   return function guarded(this: unknown, ...args: A): R {
     const session = find(args)
-    const view = session.refresh()
-    if (view.lockdown) {
+    const turn = session.seat.take()
+    const { arm } = turn
+    if (turn.view.lockdown) {
       core.telemetry.fallback("lockdown")
       return refuse(args, new SerinError("LOCKED_DOWN", "the kill switch denies every call; give wrap() a `denied`"))
     }
-    const arm: ArmIndex = session.arm === "canary" ? 1 : 0
-    const own = run(this, arm, args)
+    const compare = (own: Judged, other: Judged | ((copy: C) => Judged | Promise<Judged>)): void => {
+      if (turn.sampled) session.tally.compare(turn, callOf(args, options.action) as unknown as C, own, other)
+    }
 
-    const finish = (ran: Ran<R>): R => {
-      if (ran.judged.evaluation !== null) {
-        session.served(arm, ran.judged)
-        shadow(this, ran.judged)
-        return ran.value
+    const finish = (own: Judged): R | Promise<R> => {
+      if (own.outcome === ERROR) {
+        if (!session.fail(turn, own)) return refuse(args, own.error)
+        return after(run(this, STABLE, args, false), (fallback) => conclude(own, fallback))
       }
-      if (!session.failed(arm, ran.judged)) return refuse(args, ran.judged.error)
-      const fallback = run(this, 0, args)
-      return (fallback instanceof Promise ? fallback.then(conclude) : conclude(fallback)) as R
+      session.tally.evaluation(turn, own)
+      if (options.shadow !== false) {
+        const other = arm === STABLE ? CANARY : STABLE
+        compare(own, (copy) => run(this, other, copy.input as A, true))
+      }
+      return own.value as R
     }
-    const conclude = (ran: Ran<R>): R => (ran.judged.evaluation === null ? refuse(args, ran.judged.error) : ran.value)
-
-    const shadow = (self: unknown, judged: Judged): void => {
-      if (options.shadow === false || !session.samples(view)) return
-      const copies = args.map(capture) as A
-      const call = { action: actionOf(args), input: copies } as unknown as C
-      session.enqueue(judged, arm, call, () => {
-        const other = run(self, arm === 1 ? 0 : 1, copies)
-        return other instanceof Promise ? other.then((ran) => ran.judged) : other.judged
-      })
+    const conclude = (own: Judged, fallback: Judged): R => {
+      compare(own, fallback)
+      if (fallback.outcome !== ERROR) return fallback.value as R
+      session.report(STABLE, fallback.errorType ?? "throw", fallback.error)
+      return refuse(args, fallback.error)
     }
-
-    return (own instanceof Promise ? own.then(finish) : finish(own)) as R
+    // How long stable may take is the host's affair: it is its own function.
+    return after(run(this, arm, args, arm === CANARY), finish) as R
   }
+}
+
+/** Go on at once with a value, later with a promise. */
+function after<T>(judged: Judged | Promise<Judged>, next: (judged: Judged) => T | Promise<T>): T | Promise<T> {
+  return isThenable(judged) ? judged.then(next) : next(judged)
+}
+
+/** The arguments as a call, for comparing and for diffs. */
+function callOf<A extends unknown[]>(args: A, action: ((...args: A) => string) | undefined): Call {
+  let name: unknown
+  try {
+    name = action === undefined ? (args[0] as Partial<Call> | undefined)?.action : action(...args)
+  } catch {
+    name = undefined
+  }
+  return { action: typeof name === "string" ? name : "call", input: args }
 }

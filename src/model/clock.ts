@@ -4,17 +4,17 @@ export interface Clock {
   now(): number
   /** Monotonic clock, ms from an arbitrary origin, with sub-millisecond resolution. */
   monotonic(): number
-  /** Run `fn` once after `delayMs`; the answer cancels it. Must not keep the process alive. */
-  schedule(fn: () => void, delayMs: number): () => void
+  /** Run `fn` once after `delayMs`; the answer cancels it. Keeps the process alive only when asked to. */
+  schedule(fn: () => void, delayMs: number, options?: { readonly keepAlive?: boolean }): () => void
 }
 
 /** The machine's clocks. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  schedule(fn, delayMs) {
+  schedule(fn, delayMs, options) {
     const timer = setTimeout(fn, delayMs)
-    timer.unref()
+    if (options?.keepAlive !== true) timer.unref()
     return () => clearTimeout(timer)
   },
 }

@@ -18,7 +18,7 @@ export interface EvaluationContext {
 export interface Policy<C = Call, R extends Evaluation | Promise<Evaluation> = Evaluation> {
   evaluate(call: C, context: EvaluationContext): R
   /** Evaluating changes later answers or the world: it is never run in shadow. */
-  readonly stateful?: boolean
+  readonly stateful?: boolean | undefined
 }
 
 export interface ScanContext extends EvaluationContext {

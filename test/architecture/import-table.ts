@@ -30,7 +30,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     // Of the rollout a guard knows what is handed to it, never how it changes.
     units: ["session", "release", "evidence", "telemetry", "rollout/state", "rollout/phase", "rollout/spec"],
     packages: ["type:@opentelemetry/api"],
-    node: ["node:async_hooks"],
+    node: ["node:async_hooks", "node:util"],
   },
   controller: { units: ["analysis", "rollout", "evidence"], packages: ["type:@opentelemetry/api"], node: true },
   stores: { units: ["rollout"], node: true },

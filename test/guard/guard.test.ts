@@ -261,13 +261,14 @@ describe("a canary that fails", () => {
     await guard.idle()
   })
 
-  it("gives a pair for nothing: stable judged the same call", () => {
+  it("gives a pair for nothing: stable judged the same call", async () => {
     const { guard } = harness({
       canary: () => {
         throw new Error("boom")
       },
     })
     guard.session(idOn(guard, "canary")).evaluate(call)
+    await guard.idle()
     expect(pairs(guard.evidence())).toBe(1)
   })
 
