@@ -128,13 +128,15 @@ function estimate(reading: Reading, alphaBreach: number): Numbers {
   }
 }
 
-function countZero({ events, effective, evaluations, enough }: Reading, alphaBreach: number): Numbers {
-  if (evaluations.canary === 0) return { estimate: null, lower: null, upper: null }
-  const capped = Math.min(events, effective)
+/** Bounds of a count: both err on the far side of the estimate, as the design effect thins trials and, for `lower`, events. */
+function countZero(reading: Reading, alphaBreach: number): Numbers {
+  const { events, effective, evaluations, enough } = reading
+  if (events === 0 && !speaks(reading)) return { estimate: null, lower: null, upper: null }
+  const estimate = events / evaluations.canary
   return {
-    estimate: events / evaluations.canary,
-    lower: effective > 0 ? bernoulliLower(capped, effective, alphaBreach) : 0,
-    upper: enough ? bernoulliUpper(capped, effective, ALPHA_PASS) : null,
+    estimate,
+    lower: effective > 0 ? bernoulliLower(estimate * effective, effective, alphaBreach) : 0,
+    upper: enough ? bernoulliUpper(Math.min(events, effective), effective, ALPHA_PASS) : null,
   }
 }
 

@@ -38,7 +38,8 @@ export function percent(rate: number): string {
 
 /** A difference of rates in percentage points, signed. */
 export function points(difference: number): string {
-  return `${difference > 0 ? "+" : ""}${digits(difference * 100)} pp`
+  const text = digits(difference * 100)
+  return `${Number(text) > 0 ? "+" : ""}${text} pp`
 }
 
 export function count(value: number): string {

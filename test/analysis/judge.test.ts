@@ -238,6 +238,25 @@ describe("a limit of 0", () => {
     expect(judge(input([one, enforce("deny_rate_delta_max")], [stratum], { shadow: true })).result).toBe("inconclusive")
   })
 
+  it("is broken with bounds around the estimate", () => {
+    for (const sessions of [5, 60, 1500]) {
+      const stratum = serve(world({ sessions, shadow: true, canary: () => "allow" }))
+      recordPair(stratum, 3, 1, 0, 1, 1, true)
+      const found = on(judge(input(never, [stratum], { shadow: true })), "newly_allowed_rate_max")
+      expect(found.result).toBe("breach")
+      expect(found.lower).toBeGreaterThan(0)
+      expect(found.lower).toBeLessThan(found.estimate ?? NaN)
+      if (sessions >= 50) expect(found.upper).toBeGreaterThan(found.estimate ?? NaN)
+    }
+  })
+
+  it("has no number before it has the sessions for one", () => {
+    const stratum = createStratum()
+    recordPair(stratum, 3, 1, 1, 1, 1, true)
+    const found = on(judge(input(never, [stratum], { shadow: true })), "newly_allowed_rate_max")
+    expect(found).toMatchObject({ noData: "insufficient", estimate: null, lower: null, upper: null })
+  })
+
   it("also bounds errors absolutely, in either source", () => {
     const stratum = createStratum()
     addTo(stratum, 1, 5, { evaluations: 1, error: 1, sessions: 1 })
