@@ -27,16 +27,6 @@ export interface Turn<C extends Call> {
   readonly sampled: boolean
 }
 
-/** The place of one session in the rollout: which arm it has, and whether it takes part. */
-export interface Seat<C extends Call> {
-  /** The turn as it would be now. */
-  look(): Turn<C>
-  /** Take a turn: from the first that stable serves on, the session never enters the canary. */
-  take(): Turn<C>
-  /** Go to stable for good, because the canary could not serve it. */
-  leaveCanary(): Turn<C>
-}
-
 export interface SeatOptions {
   readonly sessionId: string
   readonly startedAt: number
@@ -45,75 +35,85 @@ export interface SeatOptions {
   readonly pin?: Arm | "none" | undefined
 }
 
-/** Give a session its seat. */
-export function createSeat<C extends Call>(core: Core<C>, options: SeatOptions): Seat<C> {
-  const { sessionId, startedAt, attributes = {}, pin } = options
-  let turn: Turn<C> | null = null
-  let salt: string | null = null
-  let bucket = 0
-  let shadowBucket = 0
-  let cohort = 0
-  let begun = false
+/**
+ * The place of one session in the rollout: which arm it has, and whether it takes part.
+ * A class, like everything of which there is one a session: closures would cost a kilobyte each time.
+ */
+export class Seat<C extends Call> {
+  private turn: Turn<C> | null = null
+  private salt: string | null = null
+  private bucket = 0
+  private shadowBucket = 0
+  private cohort = 0
+  private begun = false
   /** Stable served it once. */
-  let latched = false
+  private latched = false
   /** Began when the canary had all the sessions that it may have. */
-  let full = false
+  private full = false
 
-  function draw(view: View<C>): void {
-    if (salt === view.salt) return
-    salt = view.salt
-    bucket = bucketOf(salt, sessionId)
-    shadowBucket = shadowBucketOf(salt, sessionId)
-    cohort = cohortOf(salt, sessionId)
-    full = false
+  constructor(
+    private readonly core: Core<C>,
+    private readonly options: SeatOptions,
+  ) {}
+
+  /** The turn as it would be now. */
+  look(): Turn<C> {
+    const { view } = this.core
+    if (this.turn === null || this.turn.view !== view) this.turn = this.seat(view)
+    return this.turn
   }
 
-  function seat(view: View<C>): Turn<C> {
+  /** Take a turn: from the first that stable serves on, the session never enters the canary. */
+  take(): Turn<C> {
+    const turn = this.look()
+    this.begun = true
+    if (turn.arm === STABLE) this.latched = true
+    return turn
+  }
+
+  /** Go to stable for good, because the canary could not serve it. */
+  leaveCanary(): void {
+    this.latched = true
+    this.turn = { ...this.look(), arm: STABLE, inferable: false }
+  }
+
+  private seat(view: View<C>): Turn<C> {
+    const { core, options, latched } = this
     const { book } = core
     const apart = { view, book, stratum: book.strata[0]!, cohort: 0, inferable: false, sampled: false }
-    if (pin !== undefined) {
-      return { ...apart, arm: pin === "canary" && view.canaryServes && !latched ? CANARY : STABLE }
+    if (options.pin !== undefined) {
+      return { ...apart, arm: options.pin === "canary" && view.canaryServes && !latched ? CANARY : STABLE }
     }
-    draw(view)
+    this.draw(view.salt)
     // Past the cap neither arm takes new sessions into the comparison, or stable would be compared with nobody.
-    full ||= !begun && isFull(view, book)
-    if (full || !isEligible(view, attributes)) return { ...apart, arm: STABLE }
-    const drawn = view.canaryServes && armAt(view.ramp, bucket, startedAt) === "canary" ? CANARY : STABLE
+    this.full ||= !this.begun && isFull(view, book)
+    if (this.full || !isEligible(view, options.attributes)) return { ...apart, arm: STABLE }
+    const { startedAt } = options
+    const drawn = view.canaryServes && armAt(view.ramp, this.bucket, startedAt) === "canary" ? CANARY : STABLE
     const arm = latched ? STABLE : drawn
     return {
       view,
       arm,
       book,
       stratum: book.strata[rampIndexAt(view.ramp, startedAt) + 1] ?? book.strata[0]!,
-      cohort,
+      cohort: this.cohort,
       inferable: arm === drawn,
-      sampled: shadowBucket < view.sampleBp,
+      sampled: this.shadowBucket < view.sampleBp,
     }
   }
 
-  function look(): Turn<C> {
-    const { view } = core
-    if (turn === null || turn.view !== view) turn = seat(view)
-    return turn
-  }
-
-  return {
-    look,
-    take() {
-      const now = look()
-      begun = true
-      if (now.arm === STABLE) latched = true
-      return now
-    },
-    leaveCanary() {
-      latched = true
-      turn = { ...look(), arm: STABLE, inferable: false }
-      return turn
-    },
+  private draw(salt: string): void {
+    if (this.salt === salt) return
+    const { sessionId } = this.options
+    this.salt = salt
+    this.bucket = bucketOf(salt, sessionId)
+    this.shadowBucket = shadowBucketOf(salt, sessionId)
+    this.cohort = cohortOf(salt, sessionId)
+    this.full = false
   }
 }
 
-function isEligible({ state }: View<never>, attributes: Attributes): boolean {
+function isEligible({ state }: View<never>, attributes: Attributes = {}): boolean {
   const eligible = state?.spec.eligible ?? null
   if (eligible === null) return true
   return Object.entries(eligible).every(

@@ -10,10 +10,9 @@ import type { Judged } from "./judge.js"
 import { createOnce } from "./once.js"
 import type { Once } from "./once.js"
 import { scanAsync, scanSync } from "./scan.js"
-import { CANARY, createSeat, STABLE } from "./seat.js"
-import type { Attributes, Seat, Turn } from "./seat.js"
-import { createTally } from "./tally.js"
-import type { Tally } from "./tally.js"
+import { CANARY, Seat, STABLE } from "./seat.js"
+import type { Attributes, Turn } from "./seat.js"
+import { Tally } from "./tally.js"
 import type { View } from "./view.js"
 
 export interface SessionOptions {
@@ -54,8 +53,8 @@ export class GuardSession<C extends Call> {
     attributes?: Attributes,
     private readonly pin?: Arm | "none",
   ) {
-    this.seat = createSeat(core, { sessionId, startedAt, attributes, pin })
-    this.tally = createTally(core, sessionId, pin !== "none")
+    this.seat = new Seat(core, { sessionId, startedAt, attributes, pin })
+    this.tally = new Tally(core, sessionId, pin !== "none")
     this.context = Object.freeze({ sessionId, startedAt })
   }
 

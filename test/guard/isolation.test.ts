@@ -283,7 +283,7 @@ describe("bounds", () => {
     const judged: unknown[] = []
     const canary = (c: Call) => (judged.push((c.input as { numbers: number[] }).numbers), "allow" as const)
     const { guard } = harness({ canary }, stateWith({ ramp: shadowOnly }))
-    const [short, long] = [10, 10_000].map((length) => new Array<number>(length).fill(1))
+    const [short, long] = [10, 10_000].map((length) => Array.from({ length }, () => 1))
     guard.session("a").evaluate({ action: "sum", input: { numbers: short } })
     guard.session("a").evaluate({ action: "sum", input: { numbers: long } })
     await guard.idle()
