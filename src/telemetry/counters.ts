@@ -1,4 +1,5 @@
 import type { Attributes, Counter, Meter } from "@opentelemetry/api"
+import type { Complain } from "./complaint.js"
 import type { MetricReading, NumberPoint } from "./reading.js"
 
 /** Counters kept in an array by the hot path and handed to OpenTelemetry as deltas when metrics are collected. */
@@ -7,9 +8,11 @@ export interface Counters {
   slot(instrument: string, attributes: Attributes): number
   /** One array write. */
   add(slot: number, amount?: number): void
-  /** Make the instruments on a meter; what was counted before belongs to it. */
+  /** Make the instruments on a meter; what was counted and not yet flushed belongs to it. Throws what the meter throws. */
   bind(meter: Meter): void
-  /** Give every series its growth since the last flush. */
+  /** Keep what is counted from now on for the next meter. */
+  unbind(): void
+  /** Give every series its growth since the last flush. Does nothing while unbound; never throws. */
   flush(): void
   /** Totals of all series that have counted anything. */
   read(): MetricReading<NumberPoint>[]
@@ -21,9 +24,12 @@ export interface CounterDescription {
 }
 
 /** Keep counters for a closed set of instruments. Series are named at set-up; label values must be bounded by the caller. */
-export function createCounters(instruments: Readonly<Record<string, CounterDescription>>): Counters {
+export function createCounters(
+  instruments: Readonly<Record<string, CounterDescription>>,
+  complain: Complain,
+): Counters {
   const series: { readonly instrument: string; readonly attributes: Attributes }[] = []
-  let bound = new Map<string, Counter>()
+  let bound: ReadonlyMap<string, Counter> | null = null
   let totals = new Float64Array(64)
   let flushed = new Float64Array(64)
 
@@ -42,13 +48,22 @@ export function createCounters(instruments: Readonly<Record<string, CounterDescr
     bind(meter) {
       bound = new Map(Object.entries(instruments).map(([name, about]) => [name, meter.createCounter(name, about)]))
     },
+    unbind() {
+      bound = null
+    },
     flush() {
+      if (bound === null) return
       for (let slot = 0; slot < series.length; slot++) {
         const delta = totals[slot]! - flushed[slot]!
         if (delta <= 0) continue
-        flushed[slot] = totals[slot]!
         const { instrument, attributes } = series[slot]!
-        bound.get(instrument)?.add(delta, attributes)
+        try {
+          bound.get(instrument)!.add(delta, attributes)
+          flushed[slot]! += delta
+        } catch (error) {
+          // It stays for the next flush, or the next provider: to count late is better than never.
+          complain("the meter takes no counts", error)
+        }
       }
     },
     read: () =>

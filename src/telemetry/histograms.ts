@@ -1,13 +1,16 @@
 import type { Attributes, Histogram, Meter } from "@opentelemetry/api"
+import type { Complain } from "./complaint.js"
 import type { HistogramPoint, MetricReading } from "./reading.js"
 
 /** Histograms that either go to OpenTelemetry value by value, or are kept here to be read. */
 export interface Histograms {
   slot(instrument: string, attributes: Attributes): number
-  /** A value that is not a finite number of at least 0 is left out. */
+  /** A value that is not a finite number of at least 0 is left out, and so is one that the meter refuses. Never throws. */
   record(slot: number, value: number): void
-  /** Record on a meter's instruments from now on. */
+  /** Record on a meter's instruments from now on. Throws what the meter throws. */
   bind(meter: Meter): void
+  /** Keep values here from now on. */
+  unbind(): void
   read(): MetricReading<HistogramPoint>[]
 }
 
@@ -26,6 +29,7 @@ interface Series {
 export function createHistograms(
   instruments: Readonly<Record<string, { readonly unit: string; readonly description: string }>>,
   boundaries: readonly number[],
+  complain: Complain,
 ): Histograms {
   const series: Series[] = []
   const low = Math.round(2 * Math.log2(boundaries[0]!))
@@ -59,7 +63,11 @@ export function createHistograms(
       if (!(value >= 0 && value < Infinity)) return
       const one = series[slot]!
       if (one.onMeter !== null) {
-        one.onMeter.record(value, one.attributes)
+        try {
+          one.onMeter.record(value, one.attributes)
+        } catch (error) {
+          complain("the meter takes no durations", error)
+        }
         return
       }
       one.counts[binOf(value)]! += 1
@@ -75,6 +83,10 @@ export function createHistograms(
         ]),
       )
       for (const one of series) one.onMeter = bound.get(one.instrument)!
+    },
+    unbind() {
+      bound = null
+      for (const one of series) one.onMeter = null
     },
     read: () =>
       Object.entries(instruments).map(([name, about]) => ({

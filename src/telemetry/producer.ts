@@ -11,41 +11,61 @@ export interface MetricsProducer extends MetricProducer, MetricSink {}
  */
 export function metricProducer(): MetricsProducer {
   const sources = new Set<() => MetricsReading>()
+  /** What closed guards counted. A counter that disappears would look like a reset. */
+  let closed: Sums = { counters: [], histograms: [] }
   const startTime = hrTime()
 
   return {
     register(read) {
-      let last: MetricsReading | null = null
-      const source = (): MetricsReading => last ?? read()
+      const source = (): MetricsReading => read()
       sources.add(source)
       return () => {
-        // A counter that disappears would look like a reset: it stays at what it was, and so does the rest.
-        last = { ...read(), gauges: [] }
+        if (!sources.has(source)) return
+        closed = sumsOf([closed, source()])
+        sources.delete(source)
       }
     },
     collect() {
       const endTime = hrTime()
-      const readings = [...sources].map((read) => read())
+      const errors: unknown[] = []
+      const readings = [...sources].flatMap((read) => {
+        try {
+          return [read()]
+        } catch (error) {
+          errors.push(error)
+          return []
+        }
+      })
+      const { counters, histograms } = sumsOf([closed, ...readings])
+      const gauges = merged(
+        readings.flatMap((reading) => reading.gauges),
+        (_, later) => later,
+      )
       const metrics = [
-        ...merged(
-          readings.flatMap((r) => r.counters),
-          addNumbers,
-        ).map((m) => sumOf(m, startTime, endTime)),
-        ...merged(
-          readings.flatMap((r) => r.histograms),
-          addHistograms,
-        ).map((m) => histogramOf(m, startTime, endTime)),
-        ...merged(
-          readings.flatMap((r) => r.gauges),
-          (_, later) => later,
-        ).map((m) => gaugeOf(m, endTime)),
+        ...counters.map((metric) => sumOf(metric, startTime, endTime)),
+        ...histograms.map((metric) => histogramOf(metric, startTime, endTime)),
+        ...gauges.map((metric) => gaugeOf(metric, endTime)),
       ].filter((metric) => metric.dataPoints.length > 0)
       // A reader takes the scopes and keeps its own resource.
       const resourceMetrics = { scopeMetrics: [{ scope: { name: "serin" }, metrics }] }
-      return Promise.resolve({ resourceMetrics, errors: [] } as unknown as CollectionResult)
+      return Promise.resolve({ resourceMetrics, errors } as unknown as CollectionResult)
     },
   }
 }
+
+/** What adds up; gauges do not. */
+type Sums = Pick<MetricsReading, "counters" | "histograms">
+
+const sumsOf = (readings: readonly Sums[]): Sums => ({
+  counters: merged(
+    readings.flatMap((reading) => reading.counters),
+    addNumbers,
+  ),
+  histograms: merged(
+    readings.flatMap((reading) => reading.histograms),
+    addHistograms,
+  ),
+})
 
 /** Values of the SDK's enums, so that it is not needed at run time. */
 const CUMULATIVE = 1

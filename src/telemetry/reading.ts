@@ -32,6 +32,6 @@ export interface MetricsReading {
 
 /** Takes metrics by reading them when they are collected, in place of a meter; `serin/metric-producer` makes one. */
 export interface MetricSink {
-  /** Read from now on; the answer stops it, keeping the last reading. */
+  /** Read from now on; the answer stops it, keeping what was counted. */
   register(read: () => MetricsReading): () => void
 }

@@ -1,19 +1,14 @@
 import { metrics } from "@opentelemetry/api"
-import type { Attributes, BatchObservableResult, Meter, MeterProvider } from "@opentelemetry/api"
+import type { Attributes, MeterProvider } from "@opentelemetry/api"
 import type { ErrorType, Finding } from "../model/decision.js"
 import type { Clock } from "../model/clock.js"
+import { createBinding } from "./binding.js"
+import { complainOnce } from "./complaint.js"
 import { createCounters } from "./counters.js"
+import { createGauges } from "./gauges.js"
+import type { Gauges } from "./gauges.js"
 import { createHistograms } from "./histograms.js"
-import type { MetricSink, MetricsReading } from "./reading.js"
-
-/** What the gauges show about the rollout when metrics are collected. */
-export interface Gauges {
-  /** Share of new sessions on the canary, 0–10 000. */
-  readonly weightBp: number
-  readonly phase: string
-  /** Ms since the state in force was last confirmed. */
-  readonly stateAgeMs: number
-}
+import type { MetricSink } from "./reading.js"
 
 export interface TelemetryOptions {
   readonly rollout: string
@@ -37,8 +32,7 @@ export interface Telemetry {
   scan(arm: 0 | 1, scanner: string, result: "clean" | "flagged" | "blocked" | "error", durationMs: number): void
   findings(arm: 0 | 1, findings: readonly Finding[]): void
   transition(trigger: string): void
-  /** Look for a provider that was registered or replaced since, and move to it. */
-  rebind(): void
+  /** Hand over what was counted; what comes later is not told. */
   close(): void
 }
 
@@ -79,13 +73,10 @@ const HISTOGRAMS = {
   "serin.scan.duration": { unit: "s", description: "Time of one scan" },
 } as const
 
-const GAUGES = {
-  "serin.rollout.weight": { unit: "1", description: "Share of new sessions on the canary" },
-  "serin.rollout.phase": { unit: "1", description: "1 for the phase in force" },
-  "serin.rollout.state.age": { unit: "s", description: "Time since the rollout state was last confirmed" },
-} as const
-
-/** Make the instruments of one guard, through the OpenTelemetry API only. Nothing here throws into the host. */
+/**
+ * Make the instruments of one guard, through the OpenTelemetry API only. Nothing here throws into the host: a provider that
+ * fails is told to OpenTelemetry's diagnostics, once for each kind of failure, and tried again.
+ */
 export function createTelemetry(options: TelemetryOptions): Telemetry {
   const { clock, rollout } = options
   const base = { "serin.rollout": rollout }
@@ -94,8 +85,11 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     { "serin.arm": "stable", ...base },
     { "serin.arm": "canary", ...base },
   ]
-  const counters = createCounters(COUNTERS)
-  const histograms = createHistograms(HISTOGRAMS, DURATION_BOUNDARIES)
+  const complain = complainOnce()
+  const counters = createCounters(COUNTERS, complain)
+  const histograms = createHistograms(HISTOGRAMS, DURATION_BOUNDARIES, complain)
+  const gauges = createGauges(options.gauges, base, complain)
+  const binding = createBinding({ counters, histograms, gauges, complain })
   const durationSlots = arms.map((a) => histograms.slot("serin.evaluation.duration", a))
   const evaluations = arms.map((arm) => OUTCOME_LABELS.map((o) => ({ ...arm, "serin.outcome": o }))).flat()
   const evaluationSlots = evaluations.map((a) => counters.slot("serin.evaluations", a))
@@ -120,10 +114,8 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const dynamic = new Map<string, number>()
   const scanners = new Map<string, readonly [ScannerSeries, ScannerSeries]>()
 
-  let provider: MeterProvider | undefined
-  let unbind = (): void => {}
+  let unregister = (): void => {}
   let cancelTimer = (): void => {}
-  let closed = false
 
   function slots(instrument: string, label: string, values: readonly string[]): Map<string, number> {
     return new Map(values.map((value) => [value, counters.slot(instrument, { ...base, [label]: value })]))
@@ -150,59 +142,30 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     return both
   }
 
-  function gaugeValues(): Record<keyof typeof GAUGES, { value: number; attributes: Attributes } | null> {
-    const { weightBp, phase, stateAgeMs } = options.gauges()
-    return {
-      "serin.rollout.weight": { value: weightBp / 10_000, attributes: base },
-      "serin.rollout.phase": { value: 1, attributes: { ...base, "serin.phase": phase } },
-      "serin.rollout.state.age": Number.isFinite(stateAgeMs)
-        ? { value: Math.max(0, stateAgeMs / 1000), attributes: base }
-        : null,
+  /** False when it failed and is to be tried again. */
+  function attach(): boolean {
+    if (options.metrics === undefined) return binding.move(options.meterProvider ?? metrics.getMeterProvider())
+    try {
+      unregister = options.metrics.register(() => ({
+        counters: counters.read(),
+        histograms: histograms.read(),
+        gauges: gauges.read(),
+      }))
+      return true
+    } catch (error) {
+      complain("the sink of metrics does not register; it is asked again", error)
+      return false
     }
   }
 
-  function read(): MetricsReading {
-    const values = gaugeValues()
-    return {
-      counters: counters.read(),
-      histograms: histograms.read(),
-      gauges: entriesOf(GAUGES).map(([name, about]) => {
-        const point = values[name]
-        return { name, ...about, points: point === null ? [] : [point] }
-      }),
-    }
+  /** A global provider may be registered late or replaced, and is found again; one that was handed in stays. */
+  function watch(): void {
+    const attached = attach()
+    if (attached && (options.metrics ?? options.meterProvider) !== undefined) return
+    cancelTimer = clock.schedule(watch, REBIND_EVERY_MS)
   }
 
-  function rebind(): void {
-    const current = options.meterProvider ?? metrics.getMeterProvider()
-    if (closed || current === provider) return
-    unbind()
-    provider = current
-    const meter = current.getMeter("serin")
-    counters.bind(meter)
-    histograms.bind(meter)
-    const gauges = createGauges(meter)
-    const callback = (result: BatchObservableResult): void => {
-      counters.flush()
-      const values = gaugeValues()
-      for (const [name, gauge] of gauges) {
-        const point = values[name]
-        if (point !== null) result.observe(gauge, point.value, point.attributes)
-      }
-    }
-    const observables = [...gauges.values()]
-    meter.addBatchObservableCallback(callback, observables)
-    unbind = () => meter.removeBatchObservableCallback(callback, observables)
-  }
-
-  function watchProvider(): void {
-    rebind()
-    cancelTimer = clock.schedule(watchProvider, REBIND_EVERY_MS)
-  }
-
-  if (options.metrics !== undefined) unbind = options.metrics.register(read)
-  else if (options.meterProvider === undefined) watchProvider()
-  else rebind()
+  watch()
 
   return {
     evaluation(arm, outcome, durationMs, errorType) {
@@ -233,14 +196,14 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     },
     transition: (trigger) =>
       count("serin.rollout.transitions", `transition/${trigger}`, () => ({ ...base, "serin.trigger": trigger })),
-    rebind() {
-      if (options.metrics === undefined) rebind()
-    },
     close() {
-      closed = true
       cancelTimer()
-      counters.flush()
-      unbind()
+      binding.close()
+      try {
+        unregister()
+      } catch (error) {
+        complain("the sink of metrics does not let go", error)
+      }
     },
   }
 }
@@ -251,9 +214,3 @@ interface ScannerSeries {
   /** Histogram slot. */
   readonly duration: number
 }
-
-function createGauges(meter: Meter) {
-  return new Map(entriesOf(GAUGES).map(([name, about]) => [name, meter.createObservableGauge(name, about)]))
-}
-
-const entriesOf = <K extends string, V>(record: Readonly<Record<K, V>>): [K, V][] => Object.entries(record) as [K, V][]

@@ -1,5 +1,7 @@
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { metrics } from "@opentelemetry/api"
 import { PrometheusExporter } from "@opentelemetry/exporter-prometheus"
 import {
@@ -135,6 +137,42 @@ describe("metrics by arm", () => {
     expect(await sum(first, "serin.evaluations")).toBe(1)
   })
 
+  it("leave with the first provider what was not yet collected when it is replaced, durations too", async () => {
+    const [first, second] = [new ManualReader(), new ManualReader()]
+    metrics.setGlobalMeterProvider(provider(first))
+    const { telemetry, clock } = make()
+    telemetry.evaluation(0, 0, 1)
+    telemetry.evaluation(0, 0, 1)
+    metrics.disable()
+    metrics.setGlobalMeterProvider(provider(second))
+    clock.advance(1000)
+    telemetry.evaluation(0, 0, 1)
+    for (const [reader, expected] of [
+      [second, 1],
+      [first, 2],
+    ] as const) {
+      expect(await sum(reader, "serin.evaluations")).toBe(expected)
+      const durations = await points(reader, "serin.evaluation.duration")
+      expect(durations.map(({ value }) => (value as HistogramValue).count)).toEqual([expected])
+    }
+    expect(await sum(first, "serin.rollout.weight")).toBe(0)
+  })
+
+  it("keep what is counted between two providers for the second", async () => {
+    const [first, second] = [new ManualReader(), new ManualReader()]
+    metrics.setGlobalMeterProvider(provider(first))
+    const { telemetry, clock } = make()
+    telemetry.evaluation(0, 0, 1)
+    metrics.disable()
+    clock.advance(1000)
+    telemetry.evaluation(0, 0, 1)
+    telemetry.evaluation(0, 0, 1)
+    metrics.setGlobalMeterProvider(provider(second))
+    clock.advance(1000)
+    expect(await sum(second, "serin.evaluations")).toBe(2)
+    expect(await sum(first, "serin.evaluations")).toBe(1)
+  })
+
   it("are right for each of two readers", async () => {
     const [a, b] = [new ManualReader(), new ManualReader()]
     const both = new MeterProvider({ readers: [a, b] })
@@ -219,7 +257,7 @@ describe("metrics by arm", () => {
       provider(reader)
       const add = (rollout = "demo") =>
         track(createTelemetry({ rollout, clock: fakeClock(), gauges, metrics: producer }))
-      return { reader, add }
+      return { reader, producer, add }
     }
 
     it("are the same as through the API, value for value", async () => {
@@ -270,6 +308,39 @@ describe("metrics by arm", () => {
       expect(await sum(reader, "serin.evaluations", { "serin.rollout": "demo" })).toBe(2)
       const [duration] = await points(reader, "serin.evaluation.duration")
       expect(duration?.value).toMatchObject({ count: 2, sum: 0.005, min: 0.001, max: 0.004 })
+    })
+
+    it("add up over guards that are closed, each once, and let them go", async () => {
+      const { reader, producer } = produced()
+      setFlagsFromString("--expose-gc")
+      const collectGarbage = runInNewContext("gc") as () => void
+
+      /** A guard of 8 KB that is closed, twice. */
+      function closedGuard(): WeakRef<object> {
+        const held = Array.from({ length: 1000 }, () => 0)
+        const telemetry = createTelemetry({
+          rollout: "demo",
+          clock: fakeClock(),
+          gauges: () => ({ weightBp: held.length, phase: "canary", stateAgeMs: 0 }),
+          metrics: producer,
+        })
+        telemetry.evaluation(1, 0, 2)
+        telemetry.close()
+        telemetry.close()
+        return new WeakRef(held)
+      }
+      const closed = Array.from({ length: 300 }, closedGuard)
+      const open = track(createTelemetry({ rollout: "demo", clock: fakeClock(), gauges, metrics: producer }))
+      open.evaluation(1, 0, 4)
+      // A WeakRef holds what it refers to until the end of the turn in which it was made.
+      await new Promise((resolve) => setImmediate(resolve))
+      collectGarbage()
+      expect(closed.filter((guard) => guard.deref() !== undefined)).toHaveLength(0)
+      expect(await sum(reader, "serin.evaluations")).toBe(301)
+      const [duration, ...others] = await points(reader, "serin.evaluation.duration")
+      expect(others).toEqual([])
+      expect(duration?.value).toMatchObject({ count: 301, min: 0.002, max: 0.004 })
+      expect(await sum(reader, "serin.rollout.weight")).toBe(0.05)
     })
   })
 })

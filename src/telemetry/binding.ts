@@ -1,0 +1,86 @@
+import { createNoopMeter } from "@opentelemetry/api"
+import type { BatchObservableResult, Meter, MeterProvider } from "@opentelemetry/api"
+import type { Complain } from "./complaint.js"
+import type { Counters } from "./counters.js"
+import type { GaugeReader } from "./gauges.js"
+import type { Histograms } from "./histograms.js"
+
+/** Which provider the instruments of one guard are on. Nothing here throws, whatever the provider does. */
+export interface Binding {
+  /**
+   * Move to a provider; what was counted until now goes to the one before it. False when it failed: then counts are kept, and
+   * one may ask again.
+   */
+  move(provider: MeterProvider): boolean
+  /** Hand over what was counted, and leave. */
+  close(): void
+}
+
+export interface Bindable {
+  readonly counters: Counters
+  readonly histograms: Histograms
+  readonly gauges: GaugeReader
+  readonly complain: Complain
+}
+
+export function createBinding({ counters, histograms, gauges, complain }: Bindable): Binding {
+  let current: MeterProvider | undefined
+  let handOver = (): void => {}
+
+  /** Put every instrument on a meter. The answer hands over what was counted there. */
+  function join(meter: Meter): () => void {
+    histograms.bind(meter)
+    // Nobody listens: counts stay for the provider that comes.
+    if (meter === createNoopMeter()) return () => {}
+    counters.bind(meter)
+    const gauge = gauges.on(meter)
+    let left = false
+    const callback = (result: BatchObservableResult): void => {
+      // A meter that could not remove it calls it for ever.
+      if (left) return
+      counters.flush()
+      try {
+        gauge.observe(result)
+      } catch (error) {
+        complain("the meter takes no gauge", error)
+      }
+    }
+    meter.addBatchObservableCallback(callback, [...gauge.all])
+    return () => {
+      left = true
+      counters.flush()
+      meter.removeBatchObservableCallback(callback, [...gauge.all])
+    }
+  }
+
+  function leave(): void {
+    const last = handOver
+    handOver = () => {}
+    current = undefined
+    try {
+      last()
+    } catch (error) {
+      complain("the meter does not let go of its callback", error)
+    }
+    counters.unbind()
+    histograms.unbind()
+  }
+
+  return {
+    move(provider) {
+      if (provider === current) return true
+      leave()
+      try {
+        handOver = join(provider.getMeter("serin"))
+        current = provider
+        return true
+      } catch (error) {
+        complain("the meter provider makes no instruments; it is asked again", error)
+        counters.unbind()
+        histograms.unbind()
+        return false
+      }
+    },
+    close: leave,
+  }
+}

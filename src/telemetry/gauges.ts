@@ -1,0 +1,67 @@
+import type { Attributes, BatchObservableResult, Meter, ObservableGauge } from "@opentelemetry/api"
+import type { Complain } from "./complaint.js"
+import type { MetricReading, NumberPoint } from "./reading.js"
+
+/** What the gauges show about the rollout when metrics are collected. */
+export interface Gauges {
+  /** Share of new sessions on the canary, 0–10 000. */
+  readonly weightBp: number
+  readonly phase: string
+  /** Ms since the state in force was last confirmed. */
+  readonly stateAgeMs: number
+}
+
+export interface GaugeReader {
+  /** Values as they are now; those that cannot be told have no points. */
+  read(): MetricReading<NumberPoint>[]
+  /** Make the instruments on a meter; the answer observes all of them. */
+  on(meter: Meter): { readonly all: readonly ObservableGauge[]; observe(result: BatchObservableResult): void }
+}
+
+const GAUGES = {
+  "serin.rollout.weight": { unit: "1", description: "Share of new sessions on the canary" },
+  "serin.rollout.phase": { unit: "1", description: "1 for the phase in force" },
+  "serin.rollout.state.age": { unit: "s", description: "Time since the rollout state was last confirmed" },
+} as const
+
+/** Read the gauges of one rollout; `base` is on every point. */
+export function createGauges(show: () => Gauges, base: Attributes, complain: Complain): GaugeReader {
+  function values(): Record<keyof typeof GAUGES, readonly NumberPoint[]> {
+    const { weightBp, phase, stateAgeMs } = show()
+    const age = { value: Math.max(0, stateAgeMs / 1000), attributes: base }
+    return {
+      "serin.rollout.weight": [{ value: weightBp / 10_000, attributes: base }],
+      "serin.rollout.phase": [{ value: 1, attributes: { ...base, "serin.phase": phase } }],
+      "serin.rollout.state.age": Number.isFinite(stateAgeMs) ? [age] : [],
+    }
+  }
+
+  function read(): MetricReading<NumberPoint>[] {
+    try {
+      const now = values()
+      return NAMES.map((name) => ({ name, ...GAUGES[name], points: now[name] }))
+    } catch (error) {
+      complain("cannot read the state of the rollout for its gauges", error)
+      return []
+    }
+  }
+
+  return {
+    read,
+    on(meter) {
+      const gauges = new Map<string, ObservableGauge>(
+        NAMES.map((name) => [name, meter.createObservableGauge(name, GAUGES[name])]),
+      )
+      return {
+        all: [...gauges.values()],
+        observe(result) {
+          for (const { name, points } of read()) {
+            for (const { value, attributes } of points) result.observe(gauges.get(name)!, value, attributes)
+          }
+        },
+      }
+    },
+  }
+}
+
+const NAMES = Object.keys(GAUGES) as (keyof typeof GAUGES)[]
