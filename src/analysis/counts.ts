@@ -24,7 +24,7 @@ export function checkCounts(evidence: Evidence): void {
 }
 
 /** Refuse an array of another length. */
-export function checkLength(values: Float64Array, length: number, name: string): void {
+export function checkLength(values: Float64Array | Uint32Array, length: number, name: string): void {
   if (values.length !== length)
     throw new RangeError(`evidence.${name}: must have ${length} cells, got ${values.length}`)
 }
@@ -33,7 +33,7 @@ export function isCount(value: number): boolean {
   return value >= 0 && value < Infinity
 }
 
-export function notACount(name: string, cell: string, value: number): RangeError {
+function notACount(name: string, cell: string, value: number): RangeError {
   return new RangeError(`evidence.${name} (${cell}): must be a finite count of at least 0, got ${value}`)
 }
 

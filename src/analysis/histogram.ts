@@ -1,12 +1,11 @@
-import { ARMS } from "../model/decision.js"
 import { BIN_MIN_LOG2_SECONDS, BINS, BINS_PER_OCTAVE, COHORTS } from "../model/evidence.js"
-import { checkLength, notACount, type ArmIndex } from "./counts.js"
+import { checkLength, type ArmIndex } from "./counts.js"
 import { total } from "./rates.js"
 
 /** One arm's durations, read once: the rows stay where they are. */
 export interface Histogram {
   /** `[cohort][bin]`, from `offset` on. */
-  readonly data: Float64Array
+  readonly data: Uint32Array
   readonly offset: number
   /** Bins per cohort. */
   readonly bins: number
@@ -22,7 +21,7 @@ const LOG2_MS = Math.log2(1000)
 const BLOCK = 16
 
 /** Read one arm of a latency array `[arm][cohort][bin]`. `name` is for the error: `strata[2].latency`. */
-export function readHistogram(data: Float64Array, arm: ArmIndex, name: string): Histogram {
+export function readHistogram(data: Uint32Array, arm: ArmIndex, name: string): Histogram {
   checkLength(data, 2 * COHORTS * BINS, name)
   const offset = arm * COHORTS * BINS
   const totals = new Float64Array(COHORTS)
@@ -42,29 +41,21 @@ export function readHistogram(data: Float64Array, arm: ArmIndex, name: string): 
     let sum = 0
     for (let bin = first; bin < end; bin++) {
       const value = row[bin]!
-      if (!(value >= 0)) throw notACount(name, `${ARMS[arm]}, cohort ${cohort}, bin ${bin}`, value)
       sum += value
       pooled[bin]! += value
     }
-    if (sum === Infinity) throw notACount(name, `${ARMS[arm]}, cohort ${cohort}, bin ${row.indexOf(Infinity)}`, sum)
     totals[cohort] = sum
     used[cohort] = end
   }
   return { data, offset, bins: BINS, totals, pooled, used }
 }
 
-/** Sixteen zeros: a sum of squares, because plain sums can cancel; NaN is not 0 either. Unrolled for speed. */
-function isEmptyBlock(row: Float64Array, i: number): boolean {
-  return squares(row, i) + squares(row, i + 4) + (squares(row, i + 8) + squares(row, i + 12)) === 0
+/** Sixteen zeros; unrolled for speed. */
+function isEmptyBlock(row: Uint32Array, i: number): boolean {
+  return (four(row, i) | four(row, i + 4) | four(row, i + 8) | four(row, i + 12)) === 0
 }
 
-function squares(row: Float64Array, i: number): number {
-  const a = row[i]!
-  const b = row[i + 1]!
-  const c = row[i + 2]!
-  const d = row[i + 3]!
-  return a * a + b * b + (c * c + d * d)
-}
+const four = (row: Uint32Array, i: number): number => row[i]! | row[i + 1]! | row[i + 2]! | row[i + 3]!
 
 /** Find the p-quantile of the durations as a position in bins; the fraction is interpolated inside the bin. */
 export function quantilePosition(histogram: Histogram, p: number): number {

@@ -48,7 +48,7 @@ export function judge(input: JudgeInput): Verdict {
   })
 
   const srm = sampleRatio(strata)
-  const decision = decide(verdicts, srm, cause)
+  const decision = decide(verdicts, srm, cause, awaited(weighed, input.ramp))
   return {
     ...decision,
     at: input.at,
@@ -67,14 +67,18 @@ function decide(
   verdicts: readonly CriterionVerdict[],
   srm: SrmVerdict,
   cause: Weighed | undefined,
+  awaited: ReadonlySet<string>,
 ): Pick<Verdict, "result" | "noData" | "reason"> {
   if (cause !== undefined) {
     const reason = verdicts.find(({ criterion }) => criterion === cause.criterion.name)?.reason ?? ""
     return { result: "breach", reason: `${cause.criterion.name}: ${reason}` }
   }
-  const enforced = verdicts.filter(({ mode }) => mode === "enforce")
+  const all = verdicts.filter(({ mode }) => mode === "enforce")
+  if (all.length === 0) return { result: "inconclusive", reason: "no criterion is enforced, so nothing can pass" }
+  const enforced = all.filter(({ criterion }) => !awaited.has(criterion))
   const [first] = enforced
-  if (first === undefined) return { result: "inconclusive", reason: "no criterion is enforced, so nothing can pass" }
+  if (first === undefined)
+    return { result: "pass", reason: "every criterion waits for sessions that the canary serves" }
   if (first.noData !== undefined && enforced.every(({ noData }) => noData !== undefined)) {
     return { result: "inconclusive", noData: first.noData, reason: noDataReason(first.noData) }
   }
@@ -86,6 +90,15 @@ function decide(
   if (open[0] === undefined) return { result: "pass", reason: "every enforced criterion is within its limit" }
   const others = open.length > 1 ? ` (and ${open.length - 1} more)` : ""
   return { result: "inconclusive", reason: `${open[0].criterion}: ${open[0].reason}${others}` }
+}
+
+/**
+ * Criteria that only served sessions can tell of, while nobody has been served: they cannot hold a shadow stage, or the
+ * rollout would never get to what they judge. From the first served stage on they hold like any other.
+ */
+function awaited(weighed: readonly Weighed[], ramp: JudgeInput["ramp"]): ReadonlySet<string> {
+  if (ramp.some(({ weightBp }) => weightBp > 0)) return new Set()
+  return new Set(weighed.filter(({ pairs }) => pairs === null).map(({ criterion }) => criterion.name))
 }
 
 function heaviest(weighed: readonly Weighed[]): Weighed | undefined {

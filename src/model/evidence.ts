@@ -43,11 +43,11 @@ export interface Stratum {
   /** `[cohort]`: sessions with at least one pair that inference may use. */
   readonly pairedSessions: Float64Array
   /** `[arm][cohort][bin]`: duration of served evaluations. */
-  readonly latency: Float64Array
+  readonly latency: Uint32Array
   /** `[arm][cohort][bin]`: duration of both sides of `pairs`. */
-  readonly pairedLatency: Float64Array
+  readonly pairedLatency: Uint32Array
   /** `[arm][cohort][bin]`: duration of scans. */
-  readonly scanLatency: Float64Array
+  readonly scanLatency: Uint32Array
 }
 
 /** All evidence of one generation of a rollout. */

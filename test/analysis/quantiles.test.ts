@@ -18,7 +18,7 @@ import { relativeError, vectors } from "./vectors.js"
 
 /** Both arms of one latency array from durations in ms, dealt to the cohorts in turn. */
 function histograms(stable: readonly number[], canary: readonly number[]): [Histogram, Histogram] {
-  const data = new Float64Array(2 * COHORTS * BINS)
+  const data = new Uint32Array(2 * COHORTS * BINS)
   stable.forEach((ms, i) => (data[binIndex(0, i % COHORTS, binOf(ms))]! += 1))
   canary.forEach((ms, i) => (data[binIndex(1, i % COHORTS, binOf(ms))]! += 1))
   return [readHistogram(data, 0, "test"), readHistogram(data, 1, "test")]
@@ -192,7 +192,7 @@ describe("latency", () => {
       const origin = 400
       const read = (rows: [number, number][][]): Histogram => {
         const bins = 1000
-        const data = new Float64Array(rows.length * bins)
+        const data = new Uint32Array(rows.length * bins)
         const pooled = new Float64Array(bins)
         rows.forEach((row, k) =>
           row.forEach(([bin, n]) => ((data[k * bins + origin + bin]! += n), (pooled[origin + bin]! += n))),
