@@ -1,3 +1,4 @@
+import type { Problem } from "../errors.js"
 import { CRITERIA, type Criterion, type CriterionName } from "../model/verdict.js"
 import { parseDuration } from "./duration.js"
 import { ROLLOUT_NAME, VERSION } from "./names.js"
@@ -101,15 +102,23 @@ const readAttributeValue: Read<AttributeValue> = ({ scalar, written, fail }) =>
     ? scalar
     : fail(`must be text, a number, true or false, got ${shorten(written)}`)
 
-/** The acceptance criteria, in the order of the file; undefined when one of them is bad. */
-export const readCriteria: Read<readonly Criterion[]> = (value) => {
-  const map = value.map(CRITERIA)
-  if (map === undefined) return undefined
-  const names = CRITERIA.filter((name) => map.keys.includes(name))
-  names.sort((a, b) => map.keys.indexOf(a) - map.keys.indexOf(b))
-  const criteria = names.map((name) => map.get(name, (value) => readCriterion(name, value)))
-  const read = criteria.filter((criterion) => criterion !== undefined)
-  return read.length === criteria.length ? read : undefined
+/** The acceptance criteria, in the order of the file; undefined when one is bad. `refuse` says what is wrong with enforcing one. */
+export function readCriteria(
+  refuse: (name: CriterionName) => Omit<Problem, "where"> | undefined,
+): Read<readonly Criterion[]> {
+  return (value) => {
+    const map = value.map(CRITERIA)
+    if (map === undefined) return undefined
+    const names = CRITERIA.filter((name) => map.keys.includes(name))
+    names.sort((a, b) => map.keys.indexOf(a) - map.keys.indexOf(b))
+    const criteria = names.map((name) => map.get(name, (value) => readCriterion(name, value)))
+    const read = criteria.filter((criterion) => criterion !== undefined)
+    for (const { name, mode } of read) {
+      const refused = mode === "enforce" ? refuse(name) : undefined
+      if (refused !== undefined) map.fail(name, refused.message, refused.fix)
+    }
+    return read.length === criteria.length ? read : undefined
+  }
 }
 
 function readCriterion(name: CriterionName, value: YamlValue): Criterion | undefined {

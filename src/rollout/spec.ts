@@ -13,6 +13,7 @@ import {
   readRolloutName,
   readVersion,
 } from "./spec-fields.js"
+import { checkIntent, checkSessions, FULL_BP, unprovable } from "./spec-provable.js"
 import { readServedStages } from "./spec-stages.js"
 import { openYaml, type Read, type YamlMap, type YamlValue } from "./yaml-value.js"
 
@@ -55,7 +56,6 @@ export interface RolloutSpec {
 export type AttributeValue = string | number | boolean
 export type Eligible = Readonly<Record<string, readonly AttributeValue[]>>
 
-const FULL_BP = 10_000
 const DEFAULTS = {
   shadowMs: 600_000,
   shadowSampleBp: FULL_BP,
@@ -116,11 +116,13 @@ function readSpec(root: YamlValue): RolloutSpec | undefined {
   const shadow = canary.get("shadow", readShadow) ?? SHADOW
   const served = readServedStages(canary)
   const stages = [...(shadow.stage === null ? [] : [shadow.stage]), ...served]
-  const written = canary.require("acceptance_criteria", readCriteria, "say what the canary must keep to")
+  const exposure = { stages, shadowSampleBp: shadow.sampleBp }
+  const criteriaOf = readCriteria((name) => unprovable(name, exposure))
+  const written = canary.require("acceptance_criteria", criteriaOf, "say what the canary must keep to")
   if (written !== undefined && !written.some((criterion) => criterion.mode === "enforce")) {
     canary.fail("acceptance_criteria", "must enforce at least one criterion", "without one, nothing stops a bad canary")
   }
-  if (intent === "loosen" && written !== undefined) checkLoosening(canary, written, stages)
+  if (written !== undefined) checkIntent(canary, intent, written, exposure)
   const maxStageMs = readMaxStage(canary, stages)
 
   const rest = {
@@ -133,6 +135,7 @@ function readSpec(root: YamlValue): RolloutSpec | undefined {
     maxSessions: canary.get("max_sessions", readCount) ?? null,
     activationDelayMs: canary.get("activation_delay", readPeriod({ zero: true })) ?? DEFAULTS.activationDelayMs,
   }
+  checkSessions(canary, rest, stages)
   if (rollout === undefined || stable === undefined || release === undefined || written === undefined) return undefined
   const criteria = withBudgets(written, intent)
   return {
@@ -184,22 +187,4 @@ function withBudgets(criteria: readonly Criterion[], intent: RolloutSpec["intent
   const named = criteria.some((criterion) => criterion.name === "newly_allowed_rate_max")
   if (named || intent === null || intent === "loosen") return criteria
   return [...criteria, { name: "newly_allowed_rate_max", max: DEFAULTS.newlyAllowedMax, mode: "enforce" }]
-}
-
-/** A loosening takes protection away: it says how much, proves that in shadow, and a human looks before it grows. */
-function checkLoosening(canary: YamlMap, criteria: readonly Criterion[], stages: readonly Stage[]): void {
-  if (!criteria.some(({ name, mode }) => name === "newly_allowed_rate_max" && mode === "enforce")) {
-    const fix =
-      "write acceptance_criteria: { newly_allowed_rate_max: … } with the share of calls that may newly be allowed"
-    canary.fail("intent", "loosen must say how much it newly allows, and be held to it", fix)
-  }
-  if (stages[0]?.weightBp !== 0) {
-    canary.fail("intent", "loosen must prove itself in shadow before it serves a session", "remove shadow: false")
-  }
-  const beforeGrowth = stages.slice(0, stages[0]?.weightBp === 0 ? 2 : 1)
-  if (!beforeGrowth.some((stage) => stage.approval)) {
-    const first = stages.find((stage) => stage.weightBp > 0)?.weightBp ?? 500
-    const fix = `write stages: [{ percentage: ${first / 100}, approval: true }, …], or shadow: { approval: true } to look before the first session`
-    canary.fail("intent", "loosen must be approved by a human before it grows beyond its first sessions", fix)
-  }
 }

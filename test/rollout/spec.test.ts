@@ -236,6 +236,71 @@ describe("criteria", () => {
   )
 })
 
+describe("a rollout that could never advance", () => {
+  const PAIRED = ["newly_denied_rate_max", "newly_allowed_rate_max"]
+  const noShadow = (...lines: string[]) => withCanary("shadow: false", ...lines)
+  const criteria = (...lines: string[]) => `acceptance_criteria: { ${lines.join(", ")} }`
+
+  it.each(PAIRED)("is refused: %s is enforced and no call is judged by both releases", (name) => {
+    for (const limit of ["0.01", "0", "{ max: 0.01 }"]) {
+      expect(linesOf(noShadow("acceptance_criteria:", "  error_rate_max: 0.1", `  ${name}: ${limit}`))).toEqual([
+        `rollout.yaml:8:5 \`canary.acceptance_criteria.${name}\` would never pass: it is known from calls that both releases judge, and \`shadow: false\` has none | remove shadow: false, write mode: notify, or leave it out`,
+      ])
+    }
+  })
+
+  it.each(PAIRED)("is not one that is only told of %s, nor one with a shadow", (name) => {
+    const notified = criteria("error_rate_max: 0.1", `${name}: { max: 0.01, mode: notify }`)
+    expect(read(noShadow(notified)).shadowSampleBp).toBe(0)
+    const shadow = "shadow: { sample: 0.01 }"
+    expect(read(withCanary(shadow, criteria(`${name}: 0.01`))).criteria).toHaveLength(1)
+  })
+
+  it.each(["tighten", "refactor"])("is refused when the budget comes from intent: %s", (intent) => {
+    expect(linesOf(noShadow(CRITERIA, `intent: ${intent}`))).toEqual([
+      `rollout.yaml:7:3 \`canary.intent\` ${intent} needs shadow: it adds newly_allowed_rate_max, which is known from calls that both releases judge | remove shadow: false, or intent`,
+    ])
+    const notified = criteria("error_rate_max: 0.1", "newly_allowed_rate_max: { max: 0.01, mode: notify }")
+    expect(read(noShadow(notified, `intent: ${intent}`)).intent).toBe(intent)
+  })
+
+  it.each(["deny_rate_delta_max: 0.1", "latency_p99_delta_max: 5ms", "scan_flag_rate_delta_max: 0.1"])(
+    "is refused: no stage has both releases to compare for %s",
+    (criterion) => {
+      const [problem, ...others] = linesOf(noShadow(criteria(criterion), "stages: [100]"))
+      expect(others).toEqual([])
+      expect(problem).toContain("would never pass: it compares with stable, and with `shadow: false` no stage has both")
+      expect(read(noShadow(criteria(criterion))).stages).toHaveLength(4)
+      expect(read(withCanary(criteria(criterion), "stages: [100]")).stages).toHaveLength(2)
+    },
+  )
+
+  it("is not one that is held to an absolute limit alone", () => {
+    expect(read(noShadow(criteria("error_rate_max: 0.1"), "stages: [100]")).stages).toHaveLength(1)
+  })
+
+  it.each([
+    [["max_sessions: 49"], 50],
+    [["max_sessions: 1", "min_sessions: 2"], 2],
+  ])("is refused: the canary may have fewer sessions than a stage asks for, %j", (lines, least) => {
+    expect(canaryProblems(...lines)).toEqual([
+      `rollout.yaml:6:3 \`canary.max_sessions\` is below min_sessions, ${least}: no stage below 100 would ever be left | write max_sessions: ${least} or more, or a smaller min_sessions`,
+    ])
+  })
+
+  it("is not one with as many sessions as a stage asks for, nor one whose cap ends before it counts", () => {
+    expect(readCanary("max_sessions: 50").maxSessions).toBe(50)
+    expect(readCanary("max_sessions: 1", "stages: [100]").maxSessions).toBe(1)
+  })
+
+  it.each(["scan_flag_rate_delta_max: 0.1", "scan_latency_p99_delta_max: 5ms", "alert_rate_delta_max: 0.1"])(
+    "is not one that enforces %s beside a shadow stage",
+    (criterion) => {
+      expect(read(withCanary(criteria(criterion))).stages[0]?.weightBp).toBe(0)
+    },
+  )
+})
+
 describe("eligible and max_sessions", () => {
   it.each([
     ["eligible: {}", "names no attribute"],
