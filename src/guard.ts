@@ -7,7 +7,7 @@ import { systemClock } from "./model/clock.js"
 import type { Arm, Decision, Scan } from "./model/decision.js"
 import type { Evidence } from "./model/evidence.js"
 import type { Diff } from "./evidence/diffs.js"
-import type { Evaluation, Release, ScanReport } from "./release/ports.js"
+import type { Alert, Evaluation, Release, ScanReport } from "./release/ports.js"
 import { armWeights, phaseOf } from "./rollout/phase.js"
 import type { RolloutState } from "./rollout/state.js"
 import { recent } from "./session/recent.js"
@@ -81,6 +81,8 @@ export interface Session<C extends Call, M extends Mode> {
   evaluate(call: C, options?: EvaluateOptions): Answer<M, Decision>
   /** Scan one text with all scanners of the session's arm. Never throws. A text that could not be scanned is `blocked`. */
   scan(text: string, options: ScanOptions): Answer<M, Scan>
+  /** Show an event to the monitor of the session's arm. Never throws: a monitor that fails raises `monitor_failed`. */
+  observe(event: unknown): readonly Alert[]
 }
 
 /** What the host calls. */

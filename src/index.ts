@@ -28,9 +28,11 @@ export { binLowerMs } from "./evidence/histogram.js"
 export type { EvidenceSource } from "./evidence/source.js"
 export { loadRelease, releaseDirectory } from "./release/load.js"
 export type {
+  Alert,
   Engine,
   Evaluation,
   EvaluationContext,
+  Monitor,
   Policy,
   Release,
   ReleaseSource,

@@ -1,5 +1,5 @@
 import type { Criterion } from "../model/verdict.js"
-import { CANARY, STABLE, armTally, armTotal } from "./counts.js"
+import { CANARY, STABLE, armTally, armTotal, sessionsOf } from "./counts.js"
 import { FACTS } from "./criteria.js"
 import { readHistogram } from "./histogram.js"
 import { latencyDelta } from "./quantiles.js"
@@ -67,7 +67,8 @@ function measureLatency(maxMs: number, array: "latency" | "scanLatency", { strat
   const stable = readHistogram(stratum[array], STABLE, name)
   const canary = readHistogram(stratum[array], CANARY, name)
   const evaluations = { stable: total(stable.totals), canary: total(canary.totals) }
-  const sessions = { stable: armTotal(stratum, STABLE, "sessions"), canary: armTotal(stratum, CANARY, "sessions") }
+  const cell = sessionsOf(array === "scanLatency" ? "scans" : "evaluations")
+  const sessions = { stable: armTotal(stratum, STABLE, cell), canary: armTotal(stratum, CANARY, cell) }
   const valid =
     enoughSessions(sessions) && enoughTimed(evaluations) && isSpread(stable.totals) && isSpread(canary.totals)
   const deltas = valid

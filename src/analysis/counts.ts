@@ -42,8 +42,14 @@ export function armTally(stratum: Stratum, arm: ArmIndex, events: Cell, trials: 
   return {
     events: column(stratum, arm, events),
     trials: column(stratum, arm, trials),
-    sessions: armTotal(stratum, arm, "sessions"),
+    sessions: armTotal(stratum, arm, sessionsOf(trials)),
   }
+}
+
+/** The cell that counts the sessions behind a rate: not every session has its texts scanned or its events watched. */
+export function sessionsOf(trials: Cell): Cell {
+  if (trials === "scans") return "scan_sessions"
+  return trials === "observations" ? "observed_sessions" : "sessions"
 }
 
 /** Sum of one cell of one arm over cohorts. */

@@ -11,6 +11,10 @@ const FIRST_ALLOW = at("first_allow")
 const SCANS = at("scans")
 const SCAN_FLAGGED = at("scan_flagged")
 const SCAN_ERROR = at("scan_error")
+const SCAN_SESSIONS = at("scan_sessions")
+const OBSERVATIONS = at("observations")
+const ALERTS = at("alerts")
+const OBSERVED_SESSIONS = at("observed_sessions")
 
 /** Stable is 0 and canary 1 in every array of evidence. */
 export type ArmIndex = 0 | 1
@@ -73,19 +77,36 @@ export function recordPairAfter(stratum: Stratum, cohort: number, stable: number
   stratum.pairsAfter[pairIndex(cohort, stable, canary)]! += 1
 }
 
-/** Count one scan of a text by all scanners of a release. */
+/** Count one scan of a text by all scanners of a release. `first`: it is the session's first. */
 export function recordScan(
   stratum: Stratum,
   arm: ArmIndex,
   cohort: number,
   result: "clean" | "flagged" | "blocked" | "error",
   durationMs: number,
+  first: boolean,
 ): void {
   const base = cellIndex(arm, cohort, 0)
-  stratum.cells[base + SCANS]! += 1
-  if (result === "error") stratum.cells[base + SCAN_ERROR]! += 1
-  else if (result !== "clean") stratum.cells[base + SCAN_FLAGGED]! += 1
-  stratum.scanLatency[(arm * COHORTS + cohort) * BINS + binOf(durationMs)]! += 1
+  const { cells, scanLatency } = stratum
+  cells[base + SCANS]! += 1
+  if (first) cells[base + SCAN_SESSIONS]! += 1
+  if (result === "error") cells[base + SCAN_ERROR]! += 1
+  else if (result !== "clean") cells[base + SCAN_FLAGGED]! += 1
+  scanLatency[(arm * COHORTS + cohort) * BINS + binOf(durationMs)]! += 1
+}
+
+/** Count one event that a monitor saw, and whether it raised an alert. `first`: it is the session's first. */
+export function recordObservation(
+  stratum: Stratum,
+  arm: ArmIndex,
+  cohort: number,
+  alerted: boolean,
+  first: boolean,
+): void {
+  const base = cellIndex(arm, cohort, 0)
+  stratum.cells[base + OBSERVATIONS]! += 1
+  if (first) stratum.cells[base + OBSERVED_SESSIONS]! += 1
+  if (alerted) stratum.cells[base + ALERTS]! += 1
 }
 
 /** Make a stratum of every array of `a` and its twin in `b`. */

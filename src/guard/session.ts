@@ -2,7 +2,8 @@ import type { Call } from "../model/call.js"
 import { ARMS, OUTCOMES } from "../model/decision.js"
 import type { Arm, Decision, Effect, ErrorType, Scan } from "../model/decision.js"
 import type { ArmIndex } from "../evidence/cells.js"
-import type { EvaluationContext, ScanContext } from "../release/ports.js"
+import type { Alert, EvaluationContext, Monitor, ScanContext } from "../release/ports.js"
+import { readAlerts } from "../release/run.js"
 import { postureOf } from "./core.js"
 import type { Core } from "./core.js"
 import { ERROR, judgeAsync, judgeSync, unavailable } from "./judge.js"
@@ -39,6 +40,8 @@ export interface ScanOptions {
   readonly direction: "input" | "output"
 }
 
+const MONITOR_FAILED: readonly Alert[] = Object.freeze([Object.freeze({ name: "monitor_failed" })])
+
 /** One agent conversation: keeps its arm, counts what it does. */
 export class GuardSession<C extends Call> {
   readonly seat: Seat<C>
@@ -73,6 +76,32 @@ export class GuardSession<C extends Call> {
     const direction = options?.direction ?? "input"
     const context: ScanContext = { ...this.context, direction }
     return this.core.async ? scanAsync(this.core, this, text, context) : scanSync(this.core, this, text, context)
+  }
+
+  /** Never throws: a monitor that fails raises the alert `monitor_failed`. */
+  observe(event: unknown): readonly Alert[] {
+    const turn = this.seat.take()
+    const { view } = turn
+    const release = turn.arm === CANARY ? view.canary : view.stable
+    const alerts = this.watch(turn.arm, release?.monitor, event)
+    if (release?.monitor !== undefined) this.tally.observation(turn, alerts?.length ?? 1)
+    // A canary that cannot watch leaves it to stable, as with every other component.
+    return alerts ?? (turn.arm === CANARY ? this.watch(STABLE, view.stable?.monitor, event) : null) ?? MONITOR_FAILED
+  }
+
+  /** Null: the monitor failed. */
+  private watch(arm: ArmIndex, monitor: Monitor | undefined, event: unknown): readonly Alert[] | null {
+    if (monitor === undefined) return []
+    try {
+      const alerts = readAlerts(monitor.observe(event, this.context))
+      if (alerts !== null) return alerts
+      this.report(arm, "invalid", new TypeError("expected a list of alerts"))
+      this.core.telemetry.fallback("invalid")
+    } catch (error) {
+      this.report(arm, "throw", error)
+      this.core.telemetry.fallback("throw")
+    }
+    return null
   }
 
   private decide(call: C): Decision | Promise<Decision> {

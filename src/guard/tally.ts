@@ -1,6 +1,6 @@
 import type { Call } from "../model/call.js"
 import { ARMS, OUTCOMES } from "../model/decision.js"
-import { recordEvaluation, recordPair, recordPairAfter, recordScan } from "../evidence/cells.js"
+import { recordEvaluation, recordObservation, recordPair, recordPairAfter, recordScan } from "../evidence/cells.js"
 import { capture } from "./capture.js"
 import type { Book, Core, Side } from "./core.js"
 import { ERROR, isThenable } from "./judge.js"
@@ -8,7 +8,7 @@ import type { Judged } from "./judge.js"
 import { CANARY, STABLE } from "./seat.js"
 import type { Turn } from "./seat.js"
 
-/** Evaluations, and scans, of one session that inference counts: a few endless sessions must not outweigh all others. */
+/** Evaluations, scans and observations of one session that inference counts: a few endless sessions must not outweigh all others. */
 export const MAX_COUNTED = 20
 
 /** What is counted of a session in one generation. */
@@ -16,6 +16,7 @@ interface Counts {
   readonly book: Book
   evaluations: number
   scans: number
+  observations: number
   paired: boolean
 }
 
@@ -56,8 +57,23 @@ export class Tally<C extends Call> {
     this.greet(turn)
     const count = this.countsOf(turn)
     if (count === null) return
-    if (turn.inferable && count.scans < MAX_COUNTED) recordScan(turn.stratum, turn.arm, turn.cohort, result, ms)
+    if (turn.inferable && count.scans < MAX_COUNTED) {
+      recordScan(turn.stratum, turn.arm, turn.cohort, result, ms, count.scans === 0)
+    }
     count.scans += 1
+  }
+
+  /** Count an event that the arm's monitor saw. */
+  observation(turn: Turn<C>, alerts: number): void {
+    this.core.telemetry.alerts(turn.arm, alerts)
+    if (!this.known) return
+    this.greet(turn)
+    const count = this.countsOf(turn)
+    if (count === null) return
+    if (turn.inferable && count.observations < MAX_COUNTED) {
+      recordObservation(turn.stratum, turn.arm, turn.cohort, alerts > 0, count.observations === 0)
+    }
+    count.observations += 1
   }
 
   /**
@@ -106,7 +122,7 @@ export class Tally<C extends Call> {
   /** Null: a result of a generation that is over. */
   private countsOf({ book }: Turn<C>): Counts | null {
     if (book !== this.core.book) return null
-    if (this.counts?.book !== book) this.counts = { book, evaluations: 0, scans: 0, paired: false }
+    if (this.counts?.book !== book) this.counts = { book, evaluations: 0, scans: 0, observations: 0, paired: false }
     return this.counts
   }
 

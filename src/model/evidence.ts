@@ -6,7 +6,10 @@
 /** Cohorts per arm. */
 export const COHORTS = 64
 
-/** What is counted in each (arm, cohort), in the order of `Stratum.cells`. `first_*` count a session's first evaluation. */
+/**
+ * What is counted in each (arm, cohort), in the order of `Stratum.cells`. `first_*` count a session's first
+ * evaluation; `scan_sessions` and `observed_sessions` count sessions with a scan, and with an event that a monitor saw.
+ */
 export const CELLS = [
   "evaluations",
   "allow",
@@ -21,8 +24,10 @@ export const CELLS = [
   "scans",
   "scan_flagged",
   "scan_error",
+  "scan_sessions",
   "observations",
   "alerts",
+  "observed_sessions",
 ] as const
 export type Cell = (typeof CELLS)[number]
 

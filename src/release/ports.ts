@@ -38,6 +38,18 @@ export interface Scanner<R extends ScanReport | Promise<ScanReport> = ScanReport
   scan(text: string, context: ScanContext): R
 }
 
+/** Something that a monitor finds worth telling. */
+export interface Alert {
+  /** Short and from a closed set of the monitor's own: `rate_limit`, `unusual_sequence`. */
+  readonly name: string
+  readonly message?: string | undefined
+}
+
+/** Watches what happens in sessions. It may remember: each release has its own, and none is run in shadow. */
+export interface Monitor {
+  observe(event: unknown, context: EvaluationContext): readonly Alert[]
+}
+
 /** An immutable, versioned set of components: what one arm runs. */
 export interface Release<
   C = Call,
@@ -47,6 +59,7 @@ export interface Release<
   readonly version: string
   readonly policy: Policy<C, R>
   readonly scanners?: readonly Scanner<S>[] | undefined
+  readonly monitor?: Monitor | undefined
   /** sha-256 of what it was built from, when it came from files. */
   readonly digest?: string | undefined
 }

@@ -1,5 +1,5 @@
 import type { Effect } from "../model/decision.js"
-import type { Evaluation, ScanReport } from "./ports.js"
+import type { Alert, Evaluation, ScanReport } from "./ports.js"
 
 /** An evaluation in its long form. */
 export type EvaluationRecord = Exclude<Evaluation, string>
@@ -30,6 +30,19 @@ export function readScanReport(value: unknown): ScanReport | null {
   } catch {
     return null
   }
+}
+
+/** Recognise what a monitor answered; null is the error `invalid`. Never throws. */
+export function readAlerts(value: unknown): readonly Alert[] | null {
+  try {
+    return Array.isArray(value) && value.every(isAlert) ? (value as readonly Alert[]) : null
+  } catch {
+    return null
+  }
+}
+
+function isAlert(value: unknown): boolean {
+  return owns(value, "name") && typeof value.name === "string" && isOptionalString(value.message)
 }
 
 function isEffect(value: unknown): value is Effect {

@@ -31,6 +31,7 @@ export interface Telemetry {
   shadow(result: "judged" | "dropped" | "failed"): void
   scan(arm: 0 | 1, scanner: string, result: "clean" | "flagged" | "blocked" | "error", durationMs: number): void
   findings(arm: 0 | 1, findings: readonly Finding[]): void
+  alerts(arm: 0 | 1, amount: number): void
   transition(trigger: string): void
   /** Hand over what was counted; what comes later is not told. */
   close(): void
@@ -65,6 +66,7 @@ const COUNTERS = {
   "serin.shadow": { unit: "{evaluation}", description: "What became of calls sampled for the other arm" },
   "serin.scans": { unit: "{scan}", description: "Texts scanned, by scanner" },
   "serin.findings": { unit: "{finding}", description: "What scanners saw, by category" },
+  "serin.alerts": { unit: "{alert}", description: "What monitors raised" },
   "serin.rollout.transitions": { unit: "{transition}", description: "Revisions of the rollout that were applied" },
 } as const
 
@@ -103,6 +105,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       ),
   )
   const sessionSlots = arms.map((a) => counters.slot("serin.sessions", a))
+  const alertSlots = arms.map((a) => counters.slot("serin.alerts", a))
   const sessionlessSlot = counters.slot("serin.sessionless", base)
   const fallbackSlots = slots("serin.fallbacks", "serin.fallback.reason", [...ERROR_TYPES, "lockdown"])
   const shadowSlots = slots("serin.shadow", "serin.shadow.result", ["judged", "dropped", "failed"])
@@ -194,6 +197,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
         }))
       }
     },
+    alerts: (arm, amount) => counters.add(alertSlots[arm]!, amount),
     transition: (trigger) =>
       count("serin.rollout.transitions", `transition/${trigger}`, () => ({ ...base, "serin.trigger": trigger })),
     close() {

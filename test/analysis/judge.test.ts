@@ -136,9 +136,11 @@ describe("judge", () => {
         i % 64,
         i % 2 === 1 && Math.floor(i / 64) % 2 === 0 ? "flagged" : "clean",
         1,
+        i < 1280,
       )
       addTo(stratum, i % 2 === 0 ? 0 : 1, i % 64, {
         observations: 1,
+        observed_sessions: i < 1280 ? 1 : 0,
         alerts: i % 2 === 0 && Math.floor(i / 64) % 2 === 0 ? 1 : 0,
       })
     }

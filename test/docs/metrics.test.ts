@@ -33,6 +33,7 @@ async function emitted(): Promise<MetricData[]> {
     for (const result of ["clean", "flagged", "blocked", "error"] as const) telemetry.scan(arm, "pii", result, 1)
     for (const category of [...FINDING_CATEGORIES, "unheard of"]) {
       telemetry.findings(arm, [{ scanner: "pii", category }])
+      telemetry.alerts(arm, 1)
     }
   }
   telemetry.sessionless()

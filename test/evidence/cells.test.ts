@@ -31,7 +31,7 @@ function evidenceOf(calls: readonly RecordedCall[]): Evidence {
   for (const c of calls) {
     recordEvaluation(stratum, c.arm, c.cohort, c.outcome, c.ms, c.first)
     recordPair(stratum, c.cohort, c.outcome, (c.outcome + 1) % 4, c.ms, c.ms * 2, c.first)
-    recordScan(stratum, c.arm, c.cohort, (["clean", "flagged", "blocked", "error"] as const)[c.outcome]!, c.ms)
+    recordScan(stratum, c.arm, c.cohort, (["clean", "flagged", "blocked", "error"] as const)[c.outcome]!, c.ms, c.first)
   }
   return { generation: 1, strata: [stratum] }
 }

@@ -6,7 +6,7 @@ import type { Cell, Evidence } from "../../src/model/evidence.js"
 import { createGuard } from "../../src/guard.js"
 import type { Guard } from "../../src/guard.js"
 import type { Call } from "../../src/model/call.js"
-import type { EvaluationContext } from "../../src/release/ports.js"
+import type { Alert, EvaluationContext, Monitor } from "../../src/release/ports.js"
 import { fakeState, harness, idOn, release, stateWith, T0 } from "./harness.js"
 
 const call = { action: "refund", input: { amount: 5 } }
@@ -709,6 +709,63 @@ describe("scan", () => {
         source: "posture",
       })
     }
+  })
+})
+
+describe("observe", () => {
+  const monitor = (alerts: unknown): Monitor => ({
+    observe: () => {
+      if (alerts instanceof Error) throw alerts
+      return alerts as readonly Alert[]
+    },
+  })
+  const withMonitors = (stable: unknown, canary: unknown): ReturnType<typeof harness> =>
+    harness({}, stateWith(), {
+      releases: new Map([
+        ["1.0.0", { ...release("1.0.0", () => "allow"), monitor: monitor(stable) }],
+        ["2.0.0", { ...release("2.0.0", () => "allow"), monitor: monitor(canary) }],
+      ]),
+    })
+
+  it("asks the monitor of the session's arm, and counts events and those that raise alerts by arm", () => {
+    const { guard } = withMonitors([], [{ name: "odd" }, { name: "fast", message: "9 calls a second" }])
+    expect(guard.session(idOn(guard, "stable")).observe({})).toEqual([])
+    expect(
+      guard
+        .session(idOn(guard, "canary"))
+        .observe({})
+        .map(({ name }) => name),
+    ).toEqual(["odd", "fast"])
+    const cells = (["observations", "alerts", "observed_sessions"] as const).map((name) => [
+      count(guard.evidence(), 0, name),
+      count(guard.evidence(), 1, name),
+    ])
+    expect(cells).toEqual([
+      [1, 1],
+      [0, 1],
+      [1, 1],
+    ])
+  })
+
+  it.each([
+    ["throws", new Error("boom")],
+    ["answers nonsense", [{ title: "?" }]],
+    ["answers nothing", undefined],
+  ])("leaves it to stable when the canary's monitor %s, and is loud when stable's does", (_, broken) => {
+    const { guard, events } = withMonitors([{ name: "seen" }], broken)
+    expect(guard.session(idOn(guard, "canary")).observe({})).toEqual([{ name: "seen" }])
+    expect(events).toContainEqual(expect.objectContaining({ type: "error", arm: "canary" }))
+    expect(count(guard.evidence(), 1, "alerts")).toBe(1)
+    const both = withMonitors(broken, broken).guard
+    for (const arm of ["stable", "canary"] as const) {
+      expect(both.session(idOn(both, arm)).observe({})).toEqual([{ name: "monitor_failed" }])
+    }
+  })
+
+  it("sees nothing where a release has no monitor", () => {
+    const { guard } = harness()
+    expect(guard.session("a").observe({})).toEqual([])
+    expect(count(guard.evidence(), 0, "observations") + count(guard.evidence(), 1, "observations")).toBe(0)
   })
 })
 
