@@ -1,8 +1,8 @@
 import { ensureState, readState } from "../controller/verbs.js"
-import { isSerinError } from "../errors.js"
+import { isSerinError, SerinError } from "../errors.js"
 import { change, reasonOr, requiredReason, targetOf } from "./change.js"
 import { ACTOR_FLAGS, choice, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
-import { actorOf, readSpec } from "./place.js"
+import { actorOf, readSpec, type Place } from "./place.js"
 
 export const killCommand = defineCommand({
   name: "kill",
@@ -47,8 +47,21 @@ export const killCommand = defineCommand({
         throw error
       })
       if (state !== null) return false
-      await ensureState(place.store, await readSpec(place), actor, io.clock.now())
+      const spec = await readSpec(place).catch((error: unknown) => {
+        throw nothingToKill(place, name, error)
+      })
+      await ensureState(place.store, spec, actor, io.clock.now())
       return true
     }
   },
 })
+
+/** Say what is true of those who run, of those who will start, and of this command. */
+function nothingToKill({ shownFile, shownState }: Place, name: string, error: unknown): unknown {
+  if (!isSerinError(error)) return error
+  const message =
+    `nothing was killed, and nothing written: ${name} has no state in ${shownState}, and a state that is killed from the ` +
+    `beginning needs a valid ${shownFile}. No process starts on this file; stop those that still run on a state that is gone`
+  const problems = error.problems.length > 0 ? error.problems : [{ where: shownFile, message: error.message }]
+  return new SerinError(error.code, message, { cause: error, problems })
+}

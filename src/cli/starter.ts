@@ -1,3 +1,23 @@
+/** Rules of a release that differ in nothing but the limit of refunds. */
+const rules = (comment: string, limit: number): string => `# ${comment}
+rules:
+  - id: read-anything
+    action: ["get_*", "list_*", "search_*"]
+    effect: allow
+  - id: close-account
+    action: close_account
+    effect: escalate
+    reason: Closing an account needs a person
+  - id: large-refund
+    action: issue_refund
+    when: input.amount > ${limit}
+    effect: deny
+    reason: Refunds are given up to ${limit}
+  - id: refund
+    action: issue_refund
+    effect: allow
+`
+
 /** The files that `init` writes, by path. They are a working rollout: `serin validate` passes them as they are. */
 export const STARTER_FILES: Readonly<Record<string, string>> = {
   "rollout.yaml": `# What is rolled out, and what it must keep to. \`serin validate\` checks this file and says what it will do.
@@ -5,14 +25,16 @@ rollout: refund-agent
 stable: 1.4.0 # serves today: releases/1.4.0
 canary:
   release: 1.5.0 # is put to the test: releases/1.5.0
+  intent: tighten # it is meant to deny more, and must not allow more
   traffic_percentage: 5 # first share of new sessions; 25, 50 and 100 % follow
   observation_period: "4h" # shortest time in each stage
-  acceptance_criteria: # the canary against stable, judged all the time
+  acceptance_criteria: # what is not named here is not judged
+    newly_denied_rate_max: 0.02 # calls that 1.4.0 allows and 1.5.0 denies: at most 2 in 100
+    newly_allowed_rate_max: 0 # calls that 1.4.0 stops and 1.5.0 allows: not one
+    deny_rate_delta_max: 0.03 # served sessions too: who is denied may ask again
+    escalate_rate_delta_max: 0.01
     error_rate_delta_max: 0.01 # at most 1 percentage point more errors
     latency_p99_delta_max: "50ms"
-    deny_rate_delta_max: 0.02
-    # newly_allowed_rate_max: 0.001 # calls that stable stops and the canary lets pass
-    # newly_denied_rate_max: 0.01
   on_failure: "rollback" # or hold
   # Everything below has a default; these are the defaults.
   # shadow: { period: "10m", sample: 100 } # first, both judge and nobody is served by the canary
@@ -27,37 +49,14 @@ policy:
   engine: rules
   files: [rules.yaml]
 `,
-  "releases/1.4.0/rules.yaml": `# The first rule whose action and condition match decides. A call that no rule matches is denied.
-rules:
-  - id: read-anything
-    action: ["get_*", "list_*", "search_*"]
-    effect: allow
-  - id: large-refund
-    action: issue_refund
-    when: input.amount > 1000
-    effect: escalate
-    reason: A refund over 1000 needs a person
-  - id: refund
-    action: issue_refund
-    effect: allow
-`,
+  "releases/1.4.0/rules.yaml": rules(
+    "The first rule whose action and condition match decides. A call that no rule matches is denied.",
+    1000,
+  ),
   "releases/1.5.0/release.yaml": `version: "1.5.0"
 policy:
   engine: rules
   files: [rules.yaml]
 `,
-  "releases/1.5.0/rules.yaml": `# As 1.4.0, but a person is asked from 500 on instead of 1000.
-rules:
-  - id: read-anything
-    action: ["get_*", "list_*", "search_*"]
-    effect: allow
-  - id: large-refund
-    action: issue_refund
-    when: input.amount > 500
-    effect: escalate
-    reason: A refund over 500 needs a person
-  - id: refund
-    action: issue_refund
-    effect: allow
-`,
+  "releases/1.5.0/rules.yaml": rules("As 1.4.0, but refunds are denied above 500 instead of 1000.", 500),
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest"
 import { STARTER_FILES } from "../../src/cli/starter.js"
 import { rulesEngine } from "../../src/engines/rules.js"
 import { releaseDirectory } from "../../src/release/load.js"
+import { parseSpec } from "../../src/rollout/spec.js"
 import { useBench } from "./harness.js"
 
 const bench = useBench()
@@ -21,16 +22,30 @@ describe("serin init", () => {
     const source = releaseDirectory(`${bench().cwd}/safety/releases`, { engines: [rulesEngine()] })
     const context = { sessionId: "s", startedAt: 0 }
     const judged = async (version: string) =>
-      [["get_user"], ["issue_refund", 400], ["issue_refund", 700], ["issue_refund", 2000], ["delete"]].map(
-        async ([action, amount]) => {
-          const { policy } = await source.get(version)
-          const evaluation = await policy.evaluate({ action: String(action), input: { amount } }, context)
-          return typeof evaluation === "string" ? evaluation : evaluation.outcome
-        },
-      )
+      [
+        ["get_user"],
+        ["issue_refund", 500],
+        ["issue_refund", 700],
+        ["issue_refund", 2000],
+        ["close_account"],
+        ["x"],
+      ].map(async ([action, amount]) => {
+        const { policy } = await source.get(version)
+        const evaluation = await policy.evaluate({ action: String(action), input: { amount } }, context)
+        return typeof evaluation === "string" ? evaluation : evaluation.outcome
+      })
     const outcomes = async (version: string) => Promise.all(await judged(version))
-    expect(await outcomes("1.4.0")).toEqual(["allow", "allow", "allow", "escalate", "deny"])
-    expect(await outcomes("1.5.0")).toEqual(["allow", "allow", "escalate", "escalate", "deny"])
+    expect(await outcomes("1.4.0")).toEqual(["allow", "allow", "allow", "deny", "escalate", "deny"])
+    expect(await outcomes("1.5.0")).toEqual(["allow", "allow", "deny", "deny", "escalate", "deny"])
+  })
+
+  it("states what the change is meant to do, and judges every direction in which a decision can change", async () => {
+    await bench().serin("init")
+    const spec = parseSpec(await bench().read("safety/rollout.yaml"), { path: "rollout.yaml" })
+    expect(spec.intent).toBe("tighten")
+    expect(spec.criteria.filter(({ mode }) => mode === "enforce").map(({ name }) => name)).toEqual(
+      expect.arrayContaining(["newly_denied_rate_max", "newly_allowed_rate_max", "escalate_rate_delta_max"]),
+    )
   })
 
   it("writes to another directory, and its advice names it", async () => {
@@ -78,8 +93,8 @@ describe("serin validate", () => {
     const { code, out, err } = await bench().serin("validate")
     expect({ code, out }).toEqual({ code: 1, out: "" })
     expect(err.split("\n").slice(1, -1)).toEqual([
-      "  safety/rollout.yaml:6:23: `canary.traffic_percentage` must be a number in percent, got 5% (write 5)",
-      expect.stringMatching(/safety\/rollout\.yaml:7:3: unknown key `observation_perod` .*`observation_period`/),
+      "  safety/rollout.yaml:7:23: `canary.traffic_percentage` must be a number in percent, got 5% (write 5)",
+      expect.stringMatching(/safety\/rollout\.yaml:8:3: unknown key `observation_perod` .*`observation_period`/),
       expect.stringMatching(/safety\/releases\/1\.4\.0\/rules\.yaml:2:35: .*`permit` \(.*allow/),
       expect.stringMatching(/safety\/releases\/1\.5\.0\/release\.yaml:1:10: .*1\.5\.1, but 1\.5\.0/),
     ])

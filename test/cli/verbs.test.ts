@@ -1,9 +1,19 @@
-import { rm } from "node:fs/promises"
+import { access, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { beforeEach, describe, expect, it } from "vitest"
 import { phaseOf } from "../../src/rollout/phase.js"
 import { advance, NAME, T0, useBench } from "./harness.js"
 import { verdictOf } from "../rollout/states.js"
+
+/** The rollout serves sessions from the start. */
+const WITHOUT_SHADOW = `rollout: ${NAME}
+stable: 1.4.0
+canary:
+  release: 1.5.0
+  shadow: false
+  observation_period: 4h
+  acceptance_criteria: { error_rate_delta_max: 0.01 }
+`
 
 const bench = useBench()
 const pass = verdictOf("pass")
@@ -28,7 +38,7 @@ describe("serin start", () => {
   })
 
   it("says from when on sessions are the canary's when it serves at once", async () => {
-    await rewrite("  release: 1.5.0", "  release: 1.5.0\n  shadow: false")
+    await bench().write("safety/rollout.yaml", WITHOUT_SHADOW)
     const { out } = await bench().serin("start")
     expect(out).toContain(
       "of the sessions that begin after 2026-01-01T00:00:10Z (in 10s), 1.5.0 serves 5 %, for 4h at least",
@@ -280,6 +290,25 @@ describe("serin kill", () => {
     expect((await bench().serin("retry", "--reason", "x")).out).toContain("refund-agent: idle")
     expect(await bench().state()).toMatchObject({ canary: null, generation: 0 })
   })
+
+  it.each([[["kill"]], [["kill", "--position", "deny", "--reason", "x"]]])(
+    "without a state and with a broken file, says that nothing was killed and why, and writes nothing: %j",
+    async (argv) => {
+      await rewrite("release: 1.5.0", "release: 1.4.0")
+      const { code, out, err } = await bench().serin(...argv)
+      expect({ code, out }).toEqual({ code: 1, out: "" })
+      const [, told, problem] = err.split("\n")
+      expect(told).toContain(
+        "SPEC_INVALID: nothing was killed, and nothing written: refund-agent has no state in safety/",
+      )
+      expect(told).toContain("needs a valid safety/rollout.yaml")
+      expect(problem).toMatch(/^ {2}safety\/rollout\.yaml:5:3: `canary\.release` is the stable version itself/)
+      await expect(access(join(bench().cwd, "safety/state"))).rejects.toThrow("ENOENT")
+      expect(await bench().json(...argv)).toMatchObject({ code: 1, doc: { error: { code: "SPEC_INVALID" } } })
+      await rewrite("release: 1.4.0", "release: 1.5.0")
+      expect((await bench().serin(...argv)).code).toBe(0)
+    },
+  )
 })
 
 it("the clock of every revision is the one that was handed in", async () => {
