@@ -44,10 +44,21 @@ const WORDS: Readonly<Record<CriterionName, string>> = {
 }
 
 function criterionWords({ name, max, mode }: Criterion): string {
+  const told = mode === "notify" ? " (told only, it stops nothing)" : ""
   const percent = Number((max * 100).toPrecision(6))
   const points = percent === 1 ? "percentage point" : "percentage points"
+  if (max === 0) return `${WORDS[name].replace(/at most$/, "")}none, the first is a breach${told}`
   const limit = name.includes("latency") ? formatDuration(max) : `${percent} ${name.includes("delta") ? points : "%"}`
-  return `${WORDS[name]} ${limit}${mode === "notify" ? " (told only, it stops nothing)" : ""}`
+  return `${WORDS[name]} ${limit}${told}`
+}
+
+/** Who takes part, when not everybody does. */
+function participants({ eligible, maxSessions, canary }: RolloutSpec): string[] {
+  const attributes = Object.entries(eligible ?? {}).map(([name, values]) => `${name} is ${values.join(" or ")}`)
+  return [
+    ...(eligible === null ? [] : [`only sessions take part whose ${attributes.join(" and whose ")}`]),
+    ...(maxSessions === null ? [] : [`${canary} serves at most ${maxSessions} sessions in one process before 100 %`]),
+  ]
 }
 
 function outcomes(spec: RolloutSpec): string[] {
@@ -59,6 +70,7 @@ function outcomes(spec: RolloutSpec): string[] {
     `a stage is left when every criterion passes, and never before ${minSessions} sessions`,
     onNoData === "rollback" ? "without data it rolls back" : "without data it holds",
     ...(maxStageMs === null ? [] : [`when a stage is not proven after ${formatDuration(maxStageMs)}, ${late}`]),
+    ...participants(spec),
     `a larger share counts for sessions that begin ${formatDuration(activationDelayMs)} later`,
     `a canary within its limits is stopped with a chance of at most ${rate} %`,
   ]

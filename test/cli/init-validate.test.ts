@@ -77,6 +77,24 @@ describe("serin validate", () => {
     expect(out).toContain("latency, 99th percentile: above stable's by at most 50ms")
     expect(out).toContain("a breach rolls back at once")
     expect(out).toContain("never before 50 sessions")
+    expect(out).toContain("calls that stable stops and the canary allows: none, the first is a breach\n")
+    expect(out).not.toContain("take part")
+  })
+
+  it("says who takes part, and which criterion stops nothing", async () => {
+    await bench().serin("init")
+    const spec = await bench().read("safety/rollout.yaml")
+    const notified = "newly_allowed_rate_max: { max: 0, mode: notify }"
+    await bench().write(
+      "safety/rollout.yaml",
+      spec
+        .replace("  intent: tighten", "  eligible: { tier: [internal, beta], paying: true }\n  max_sessions: 500")
+        .replace("newly_allowed_rate_max: 0", notified),
+    )
+    const { out } = await bench().serin("validate")
+    expect(out).toContain("only sessions take part whose tier is internal or beta and whose paying is true\n")
+    expect(out).toContain("1.5.0 serves at most 500 sessions in one process before 100 %\n")
+    expect(out).toContain("the canary allows: none, the first is a breach (told only, it stops nothing)\n")
   })
 
   it("lists every problem of the file and of both releases at once, each at its place with a fix", async () => {
