@@ -1,33 +1,32 @@
+import { randomUUID } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { hostname } from "node:os"
 import { dirname, join } from "node:path"
+import { DEADLINE_MS, inTime, withDeadlines } from "./controller/deadline.js"
 import { createFollower } from "./controller/follower.js"
 import type { FollowerStatus } from "./controller/follower.js"
 import { createLeader } from "./controller/leader.js"
 import type { Report } from "./controller/report.js"
-import { act, ensureState, newSalt } from "./controller/verbs.js"
-import { isSerinError, SerinError } from "./errors.js"
+import { startCanary } from "./controller/start-canary.js"
+import { ensureState } from "./controller/verbs.js"
+import { createShelf } from "./embed/shelf.js"
+import type { ReleasesFrom } from "./embed/shelf.js"
+import { SerinError } from "./errors.js"
 import { createGuard } from "./guard.js"
 import type { Guard, GuardOptions, Mode, ReleaseFor } from "./guard.js"
 import type { Call } from "./model/call.js"
 import { systemClock } from "./model/clock.js"
-import type { Evaluation, ReleaseSource, ScanReport } from "./release/ports.js"
-import { phaseOf, servesCanary } from "./rollout/phase.js"
+import { phaseOf } from "./rollout/phase.js"
 import type { Phase } from "./rollout/phase.js"
 import { parseSpec } from "./rollout/spec.js"
 import type { RolloutSpec } from "./rollout/spec.js"
 import type { Actor, RolloutState } from "./rollout/state.js"
 import type { StateStore } from "./rollout/store.js"
-import { transition } from "./rollout/transition.js"
 import type { RolloutEvent } from "./rollout/transition.js"
 import { localSource } from "./sources/local.js"
 import { fileStore } from "./stores/file.js"
 
-/** Where releases come from: a directory of release directories, a source, or releases made by the host, by version. */
-export type ReleasesFrom<C extends Call, M extends Mode> =
-  string | ReadonlyMap<string, ReleaseFor<C, M>> | ReleaseSource<C, EvaluationFor<M>, ScanReportFor<M>>
-type EvaluationFor<M extends Mode> = M extends "async" ? Evaluation | Promise<Evaluation> : Evaluation
-type ScanReportFor<M extends Mode> = M extends "async" ? ScanReport | Promise<ScanReport> : ScanReport
+export type { ReleasesFrom } from "./embed/shelf.js"
 
 export interface EmbedOptions<C extends Call, M extends Mode> extends Omit<
   GuardOptions<C, M>,
@@ -41,10 +40,14 @@ export interface EmbedOptions<C extends Call, M extends Mode> extends Omit<
   readonly store?: StateStore | undefined
   /**
    * Start the canary that the file names, if it is not the one in the state. Default false: `serin start` does it.
-   * It does not undo a rollback, a pause or a kill.
+   * It undoes no pause and no kill, and starts no version that was rolled back or killed when it was last under way, as far as the
+   * newest 1,000 revisions that the store keeps tell; `status().notice` says so then.
    */
   readonly start?: boolean | undefined
-  /** Time between two judgements, ms. Default 5,000. */
+  /**
+   * Time between two judgements, ms; also between two tries to load a release that is missing. Default 5,000. Of several processes
+   * on one store one judges, by its own evidence; another takes over when that one's report is three such times old.
+   */
   readonly judgeEveryMs?: number | undefined
 }
 
@@ -56,7 +59,9 @@ export interface Status {
   readonly state: RolloutState
   readonly phase: Phase
   readonly follower: FollowerStatus
-  /** The last judgement; null before the first. */
+  /** Why `start: true` did not start the canary that the file names. */
+  readonly notice?: string | undefined
+  /** The last judgement; null before the first. Its `problem` says when another process judges. */
   readonly report: Report | null
   /** Releases that could not be loaded, by version, with the reason. */
   readonly unavailable: ReadonlyMap<string, string>
@@ -66,13 +71,14 @@ export interface Status {
 export interface Embedded<C extends Call = Call, M extends Mode = "sync"> extends Omit<Guard<C, M>, "close"> {
   status(): Status
   /**
-   * Apply an event to the rollout: what the commands of `serin` do. A decrease acts here at once, even if the store is down.
-   * Rejects with `TRANSITION_REFUSED` when the event does not fit the state, and with what the store throws.
+   * Apply an event to the stored state and answer what became of it: what the commands of `serin` do. A decrease acts here at once,
+   * even if the store is down; it then stays in force here, and is written as soon as it can be (`status().follower.pending`).
+   * Rejects with `TRANSITION_REFUSED` when the event does not fit the stored state, with `STATE_INVALID`, and with what the store throws.
    */
   act(event: RolloutEvent): Promise<RolloutState>
   /** Judge now rather than at the next interval. Never rejects. */
   judge(): Promise<Report>
-  /** Stop judging and following, finish what is under way, and leave no handle. Calls are still answered. */
+  /** Stop judging and following, finish what is under way within 2 s, and leave no handle. Calls are still answered. */
   close(): Promise<void>
 }
 
@@ -82,22 +88,24 @@ export function embed<C extends Call = Call>(
 export function embed<C extends Call = Call>(options: EmbedOptions<C, "sync"> & { async?: false }): Promise<Embedded<C>>
 /**
  * Run a whole rollout in this process: guard, follower and leader over a store of files.
- * Rejects with `SPEC_INVALID`, with `RELEASE_NOT_FOUND` or `RELEASE_INVALID` for the stable release, and with
- * `STORE_UNAVAILABLE`. A canary that cannot be loaded rejects nothing: stable serves, and `status()` says why.
+ * Rejects with `SPEC_INVALID`, with `RELEASE_NOT_FOUND` or `RELEASE_INVALID` for the stable release, with `STATE_INVALID` for a stored
+ * state that is none of this rollout, and with what the store throws. A canary that cannot be loaded rejects nothing: stable
+ * serves, `status()` says why, and it is tried again until it is there.
  */
 export async function embed<C extends Call = Call>(
   options: EmbedOptions<C, Mode> & { async?: boolean },
 ): Promise<Embedded<C> | Embedded<C, "async">> {
-  const { clock = systemClock, judgeEveryMs } = options
+  const { clock = systemClock, judgeEveryMs = 5000 } = options
   const spec = await readSpec(options.rollout)
-  const actor: Actor = { kind: "controller", id: `${hostname()}/${process.pid}` }
+  const actor: Actor = { kind: "controller", id: `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}` }
   const dir = join(dirname(options.rollout), "state")
   const store = options.store ?? fileStore({ dir })
+  const bounded = withDeadlines(store, clock, DEADLINE_MS)
   const reports = options.store ?? fileStore({ dir, keep: KEPT_REPORTS })
   const shelf = await createShelf<C>(options.releases)
 
-  await ensureState(store, spec, actor, clock.now())
-  if (options.start ?? false) await startCanary(store, spec, actor, () => clock.now())
+  await ensureState(bounded, spec, actor, clock.now())
+  const notice = options.start === true ? await startCanary(bounded, spec, actor, () => clock.now()) : null
   const follower = await createFollower({ store, rollout: spec.rollout, clock })
   const first = follower.current()
   if (first === null) {
@@ -123,7 +131,6 @@ export async function embed<C extends Call = Call>(
     releases: shelf.releases as ReadonlyMap<string, ReleaseFor<C, "sync">>,
   })
   const leader = createLeader({
-    store,
     reports,
     rollout: spec.rollout,
     follower,
@@ -134,11 +141,9 @@ export async function embed<C extends Call = Call>(
     diffs: () => guard.diffs(),
     releasesReady: () => shelf.has(follower.current()?.canary ?? null),
   })
-  const unsubscribe = follower.onChange(() => {
-    const state = follower.current()
-    if (state === null || (shelf.has(state.stable) && shelf.has(state.canary))) return
-    void shelf.fetch([state.stable, state.canary]).then(() => guard.refresh())
-  })
+  const loading = keepLoading()
+  const unsubscribe = follower.onChange(loading.look)
+  loading.look()
 
   const embedded = {
     ...guard,
@@ -148,27 +153,51 @@ export async function embed<C extends Call = Call>(
         state,
         phase: phaseOf(state),
         follower: follower.status(),
+        notice: notice ?? undefined,
         report: leader.report(),
         unavailable: shelf.problems,
       }
     },
-    async act(event: RolloutEvent) {
-      const state = follower.current() ?? first
-      const next = transition(state, event, clock.now())
-      if (servesCanary(state) && !servesCanary(next)) follower.adopt(next)
-      const written = await act(store, spec.rollout, event, () => clock.now())
-      follower.adopt(written)
-      return written
-    },
+    act: (event: RolloutEvent) => follower.act(event),
     judge: () => leader.tick(),
     async close() {
       unsubscribe()
-      await leader.close()
+      loading.stop()
+      const ended = inTime(clock, DEADLINE_MS, async () => {
+        await leader.close()
+        await follower.settle()
+      })
+      await ended.catch(() => {})
       follower.close()
       guard.close()
     },
   }
   return embedded
+
+  /** Load what the state names and is not there yet; while something is missing, again after each interval. */
+  function keepLoading() {
+    let attempt = 0
+    let cancel = (): void => {}
+
+    function look(): void {
+      cancel()
+      const { stable, canary } = follower.current() ?? { stable: null, canary: null }
+      if (shelf.has(stable) && shelf.has(canary)) return
+      const own = ++attempt
+      void shelf.fetch([stable, canary]).then(() => {
+        guard.refresh()
+        if (own === attempt) cancel = clock.schedule(look, judgeEveryMs)
+      })
+    }
+
+    return {
+      look,
+      stop() {
+        attempt++
+        cancel()
+      },
+    }
+  }
 }
 
 async function readSpec(path: string): Promise<RolloutSpec> {
@@ -181,72 +210,4 @@ async function readSpec(path: string): Promise<RolloutSpec> {
     })
   }
   return parseSpec(text, { path })
-}
-
-/** Start the spec's canary unless it is the one of the state, or the state does not let a controller start it. */
-async function startCanary(store: StateStore, spec: RolloutSpec, actor: Actor, now: () => number): Promise<void> {
-  try {
-    await act(
-      store,
-      spec.rollout,
-      { type: "start", spec, salt: newSalt(), actor, reason: `the rollout file names ${spec.canary}` },
-      now,
-    )
-  } catch (error) {
-    if (!isSerinError(error) || error.code !== "TRANSITION_REFUSED") throw error
-  }
-}
-
-/** Releases that are loaded, and why others are not. */
-async function createShelf<C extends Call>(from: ReleasesFrom<C, Mode> | undefined) {
-  const releases = new Map<string, ReleaseFor<C, Mode>>()
-  const problems = new Map<string, string>()
-  const source = await sourceOf(from)
-
-  async function require(version: string): Promise<void> {
-    if (source === null || releases.has(version)) return
-    try {
-      releases.set(version, (await source.get(version)) as ReleaseFor<C, Mode>)
-      problems.delete(version)
-    } catch (error) {
-      problems.set(version, error instanceof Error ? error.message : String(error))
-      throw error
-    }
-  }
-
-  return {
-    releases,
-    problems: problems as ReadonlyMap<string, string>,
-    has: (version: string | null): boolean => source === null || version === null || releases.has(version),
-    require,
-    /** Load what is not there yet; what fails is in `problems`. */
-    async fetch(versions: readonly (string | null)[]): Promise<void> {
-      await Promise.allSettled(versions.filter((version) => version !== null).map(require))
-    },
-  }
-}
-
-async function sourceOf<C extends Call>(
-  from: ReleasesFrom<C, Mode> | undefined,
-): Promise<{ get(version: string): unknown } | null> {
-  if (from === undefined) return null
-  if (typeof from === "string") {
-    // Loaded only when releases come from files: a host that brings its own functions needs no rule engine.
-    const [{ releaseDirectory }, { rulesEngine }] = await Promise.all([
-      import("./release/load.js"),
-      import("./engines/rules.js"),
-    ])
-    return releaseDirectory(from, { engines: [rulesEngine()] })
-  }
-  if (from instanceof Map) {
-    return {
-      get(version) {
-        const release: unknown = from.get(version)
-        if (release !== undefined) return release
-        const known = [...from.keys()].join(", ")
-        throw new SerinError("RELEASE_NOT_FOUND", `there is no release ${version}; the map has ${known || "none"}`)
-      },
-    }
-  }
-  return from as { get(version: string): unknown }
 }

@@ -1,34 +1,48 @@
-import { SerinError, isSerinError } from "../errors.js"
+import { isSerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
-import { parseState } from "../rollout/state.js"
 import type { RolloutState } from "../rollout/state.js"
-import type { StateStore, Versioned } from "../rollout/store.js"
+import type { StateStore } from "../rollout/store.js"
+import { transition } from "../rollout/transition.js"
+import type { RolloutEvent } from "../rollout/transition.js"
+import { DEADLINE_MS, withDeadlines } from "./deadline.js"
+import { createInForce } from "./in-force.js"
+import type { ReadProblem } from "./in-force.js"
 import { stateKey } from "./keys.js"
+import { layOver } from "./pending.js"
+import type { Pending } from "./pending.js"
+import { change, pastStates } from "./verbs.js"
 
-/** Why the last look at the store did not give a new state. */
-export type FollowerProblem =
-  | "store_unreachable"
-  | "rejected_invalid"
-  | "rejected_other_rollout"
-  | "rejected_older_revision"
-  | "rejected_same_revision"
+export type { FollowerProblem } from "./in-force.js"
 
 export interface FollowerStatus {
   /** Wall clock, ms; null before the first answer of the store. */
   readonly confirmedAt: number | null
-  readonly problem?: { readonly code: FollowerProblem; readonly since: number; readonly message: string } | undefined
+  readonly problem?: ReadProblem | undefined
+  /** Decreases that are in force here and not written yet, oldest first; tried again at every poll. */
+  readonly pending: readonly {
+    readonly event: RolloutEvent["type"]
+    readonly since: number
+    /** Why the last try failed. */
+    readonly message?: string | undefined
+  }[]
 }
 
 /** Pulls the rollout state, lets through only what may follow the one in force, and keeps the last good one. */
 export interface Follower {
+  /** The store's last good state, and over it what this process took away and could not write yet. */
   current(): RolloutState | null
   confirmedAt(): number
   onChange(listener: () => void): () => void
   status(): FollowerStatus
-  /** Look at the store now. Never rejects: what went wrong is in `status()`. */
+  /** Look at the store now, and write what is pending. Never rejects: what went wrong is in `status()`. */
   poll(): Promise<void>
-  /** Take a state that this process itself made, without a round trip. Ignored unless its revision is newer. */
-  adopt(state: RolloutState): void
+  /** Write what is pending. Never rejects. */
+  settle(): Promise<void>
+  /**
+   * Apply an event to the stored state and answer what became of it. A decrease is in force here before the store is asked;
+   * when that fails it stays so, and is written as soon as it can be. Rejects as `act` of the verbs does.
+   */
+  act(event: RolloutEvent): Promise<RolloutState>
   close(): void
 }
 
@@ -38,102 +52,115 @@ export interface FollowerOptions {
   readonly clock: Clock
   /** Reconcile poll, whatever the store's hints say, ms. Default 5,000. */
   readonly pollEveryMs?: number | undefined
-  /** Longest wait for one read, ms. Default 2,000. */
+  /** Longest wait for one answer of the store, ms. Default 2,000. */
   readonly deadlineMs?: number | undefined
 }
 
 /** Follow one rollout. The first read is made before the promise resolves; a store that is down does not reject it. */
 export async function createFollower(options: FollowerOptions): Promise<Follower> {
-  const { store, rollout, clock, pollEveryMs = 5000, deadlineMs = 2000 } = options
+  const { rollout, clock, pollEveryMs = 5000, deadlineMs = DEADLINE_MS } = options
+  const store = withDeadlines(options.store, clock, deadlineMs)
   const key = stateKey(rollout)
-  const listeners = new Set<() => void>()
+  const inForce = createInForce(rollout, clock)
   const lifetime = new AbortController()
-  let state: RolloutState | null = null
-  let envelope: string | null = null
-  let confirmedAt: number | null = null
-  let problem: FollowerStatus["problem"]
-  let running: Promise<void> | null = null
-  let again = false
+  const writing = new Set<Pending>()
+  const failures = new WeakMap<Pending, string>()
+  let looking: Promise<void> | null = null
+  let lookAgain = false
+  let settling: Promise<void> | null = null
   let cancelPoll = (): void => {}
 
-  function fail(code: FollowerProblem, message: string): void {
-    problem = { code, since: problem?.code === code ? problem.since : clock.now(), message }
-  }
-
-  function apply(next: RolloutState): void {
-    state = next
-    for (const listener of listeners) listener()
-  }
-
-  function consider(found: Versioned | null): void {
-    if (found === null) {
-      if (state !== null)
-        return fail("store_unreachable", `${key} is gone from the store; keeping revision ${state.revision}`)
-      confirmedAt = clock.now()
-      problem = undefined
-      return
-    }
-    let next: RolloutState
-    try {
-      next = parseState(found.envelope)
-    } catch (error) {
-      return fail("rejected_invalid", messageOf(error))
-    }
-    if (next.rollout !== rollout) {
-      return fail("rejected_other_rollout", `expected the state of ${rollout}, got that of ${next.rollout}`)
-    }
-    // A revision that went back is a replay, a restored backup or a wiped server: never follow it.
-    if (state !== null && next.revision < state.revision) {
-      return fail(
-        "rejected_older_revision",
-        `revision ${next.revision} is older than ${state.revision}, which is in force`,
-      )
-    }
-    if (state !== null && next.revision === state.revision) {
-      if (envelope !== null && found.envelope !== envelope) {
-        return fail("rejected_same_revision", `revision ${next.revision} came with other content; keeping the first`)
-      }
-      envelope = found.envelope
-    } else {
-      envelope = found.envelope
-      apply(next)
-    }
-    confirmedAt = clock.now()
-    problem = undefined
-  }
-
   async function read(): Promise<void> {
-    const deadline = new AbortController()
-    let cancel = (): void => {}
+    const floor = inForce.revision()
     try {
-      const late = new Promise<never>((_, reject) => {
-        cancel = clock.schedule(() => {
-          deadline.abort()
-          reject(new SerinError("STORE_UNAVAILABLE", `no answer within ${deadlineMs} ms`))
-        }, deadlineMs)
-      })
-      consider(await Promise.race([store.get(key, { signal: deadline.signal }), late]))
+      inForce.read(await store.get(key), floor)
     } catch (error) {
-      fail("store_unreachable", messageOf(error))
-    } finally {
-      cancel()
+      inForce.unreachable(messageOf(error))
     }
   }
 
-  async function run(): Promise<void> {
+  async function readOn(): Promise<void> {
     do {
-      again = false
+      lookAgain = false
       await read()
-    } while (again && !lifetime.signal.aborted)
+    } while (lookAgain && !lifetime.signal.aborted)
   }
 
-  function poll(): Promise<void> {
-    if (running !== null) {
-      again = true
-      return running
+  /** Read what the store has now or later. */
+  function look(): Promise<void> {
+    if (looking === null) looking = readOn().finally(() => (looking = null))
+    else lookAgain = true
+    return looking
+  }
+
+  async function write(entry: Pending, step: (state: RolloutState) => RolloutState): Promise<RolloutState> {
+    const floor = inForce.revision()
+    writing.add(entry)
+    try {
+      const stored = await change(store, rollout, step)
+      if (stored.written) inForce.wrote(entry, stored, floor)
+      else inForce.read(stored, floor)
+      return stored.state
+    } catch (error) {
+      failures.set(entry, messageOf(error))
+      throw error
+    } finally {
+      writing.delete(entry)
     }
-    running = run().finally(() => (running = null))
-    return running
+  }
+
+  async function act(event: RolloutEvent): Promise<RolloutState> {
+    const at = clock.now()
+    const generation = inForce.state()?.generation ?? 0
+    const entry: Pending = { event, at, generation, revision: inForce.revision() }
+    // Whether it fits is for the stored state to say: the one that is known here may be old.
+    const early = inForce.add(entry)
+    try {
+      return await write(entry, (state) => transition(state, event, early ? at : clock.now()))
+    } catch (error) {
+      // The state that refused it takes the place of the one that it was laid over.
+      if (isSerinError(error) && error.code === "TRANSITION_REFUSED") await look()
+      throw error
+    }
+  }
+
+  async function writePending(): Promise<void> {
+    for (const entry of inForce.pending()) {
+      if (writing.has(entry)) continue
+      try {
+        if (await wasWritten(entry)) await forget(entry)
+        else await write(entry, (state) => layOver(state, entry))
+      } catch (error) {
+        failures.set(entry, messageOf(error))
+        return
+      }
+    }
+  }
+
+  /** Whether an earlier try got through and only its answer was lost: a kill that a human has lifted since must not come back. */
+  async function wasWritten({ event, at, revision }: Pending): Promise<boolean> {
+    if (event.type !== "kill") return false
+    for await (const past of pastStates(store, rollout)) {
+      if (past.revision <= revision) return false
+      if (past.last.event === "kill" && past.last.at === at && past.kill === event.position) return true
+    }
+    return false
+  }
+
+  /** Not before the revision that has it is in force. */
+  async function forget(entry: Pending): Promise<void> {
+    await look()
+    if (inForce.problem() === undefined) inForce.drop(entry)
+  }
+
+  function settle(): Promise<void> {
+    settling ??= writePending().finally(() => (settling = null))
+    return settling
+  }
+
+  async function poll(): Promise<void> {
+    await look()
+    await settle()
   }
 
   function reconcile(): void {
@@ -142,28 +169,28 @@ export async function createFollower(options: FollowerOptions): Promise<Follower
     cancelPoll = clock.schedule(reconcile, pollEveryMs)
   }
 
-  await poll()
+  // Watch, then read: what is written in between is hinted at.
   store.watch(key, () => void poll(), { signal: lifetime.signal })
+  await look()
   cancelPoll = clock.schedule(reconcile, pollEveryMs)
 
   return {
-    current: () => state,
-    confirmedAt: () => confirmedAt ?? Number.NEGATIVE_INFINITY,
-    onChange(listener) {
-      listeners.add(listener)
-      return () => void listeners.delete(listener)
-    },
-    status: () => ({ confirmedAt, problem }),
+    current: inForce.state,
+    confirmedAt: () => inForce.confirmedAt() ?? Number.NEGATIVE_INFINITY,
+    onChange: (listener) => inForce.onChange(() => void (lifetime.signal.aborted || listener())),
+    status: () => ({
+      confirmedAt: inForce.confirmedAt(),
+      problem: inForce.problem(),
+      pending: inForce.pending().map((entry) => {
+        return { event: entry.event.type, since: entry.at, message: failures.get(entry) }
+      }),
+    }),
     poll,
-    adopt(next) {
-      if (state !== null && next.revision <= state.revision) return
-      envelope = null
-      apply(next)
-    },
+    settle,
+    act,
     close() {
       lifetime.abort()
       cancelPoll()
-      listeners.clear()
     },
   }
 }

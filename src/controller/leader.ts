@@ -1,58 +1,65 @@
-import type { Clock } from "../model/clock.js"
-import type { Verdict } from "../model/verdict.js"
-import type { Evidence } from "../model/evidence.js"
 import { judge } from "../analysis/judge.js"
 import { noDataVerdict } from "../analysis/no-data.js"
 import { advanceTrip } from "../analysis/trip.js"
 import type { TripState } from "../analysis/trip.js"
 import type { Diff } from "../evidence/diffs.js"
 import type { EvidenceSource } from "../evidence/source.js"
-import { phaseOf, servesCanary } from "../rollout/phase.js"
+import type { Clock } from "../model/clock.js"
+import type { Evidence } from "../model/evidence.js"
+import type { Verdict } from "../model/verdict.js"
+import { phaseOf } from "../rollout/phase.js"
 import type { Actor, RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { transition } from "../rollout/transition.js"
-import type { RolloutEvent } from "../rollout/transition.js"
+import { DEADLINE_MS, inTime, withDeadlines } from "./deadline.js"
 import type { Follower } from "./follower.js"
-import { reportKey } from "./keys.js"
 import { REPORTED_DIFFS } from "./report.js"
 import type { Report } from "./report.js"
-import { act } from "./verbs.js"
+import { createSeat } from "./seat.js"
 
 export interface LeaderOptions {
-  readonly store: StateStore
   /** Where reports go: one each tick, of which few need to be kept. */
   readonly reports: StateStore
   readonly rollout: string
   readonly follower: Follower
   readonly source: EvidenceSource
   readonly clock: Clock
+  /** Its `id` must be this controller's alone: reports that bear another are a rival's. */
   readonly actor: Actor
   /** Time between two looks at the evidence, ms. Looking often costs no false alarms. Default 5,000. */
   readonly everyMs?: number | undefined
+  /** Longest wait for one answer of a store or the source, and for `close()`, ms. Default 2,000. */
+  readonly deadlineMs?: number | undefined
   readonly diffs?: (() => readonly Diff[]) | undefined
   /** False while a release that the state names is not loaded: the rollout holds. */
   readonly releasesReady?: (() => boolean) | undefined
 }
 
-/** Judges the evidence and moves the rollout: evidence → verdict → transition → compare-and-set. */
+/**
+ * Judges the evidence and moves the rollout: evidence → verdict → transition → compare-and-set. While another controller's report is
+ * younger than three intervals, it only follows, and its own reports say so in `problem`.
+ */
 export interface Leader {
   /** Judge once, now. Never rejects; one at a time. */
   tick(): Promise<Report>
   /** The last report; null before the first tick. */
   report(): Report | null
-  /** Stop; resolves when the tick under way is over. */
+  /** Stop; resolves when the tick under way is over and the last report is written, or at the deadline. */
   close(): Promise<void>
 }
 
 /** Lead one rollout: ticks on the clock until closed. */
 export function createLeader(options: LeaderOptions): Leader {
-  const { store, reports, rollout, follower, source, clock, actor, everyMs = 5000 } = options
+  const { rollout, follower, source, clock, actor, everyMs = 5000, deadlineMs = DEADLINE_MS } = options
+  const reports = withDeadlines(options.reports, clock, deadlineMs)
+  const seat = createSeat({ reports, rollout, clock, freshMs: 3 * everyMs })
   let last: Report | null = null
   let running: Promise<Report> | null = null
   let trip: TripState | undefined
-  let unsaved: RolloutEvent | null = null
   let closed = false
   let cancel = clock.schedule(beat, everyMs)
+  // Who else is there, before the first judgement.
+  const seated = seat.offer(reportOf(follower.current(), null))
 
   function beat(): void {
     void tick().then(() => {
@@ -66,30 +73,43 @@ export function createLeader(options: LeaderOptions): Leader {
   }
 
   async function look(): Promise<Report> {
+    await seated
+    await follower.settle()
+    const rival = seat.rival()
+    const state = follower.current()
     let verdict: Verdict | null = null
     let problem: string | undefined
-    const state = follower.current()
-    try {
-      if (unsaved !== null) await save(unsaved)
-      if (state !== null && isCompared(state)) {
+    if (rival === null && state !== null && isCompared(state)) {
+      try {
         verdict = await judgeNow(state)
         await move(verdict)
+      } catch (error) {
+        problem = messageOf(error)
       }
-    } catch (error) {
-      problem = messageOf(error)
     }
-    last = {
+    const [unwritten] = follower.status().pending
+    if (unwritten !== undefined)
+      problem ??= `a ${unwritten.event} is in force here and not written: ${unwritten.message}`
+    const kept = rival === null && last?.generation === state?.generation ? (last?.verdict ?? null) : null
+    const report = reportOf(state, verdict ?? kept, problem)
+    // Not waited for: a store that is slow with reports must not keep anybody from judging.
+    void seat.offer(report)
+    last = rival === null ? report : { ...report, problem: `${rival} judges this rollout; this process only follows` }
+    return last
+  }
+
+  function reportOf(state: RolloutState | null, verdict: Verdict | null, problem?: string): Report {
+    return {
       format: "serin/report/1",
       rollout,
       revision: follower.current()?.revision ?? 0,
       generation: state?.generation ?? 0,
+      by: actor.id,
       at: clock.now(),
-      verdict: verdict ?? (last?.generation === state?.generation ? (last?.verdict ?? null) : null),
+      verdict,
       diffs: options.diffs?.().slice(0, REPORTED_DIFFS) ?? [],
       problem,
     }
-    await publish(last)
-    return last
   }
 
   /** Null: there is no evidence yet, or it belongs to another generation. */
@@ -98,7 +118,7 @@ export function createLeader(options: LeaderOptions): Leader {
     const settings = { criteria, falseAlarmRate, shadow: state.spec.shadowSampleBp > 0, at: clock.now() }
     let evidence: Evidence | null
     try {
-      evidence = await source.read()
+      evidence = await inTime(clock, deadlineMs, (signal) => source.read({ signal }))
     } catch (error) {
       return noDataVerdict("errored", { ...settings, generation: state.generation, detail: messageOf(error) })
     }
@@ -112,32 +132,7 @@ export function createLeader(options: LeaderOptions): Leader {
     if (state === null) return
     const releases = options.releasesReady?.() === false ? "missing" : "ready"
     const event = { type: "tick", actor, verdict, releases } as const
-    const next = transition(state, event, clock.now())
-    if (next === state) return
-    // A decrease acts first and is written after, so that a store that is down cannot delay it;
-    // an increase is written first, so that nobody is exposed to what only this process knows.
-    if (servesCanary(state) && !servesCanary(next)) {
-      follower.adopt(next)
-      unsaved = event
-    }
-    follower.adopt(await act(store, rollout, event, () => clock.now()))
-    unsaved = null
-  }
-
-  /** Write the decrease that was acted on while the store did not answer. */
-  async function save(event: RolloutEvent): Promise<void> {
-    follower.adopt(await act(store, rollout, event, () => clock.now()))
-    unsaved = null
-  }
-
-  async function publish(report: Report): Promise<void> {
-    try {
-      const key = reportKey(rollout)
-      const current = await reports.get(key)
-      await reports.compareAndSet(key, current?.revision ?? 0, JSON.stringify(report))
-    } catch {
-      // People in other processes see an older report, and its age.
-    }
+    if (transition(state, event, clock.now()) !== state) await follower.act(event)
   }
 
   return {
@@ -146,7 +141,11 @@ export function createLeader(options: LeaderOptions): Leader {
     async close() {
       closed = true
       cancel()
-      await running
+      const ended = inTime(clock, deadlineMs, async () => {
+        await running
+        await seat.leave(last ?? reportOf(follower.current(), null))
+      })
+      await ended.catch(() => {})
     },
   }
 }

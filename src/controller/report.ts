@@ -8,6 +8,8 @@ export interface Report {
   /** Revision of the state that was judged. */
   readonly revision: number
   readonly generation: number
+  /** The controller that judges this rollout; absent when it has stopped. */
+  readonly by?: string | undefined
   /** Ms since the epoch. */
   readonly at: number
   /** Null: nothing is being compared, or there was no evidence. */
@@ -20,12 +22,14 @@ export interface Report {
 /** Groups of disagreements that a report carries. */
 export const REPORTED_DIFFS = 20
 
-/** Read a report; null when the text is not one, since nothing but display depends on it. */
+/** Read a report; null when the text is not one. Of its contents only what decides who judges is checked: the rest is for display. */
 export function parseReport(text: string): Report | null {
   try {
     const value: unknown = JSON.parse(text)
     if (typeof value !== "object" || value === null) return null
-    return (value as Partial<Report>).format === "serin/report/1" ? (value as Report) : null
+    const { format, at, by } = value as Partial<Record<keyof Report, unknown>>
+    const isReport = format === "serin/report/1" && Number.isFinite(at) && (by === undefined || typeof by === "string")
+    return isReport ? (value as Report) : null
   } catch {
     return null
   }

@@ -10,10 +10,41 @@ import { stateKey } from "./keys.js"
 /** Writers that meet take turns; more losses in a row than this is not a coincidence. */
 const MAX_ATTEMPTS = 20
 
+/** A state, and the very text of it in the store. */
+export interface Stored {
+  readonly state: RolloutState
+  readonly envelope: string
+}
+
 /** Read the state as it is in the store; null when there is none. Throws `STATE_INVALID` or what the store throws. */
 export async function readState(store: StateStore, rollout: string): Promise<RolloutState | null> {
+  return (await readStored(store, rollout))?.state ?? null
+}
+
+async function readStored(store: StateStore, rollout: string): Promise<Stored | null> {
   const found = await store.get(stateKey(rollout))
-  return found === null ? null : parseState(found.envelope)
+  if (found === null) return null
+  const state = parseState(found.envelope)
+  if (state.rollout !== rollout) {
+    throw new SerinError("STATE_INVALID", `expected the state of ${rollout}, got that of ${state.rollout}`)
+  }
+  return { state, envelope: found.envelope }
+}
+
+/** States of the revisions that are kept, newest first. Those that cannot be read are left out. */
+export async function* pastStates(store: StateStore, rollout: string): AsyncGenerator<RolloutState> {
+  for await (const { envelope } of store.history(stateKey(rollout))) {
+    const state = stateOrNull(envelope)
+    if (state !== null) yield state
+  }
+}
+
+function stateOrNull(envelope: string): RolloutState | null {
+  try {
+    return parseState(envelope)
+  } catch {
+    return null
+  }
 }
 
 /** Write the state of a rollout that has none: idle, everybody on stable. Answers what is there already otherwise. */
@@ -40,15 +71,25 @@ export async function act(
   event: RolloutEvent,
   now: () => number,
 ): Promise<RolloutState> {
+  return (await change(store, rollout, (state) => transition(state, event, now()))).state
+}
+
+/** As {@link act}, for any step; one that answers the same state writes nothing. */
+export async function change(
+  store: StateStore,
+  rollout: string,
+  step: (state: RolloutState) => RolloutState,
+): Promise<Stored & { readonly written: boolean }> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const state = await readState(store, rollout)
-    if (state === null) {
+    const found = await readStored(store, rollout)
+    if (found === null) {
       throw new SerinError("TRANSITION_REFUSED", `rollout ${rollout} has no state yet; run \`serin start\` first`)
     }
-    const next = transition(state, event, now())
-    if (next === state) return state
-    const written = await store.compareAndSet(stateKey(rollout), state.revision, serializeState(next))
-    if (written.ok) return next
+    const state = step(found.state)
+    if (state === found.state) return { ...found, written: false }
+    const envelope = serializeState(state)
+    const written = await store.compareAndSet(stateKey(rollout), found.state.revision, envelope)
+    if (written.ok) return { state, envelope, written: true }
   }
   throw new SerinError(
     "STORE_CONFLICT",

@@ -29,6 +29,16 @@ export function servesCanary(state: RolloutState): boolean {
   return phase !== "idle" && phase !== "rolled_back" && phase !== "killed"
 }
 
+const STRICTNESS: Readonly<Record<Kill, number>> = { off: 0, stable: 1, deny: 2 }
+
+/**
+ * Tell whether a step only takes away: the canary stops being served, or the kill switch gets stricter.
+ * Such a step acts before it is written; every other is written first.
+ */
+export function isDecrease(state: RolloutState, next: RolloutState): boolean {
+  return (servesCanary(state) && !servesCanary(next)) || STRICTNESS[next.kill] > STRICTNESS[state.kill]
+}
+
 /** Shares of the sessions that start at `startedAt` (ms since the epoch), basis points; they sum to 10 000. */
 export function armWeights(state: RolloutState, startedAt: number): Readonly<Record<Arm, number>> {
   const entry = servesCanary(state) ? state.ramp.findLast(({ at }) => at <= startedAt) : undefined

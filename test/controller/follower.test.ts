@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { createFollower } from "../../src/controller/follower.js"
 import { stateKey } from "../../src/controller/keys.js"
 import { serializeState } from "../../src/rollout/state.js"
@@ -63,7 +63,7 @@ describe("the follower", () => {
     answer(() => document(stateWith({ revision: 7 })))
     await follower.poll()
     expect(follower.current()?.revision).toBe(7)
-    expect(follower.status()).toEqual({ confirmedAt: clock.now(), problem: undefined })
+    expect(follower.status()).toEqual({ confirmedAt: clock.now(), problem: undefined, pending: [] })
     follower.close()
   })
 
@@ -91,7 +91,7 @@ describe("the follower", () => {
     [
       "the same revision with other content",
       "rejected_same_revision",
-      () => document(stateWith({ revision: 5, kill: "deny" })),
+      () => document(stateWith({ revision: 5, salt: "other" })),
     ],
     [
       "another rollout's state",
@@ -117,6 +117,96 @@ describe("the follower", () => {
     expect(follower.current()).toEqual(current)
     expect(changes).toBe(0)
     expect(follower.status().problem?.code).toBe(code)
+    follower.close()
+  })
+
+  it.each<[string, number]>([
+    ["an older revision, from a store that was wiped and begun anew", 2],
+    ["the same revision with other content, from such a store", 5],
+  ])("obeys the kill switch of %s, and nothing else of it", async (_, revision) => {
+    const clock = fakeClock()
+    const { store, answer } = scripted(() => document(current))
+    const follower = await createFollower({ store, rollout: "demo", clock })
+    let changes = 0
+    follower.onChange(() => changes++)
+    const anew = { revision, generation: 9, salt: "other" }
+    answer(() => document(stateWith({ ...anew, kill: "stable" })))
+    await follower.poll()
+    await follower.poll()
+    expect(follower.current()).toMatchObject({ kill: "stable", generation: 1, salt: "salt" })
+    expect(changes).toBe(1)
+    expect(follower.status().problem?.message).toContain("its kill switch is obeyed")
+    answer(() => document(stateWith({ ...anew, kill: "deny" })))
+    await follower.poll()
+    expect(follower.current()?.kill).toBe("deny")
+    for (const kill of ["stable", "off"] as const) {
+      answer(() => document(stateWith({ ...anew, kill })))
+      await follower.poll()
+      expect(follower.current()?.kill).toBe("deny")
+    }
+    expect(follower.status().pending).toEqual([])
+    answer(() => document(stateWith({ revision: 6 })))
+    await follower.poll()
+    expect(follower.current()).toMatchObject({ revision: 6, kill: "off" })
+    follower.close()
+  })
+
+  it("cannot be made to lift a lockdown by a replayed kill", async () => {
+    const clock = fakeClock()
+    const { store, answer } = scripted(() => document(stateWith({ revision: 5, kill: "deny" })))
+    const follower = await createFollower({ store, rollout: "demo", clock })
+    answer(() => document(stateWith({ revision: 4, kill: "stable" })))
+    await follower.poll()
+    expect(follower.current()).toMatchObject({ revision: 5, kill: "deny" })
+    follower.close()
+  })
+
+  it("sees what is written between its first read and its watch", async () => {
+    const clock = fakeClock()
+    const inner = memoryStore()
+    await inner.compareAndSet(key, 0, serializeState(stateWith({ revision: 1 })))
+    let reads = 0
+    const store: StateStore = {
+      ...inner,
+      async get(...args) {
+        const found = await inner.get(...args)
+        if (reads++ === 0) await inner.compareAndSet(key, 1, serializeState(stateWith({ revision: 2, kill: "deny" })))
+        return found
+      },
+    }
+    const follower = await createFollower({ store, rollout: "demo", clock })
+    await clock.settle()
+    expect(follower.current()?.kill).toBe("deny")
+    follower.close()
+  })
+
+  it("tells every listener, also after one that throws, and blames the store for nothing", async () => {
+    const clock = fakeClock()
+    const { store, answer } = scripted(() => document(current))
+    const follower = await createFollower({ store, rollout: "demo", clock })
+    let told = 0
+    follower.onChange(() => {
+      throw new Error("its own fault")
+    })
+    follower.onChange(() => told++)
+    answer(() => document(stateWith({ revision: 6 })))
+    await follower.poll()
+    expect(told).toBe(1)
+    expect(follower.status().problem).toBeUndefined()
+    follower.close()
+  })
+
+  it("does not read again what it has, only that it is still there", async () => {
+    const clock = fakeClock()
+    const found = document(current)
+    const { store } = scripted(() => found)
+    const follower = await createFollower({ store, rollout: "demo", clock })
+    const parse = vi.spyOn(JSON, "parse")
+    clock.advance(1000)
+    await follower.poll()
+    expect(parse).not.toHaveBeenCalled()
+    expect(follower.confirmedAt()).toBe(clock.now())
+    parse.mockRestore()
     follower.close()
   })
 

@@ -1,0 +1,54 @@
+import { isSerinError } from "../errors.js"
+import { serializeState } from "../rollout/state.js"
+import type { Actor, RolloutState } from "../rollout/state.js"
+import type { RolloutSpec } from "../rollout/spec.js"
+import type { StateStore } from "../rollout/store.js"
+import { transition } from "../rollout/transition.js"
+import { stateKey } from "./keys.js"
+import { newSalt, pastStates, readState } from "./verbs.js"
+
+/** Revisions that are looked at before a controller starts a canary: as many as the file store keeps by default. */
+const MAX_PAST = 1000
+
+/**
+ * Start the spec's canary as a controller may. Not one that runs or was promoted, and not one that was rolled back or killed when
+ * it was last under way, now or in the newest 1,000 revisions that the store keeps: that takes a human. Answers why it was not
+ * started; null when it was, or is the canary of the state already and was neither rolled back nor killed. Throws what the store throws.
+ */
+export async function startCanary(
+  store: StateStore,
+  spec: RolloutSpec,
+  actor: Actor,
+  now: () => number,
+): Promise<string | null> {
+  const state = await readState(store, spec.rollout)
+  if (state === null) throw new RangeError(`rollout must have a state, got none for ${spec.rollout}`)
+  if (state.canary === spec.canary && !wasStopped(state)) return null
+  let next: RolloutState
+  try {
+    const reason = `the rollout file names ${spec.canary}`
+    next = transition(state, { type: "start", spec, salt: newSalt(), actor, reason }, now())
+  } catch (error) {
+    if (isSerinError(error) && error.code === "TRANSITION_REFUSED") return error.message
+    throw error
+  }
+  const stopped = await lastStop(store, spec)
+  if (stopped !== null) {
+    const { revision, last } = stopped
+    return `${spec.canary} is not started again: it was stopped in revision ${revision} (${last.reason}); \`serin start\` starts it`
+  }
+  const written = await store.compareAndSet(stateKey(spec.rollout), state.revision, serializeState(next))
+  return written.ok ? null : startCanary(store, spec, actor, now)
+}
+
+const wasStopped = ({ kill, ended }: RolloutState): boolean => kill !== "off" || ended?.kind === "rolled_back"
+
+/** The newest revision with the spec's canary, if it was stopped there: a human may have retried it before. */
+async function lastStop(store: StateStore, { rollout, canary }: RolloutSpec): Promise<RolloutState | null> {
+  let looked = 0
+  for await (const past of pastStates(store, rollout)) {
+    if (past.canary === canary) return wasStopped(past) ? past : null
+    if (++looked >= MAX_PAST) break
+  }
+  return null
+}

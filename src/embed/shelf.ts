@@ -1,0 +1,64 @@
+import { SerinError } from "../errors.js"
+import type { Mode, ReleaseFor } from "../guard.js"
+import type { Call } from "../model/call.js"
+import type { Evaluation, ReleaseSource, ScanReport } from "../release/ports.js"
+
+/** Where releases come from: a directory of release directories, a source, or releases made by the host, by version. */
+export type ReleasesFrom<C extends Call, M extends Mode> =
+  string | ReadonlyMap<string, ReleaseFor<C, M>> | ReleaseSource<C, EvaluationFor<M>, ScanReportFor<M>>
+type EvaluationFor<M extends Mode> = M extends "async" ? Evaluation | Promise<Evaluation> : Evaluation
+type ScanReportFor<M extends Mode> = M extends "async" ? ScanReport | Promise<ScanReport> : ScanReport
+
+/** Releases that are loaded, and why others are not. */
+export async function createShelf<C extends Call>(from: ReleasesFrom<C, Mode> | undefined) {
+  const releases = new Map<string, ReleaseFor<C, Mode>>()
+  const problems = new Map<string, string>()
+  const source = await sourceOf(from)
+
+  async function require(version: string): Promise<void> {
+    if (source === null || releases.has(version)) return
+    try {
+      releases.set(version, (await source.get(version)) as ReleaseFor<C, Mode>)
+      problems.delete(version)
+    } catch (error) {
+      problems.set(version, error instanceof Error ? error.message : String(error))
+      throw error
+    }
+  }
+
+  return {
+    releases,
+    problems: problems as ReadonlyMap<string, string>,
+    has: (version: string | null): boolean => source === null || version === null || releases.has(version),
+    require,
+    /** Load what is not there yet; what fails is in `problems`. */
+    async fetch(versions: readonly (string | null)[]): Promise<void> {
+      await Promise.allSettled(versions.filter((version) => version !== null).map(require))
+    },
+  }
+}
+
+async function sourceOf<C extends Call>(
+  from: ReleasesFrom<C, Mode> | undefined,
+): Promise<{ get(version: string): unknown } | null> {
+  if (from === undefined) return null
+  if (typeof from === "string") {
+    // Loaded only when releases come from files: a host that brings its own functions needs no rule engine.
+    const [{ releaseDirectory }, { rulesEngine }] = await Promise.all([
+      import("../release/load.js"),
+      import("../engines/rules.js"),
+    ])
+    return releaseDirectory(from, { engines: [rulesEngine()] })
+  }
+  if (from instanceof Map) {
+    return {
+      get(version) {
+        const release: unknown = from.get(version)
+        if (release !== undefined) return release
+        const known = [...from.keys()].join(", ")
+        throw new SerinError("RELEASE_NOT_FOUND", `there is no release ${version}; the map has ${known || "none"}`)
+      },
+    }
+  }
+  return from as { get(version: string): unknown }
+}
