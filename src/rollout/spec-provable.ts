@@ -15,16 +15,19 @@ export function unprovable(
   name: CriterionName,
   { stages, shadowSampleBp }: Exposure,
 ): Omit<Problem, "where"> | undefined {
-  if (shadowSampleBp > 0) return undefined
-  if (name.startsWith("newly_")) {
+  const shadows = shadowSampleBp > 0
+  if (!shadows && name.startsWith("newly_")) {
     const message = "would never pass: it is known from calls that both releases judge, and `shadow: false` has none"
     return { message, fix: `${SHOW_PAIRS}, write mode: notify, or leave it out` }
   }
-  if (name.includes("_delta_") && !stages.some(servesBoth)) {
-    const message = "would never pass: it compares with stable, and with `shadow: false` no stage has both releases"
-    return { message, fix: `${SHOW_PAIRS}, or write a stage below 100` }
+  if (stages.some(servesBoth) || !name.includes("_delta_")) return undefined
+  if (isServedOnly(name)) {
+    const message = "would never pass: it compares sessions that stable and the canary serve, and no stage has both"
+    return { message, fix: "write a stage below 100, or mode: notify" }
   }
-  return undefined
+  if (shadows) return undefined
+  const message = "would never pass: it compares with stable, and with `shadow: false` no stage has both releases"
+  return { message, fix: `${SHOW_PAIRS}, or write a stage below 100` }
 }
 
 /** Check that a rollout can show what its intent promises. */
@@ -72,3 +75,6 @@ export function checkSessions(
 }
 
 const servesBoth = ({ weightBp }: Stage): boolean => weightBp > 0 && weightBp < FULL_BP
+
+/** Texts are scanned and runs are watched once, by the release that serves: there are no pairs of them. */
+const isServedOnly = (name: CriterionName): boolean => name.startsWith("scan_") || name.startsWith("alert_")

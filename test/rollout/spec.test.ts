@@ -264,7 +264,7 @@ describe("a rollout that could never advance", () => {
     expect(read(noShadow(notified, `intent: ${intent}`)).intent).toBe(intent)
   })
 
-  it.each(["deny_rate_delta_max: 0.1", "latency_p99_delta_max: 5ms", "scan_flag_rate_delta_max: 0.1"])(
+  it.each(["deny_rate_delta_max: 0.1", "latency_p99_delta_max: 5ms"])(
     "is refused: no stage has both releases to compare for %s",
     (criterion) => {
       const [problem, ...others] = linesOf(noShadow(criteria(criterion), "stages: [100]"))
@@ -294,9 +294,14 @@ describe("a rollout that could never advance", () => {
   })
 
   it.each(["scan_flag_rate_delta_max: 0.1", "scan_latency_p99_delta_max: 5ms", "alert_rate_delta_max: 0.1"])(
-    "is not one that enforces %s beside a shadow stage",
+    "is not one that enforces %s beside a shadow stage, but one where 100 is the only stage that serves",
     (criterion) => {
       expect(read(withCanary(criteria(criterion))).stages[0]?.weightBp).toBe(0)
+      for (const shadow of ["shadow: true", "shadow: false"]) {
+        const [problem, ...others] = linesOf(withCanary(shadow, criteria(criterion), "stages: [100]"))
+        expect(others).toEqual([])
+        expect(problem).toContain("it compares sessions that stable and the canary serve, and no stage has both")
+      }
     },
   )
 })
