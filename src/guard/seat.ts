@@ -89,8 +89,8 @@ export class Seat<C extends Call> {
     this.full ||= !this.begun && isFull(view, book)
     if (this.full || !isEligible(view, options.attributes)) return { ...apart, arm: STABLE }
     const { startedAt } = options
-    const drawn = view.canaryServes && armAt(view.ramp, this.bucket, startedAt) === "canary" ? CANARY : STABLE
-    const arm = latched ? STABLE : drawn
+    const drawn = armAt(view.ramp, this.bucket, startedAt) === "canary" ? CANARY : STABLE
+    const arm = latched || !view.canaryServes ? STABLE : drawn
     return {
       view,
       arm,

@@ -256,6 +256,17 @@ describe("after a kill", () => {
   })
 })
 
+describe("after a rollback", () => {
+  it("sessions of the canary go on at stable without counting as stable's", () => {
+    const { guard, state } = harness({ canary: () => "allow" })
+    const session = guard.session(idOn(guard, "canary"))
+    session.evaluate(call)
+    state.set(stateWith({ revision: 2, ended: { kind: "rolled_back", at: T0 } }))
+    expect(session.evaluate(call).arm).toBe("stable")
+    expect([count(guard.evidence(), 0, "evaluations"), count(guard.evidence(), 1, "evaluations")]).toEqual([0, 1])
+  })
+})
+
 describe("bounds", () => {
   it("count at most 20 scans of a session", () => {
     const scanner = { name: "s", scan: () => ({ result: "clean" as const }) }
