@@ -46,7 +46,7 @@ export class Tally<C extends Call> {
     if (turn.inferable && count.evaluations < MAX_COUNTED) {
       recordEvaluation(turn.stratum, turn.arm, turn.cohort, judged.outcome, judged.ms, first)
     }
-    if (first && turn.arm === CANARY) count.book.canarySessions += 1
+    if (first && turn.arm === CANARY && turn.inferable) count.book.canarySessions += 1
     count.evaluations += 1
   }
 

@@ -131,6 +131,12 @@ describe("max_sessions", () => {
     expect(count(guard.evidence(), 0, "sessions") + count(guard.evidence(), 1, "sessions")).toBe(before)
   })
 
+  it("is not used up by pinned sessions", () => {
+    const { guard } = harness({}, at(5000))
+    for (let i = 0; i < 5; i++) guard.session(`pinned-${i}`, { arm: "canary" }).evaluate(call)
+    expect(decideAll(guard).filter((arm) => arm === "canary")).toHaveLength(3)
+  })
+
   it("is over at 100 %", () => {
     expect(new Set(decideAll(harness({}, at(10_000)).guard))).toEqual(new Set(["canary"]))
   })
