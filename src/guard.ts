@@ -92,8 +92,8 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
   /** Judge a call that belongs to no session: stable answers, it is counted, and it is evidence for nothing. */
   readonly sessionless: Session<C, M>
   /**
-   * Run `fn` so that `evaluate`, `scan` and everything it calls, however deep and however late, belong to this session.
-   * Answers what `fn` answers.
+   * Run `fn` so that `current()` and `evaluate()`, in everything that it calls, however deep and however late, belong to this
+   * session. Answers what `fn` answers.
    */
   withSession<T>(id: string, fn: () => T, options?: SessionOptions): T
   /** The session of the `withSession` around this code; `sessionless` outside of any. */
@@ -123,7 +123,7 @@ export function createGuard<C extends Call = Call>(
 ): Guard<C, "async">
 export function createGuard<C extends Call = Call>(options: GuardOptions<C, "sync"> & { async?: false }): Guard<C>
 /**
- * Make a guard over releases and a rollout state that somebody else keeps up to date; `embed()` and `connect()` do all of it.
+ * Make a guard over releases and a rollout state that somebody else keeps up to date; `embed()` does all of it.
  * Throws `RangeError` for limits that are not positive.
  */
 export function createGuard<C extends Call = Call>(
