@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util"
 import { isSerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
 import type { RolloutState } from "../rollout/state.js"
@@ -142,7 +143,8 @@ export async function createFollower(options: FollowerOptions): Promise<Follower
     if (event.type !== "kill") return false
     for await (const past of pastStates(store, rollout)) {
       if (past.revision <= revision) return false
-      if (past.last.event === "kill" && past.last.at === at && past.kill === event.position) return true
+      const { last } = transition({ ...past, kill: "off" }, event, at)
+      if (past.kill === event.position && isDeepStrictEqual(past.last, last)) return true
     }
     return false
   }

@@ -35,7 +35,7 @@ export interface InForce {
   read(found: { readonly envelope: string } | null, floor: number): void
   /** The store did not answer. */
   unreachable(message: string): void
-  /** Take away at once, if the event does; false when it does not. */
+  /** Take away at once, if the event does, and keep it until the store has it; false when it does not. */
   add(entry: Pending): boolean
   /** Take what this process itself wrote; `entry` is then no longer pending. */
   wrote(entry: Pending, stored: Stored, floor: number): void
@@ -74,7 +74,7 @@ export function createInForce(rollout: string, clock: Clock): InForce {
   }
 
   function confirm(found: Stored): void {
-    const changed = found !== confirmed || refusedKill !== null
+    const changed = found !== confirmed || refusedKill !== null || pending.length > 0
     confirmed = found
     confirmedAt = clock.now()
     refusedKill = null
@@ -148,9 +148,12 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     read,
     unreachable: (message) => fail("store_unreachable", message),
     add(entry) {
-      if (state === null || layOver(state, entry) === state) return false
+      const changes = state !== null && layOver(state, entry) !== state
+      // What is known here may be old: a kill that is in force already may be lifted in the store.
+      const repeats = entry.event.type === "kill" && (state === null || state.kill === entry.event.position)
+      if (!changes && !repeats) return false
       pending = [...pending, entry]
-      recompute()
+      if (changes) recompute()
       return true
     },
     wrote(entry, stored, floor) {

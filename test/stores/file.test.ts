@@ -141,12 +141,13 @@ describe("a folder that cannot be used", () => {
     const blocked = path("a-file")
     writeFileSync(blocked, "")
     const store = fileStore({ dir: path("a-file", "state") })
+    // One after the other: a promise that fails while nobody listens yet ends the process.
     for (const attempt of [
-      store.get("r/state"),
-      store.compareAndSet("r/state", 0, "x"),
-      store.history("r/state")[Symbol.asyncIterator]().next(),
+      () => store.get("r/state"),
+      () => store.compareAndSet("r/state", 0, "x"),
+      () => store.history("r/state")[Symbol.asyncIterator]().next(),
     ]) {
-      const message = await failure(attempt)
+      const message = await failure(attempt())
       expect(message).toContain(`STORE_UNAVAILABLE: ${path("a-file", "state", "r", "state")}: ENOTDIR`)
       expect(message).toContain("a part of this path is a file: choose another folder")
     }
