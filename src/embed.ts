@@ -144,6 +144,7 @@ export async function embed<C extends Call = Call>(
   const loading = keepLoading()
   const unsubscribe = follower.onChange(loading.look)
   loading.look()
+  let closing: Promise<void> | undefined
 
   const embedded = {
     ...guard,
@@ -160,19 +161,21 @@ export async function embed<C extends Call = Call>(
     },
     act: (event: RolloutEvent) => follower.act(event),
     judge: () => leader.tick(),
-    async close() {
-      unsubscribe()
-      loading.stop()
-      const ended = inTime(clock, DEADLINE_MS, async () => {
-        await leader.close()
-        await follower.settle()
-      })
-      await ended.catch(() => {})
-      follower.close()
-      guard.close()
-    },
+    close: () => (closing ??= close()),
   }
   return embedded
+
+  async function close(): Promise<void> {
+    unsubscribe()
+    loading.stop()
+    const ended = inTime(clock, DEADLINE_MS, async () => {
+      await leader.close()
+      await follower.settle()
+    })
+    await ended.catch(() => {})
+    follower.close()
+    guard.close()
+  }
 
   /** Load what the state names and is not there yet; while something is missing, again after each interval. */
   function keepLoading() {

@@ -2,10 +2,19 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { reportKey } from "../src/controller/keys.js"
+import { parseReport } from "../src/controller/report.js"
+import { act, ensureState, pastStates, readState } from "../src/controller/verbs.js"
 import { embed } from "../src/embed.js"
 import type { EmbedOptions, Embedded } from "../src/embed.js"
 import type { Call } from "../src/model/call.js"
+import { phaseOf } from "../src/rollout/phase.js"
+import { parseSpec } from "../src/rollout/spec.js"
+import type { StateStore } from "../src/rollout/store.js"
+import { fileStore } from "../src/stores/file.js"
+import { memoryStore } from "../src/stores/memory.js"
 import { fakeClock } from "../src/testing/fake-clock.js"
+import { unreliable } from "./controller/unreliable.js"
 
 const STABLE_RULES = `
 rules:
@@ -61,13 +70,13 @@ async function safety(canaryRules: string, yaml = spec()): Promise<void> {
 }
 
 async function open(options: Partial<EmbedOptions<Call, "sync">> = {}) {
-  const clock = fakeClock()
+  const clock = (options.clock as ReturnType<typeof fakeClock> | undefined) ?? fakeClock()
   const guard = await embed({
     rollout: join(dir, "rollout.yaml"),
     releases: join(dir, "releases"),
     start: true,
-    clock,
     ...options,
+    clock,
   })
   running.push(guard)
   return { guard, clock }
@@ -183,11 +192,268 @@ describe("a rollout in one process", () => {
     expect(guard.status().phase.phase).toBe("canary")
     const session = guard.session("kept")
     const { arm } = session.evaluate({ action: "get_user" })
+    // Past the stage's period, by a clock that says that it has not begun.
     clock.setWall(clock.now() - 86_400_000)
-    await traffic(guard, clock, 5, 100_000)
+    await traffic(guard, clock, 45, 100_000)
     expect(guard.status().state.ramp).toEqual(state.ramp)
     expect(session.evaluate({ action: "get_user" }).arm).toBe(arm)
+    await guard.act({ type: "promote", actor: human, reason: "I know what time it is" })
+    const times = guard.status().state.ramp.map(({ at }) => at)
+    expect(times).toHaveLength(3)
+    expect(times).toEqual(times.toSorted((a, b) => a - b))
+    expect(session.evaluate({ action: "get_user" }).arm).toBe(arm)
+    clock.setWall(clock.now() + 86_400_000)
+    await traffic(guard, clock, 45, 200_000)
+    expect(guard.status().state.ramp.length).toBeGreaterThan(3)
   })
+})
+
+/** A store that the test can take away. */
+function frail() {
+  const made = unreliable(memoryStore())
+  return { ...made, store: { ...made.store, watch: () => {} } satisfies StateStore }
+}
+
+const lockdown = { type: "kill", position: "deny", actor: human, reason: "incident" } as const
+
+describe("what is taken away", () => {
+  it("while the store is down is written when it is back", async () => {
+    await safety(STABLE_RULES)
+    const { store, turn } = frail()
+    const { guard, clock } = await open({ store })
+    turn("down")
+    await expect(guard.act(lockdown)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" })
+    expect(guard.status().follower.pending).toMatchObject([{ event: "kill", message: "STORE_UNAVAILABLE: down" }])
+    turn("fine")
+    clock.advance(5000)
+    await clock.settle()
+    expect((await readState(store, "booking-agent"))?.kill).toBe("deny")
+    expect(guard.status().follower.pending).toEqual([])
+    expect(guard.session("a").evaluate({ action: "get_user" }).source).toBe("lockdown")
+  })
+
+  it("is taken away also where the canary is not served: a lockdown after a rollback, with the store down", async () => {
+    await safety(STABLE_RULES)
+    const { store, turn } = frail()
+    const { guard } = await open({ store })
+    await guard.act({ type: "rollback", actor: human, reason: "bad" })
+    turn("down")
+    await expect(guard.act(lockdown)).rejects.toThrow("down")
+    expect(guard.session("a").evaluate({ action: "get_user" }).source).toBe("lockdown")
+    turn("fine")
+  })
+
+  it("is what the store's canary serves, also when this process does not know of it yet", async () => {
+    await safety(STABLE_RULES)
+    const { store } = frail()
+    const { guard, clock } = await open({ store, start: false })
+    const event = {
+      type: "start",
+      spec: parseSpec(spec(), { path: "x" }),
+      salt: "s",
+      actor: human,
+      reason: "",
+    } as const
+    await act(store, "booking-agent", event, () => clock.now())
+    expect(guard.status().phase.phase).toBe("idle")
+    await guard.act({ type: "rollback", actor: human, reason: "bad" })
+    expect(guard.status().phase.phase).toBe("rolled_back")
+    expect(phaseOf((await readState(store, "booking-agent"))!).phase).toBe("rolled_back")
+  })
+
+  it("by a kill in a state directory that was wiped and begun anew, arrives", async () => {
+    await safety(STABLE_RULES)
+    const { guard, clock } = await open()
+    await rm(join(dir, "state"), { recursive: true })
+    const anew = fileStore({ dir: join(dir, "state") })
+    await ensureState(anew, parseSpec(spec(), { path: "x" }), human, clock.now())
+    await act(anew, "booking-agent", lockdown, () => clock.now())
+    await expect.poll(() => guard.session("a").evaluate({ action: "get_user" }).source).toBe("lockdown")
+    expect(guard.status().follower.problem?.message).toContain("its kill switch is obeyed")
+  })
+
+  it("keeps close() no longer than 2 s from settling, when the store does not answer", async () => {
+    await safety(STABLE_RULES)
+    const { store, turn } = frail()
+    const { guard, clock } = await open({ store })
+    turn("stalled")
+    const acting = guard.act(lockdown).catch((error: unknown) => error)
+    const closing = guard.close()
+    await clock.settle()
+    clock.advance(2000)
+    await closing
+    expect(await acting).toMatchObject({ code: "STORE_UNAVAILABLE" })
+    turn("fine")
+  })
+})
+
+describe("a release that is not there yet", () => {
+  it("is asked for at every interval, and lifts the hold by itself when it comes", async () => {
+    await safety(STABLE_RULES)
+    const policy = { evaluate: () => "allow" as const }
+    const there = new Map([["1.4.0", { version: "1.4.0", policy }]])
+    let asked = 0
+    const releases = {
+      get(version: string) {
+        if (version === "1.5.0") asked++
+        const release = there.get(version)
+        if (release === undefined) throw new Error("not there yet")
+        return release
+      },
+    }
+    const { guard, clock } = await open({ releases, store: memoryStore() })
+    const beat = async (): Promise<void> => {
+      clock.advance(5000)
+      await clock.settle()
+      guard.session(`s-${clock.now()}`).evaluate({ action: "get_user" })
+      await guard.idle()
+    }
+    const before = asked
+    for (let n = 0; n < 20; n++) await beat()
+    // Once an interval, and at the change of state that the hold is.
+    expect(asked - before).toBeGreaterThanOrEqual(20)
+    expect(asked - before).toBeLessThanOrEqual(22)
+    expect(guard.status().state.holds.map(({ reason }) => reason)).toContain("releases")
+    there.set("1.5.0", { version: "1.5.0", policy })
+    for (let n = 0; n < 3; n++) await beat()
+    expect(asked - before).toBeLessThanOrEqual(23)
+    expect(guard.status().unavailable.size).toBe(0)
+    expect(guard.status().state.holds.map(({ reason }) => reason)).not.toContain("releases")
+    await guard.close()
+  })
+
+  it("is not asked for after close", async () => {
+    await safety("rules: nonsense")
+    let asked = 0
+    const releases = {
+      get(version: string) {
+        if (version === "1.5.0") asked++
+        if (version === "1.5.0") throw new Error("not there yet")
+        return { version, policy: { evaluate: () => "allow" as const } }
+      },
+    }
+    const { guard, clock } = await open({ releases, store: memoryStore() })
+    await clock.settle()
+    await guard.close()
+    const before = asked
+    clock.advance(60_000)
+    await clock.settle()
+    expect(asked).toBe(before)
+  })
+})
+
+describe("start: true", () => {
+  const named = (version: string) => spec().replace("1.5.0", version)
+  async function with16(store: StateStore) {
+    await safety(STABLE_RULES)
+    await writeRelease("1.6.0", STABLE_RULES)
+    const begin = async (version: string) => {
+      await write("rollout.yaml", named(version))
+      return (await open({ store })).guard
+    }
+    return begin
+  }
+
+  it.each([
+    ["rolled back", { type: "rollback", actor: human, reason: "bad" }],
+    ["killed", { type: "kill", position: "stable", actor: human, reason: "bad" }],
+  ] as const)("with an older file does not start again what was %s, after another was started", async (_, event) => {
+    const store = memoryStore()
+    const begin = await with16(store)
+    const first = await begin("1.5.0")
+    expect(first.status().notice).toBeUndefined()
+    await first.act(event)
+    await first.close()
+    const newer = parseSpec(named("1.6.0"), { path: "x" })
+    const again = { type: event.type === "kill" ? "retry" : "start", spec: newer, salt: "s", actor: human } as const
+    await act(store, "booking-agent", { ...again, reason: "the mended one" }, () => fakeClock().now())
+    const old = await begin("1.5.0")
+    const { state, phase, notice } = old.status()
+    expect(state).toMatchObject({ canary: "1.6.0", generation: 2 })
+    expect(phase.phase).toBe("shadow")
+    expect(notice).toMatch(
+      /1\.5\.0 is not started again: it was stopped in revision 3 \(bad\); `serin start` starts it/,
+    )
+  })
+
+  it("starts again what a human retried, and what was only superseded", async () => {
+    const store = memoryStore()
+    const begin = await with16(store)
+    const first = await begin("1.5.0")
+    await first.act({ type: "rollback", actor: human, reason: "bad" })
+    await first.act({ type: "retry", salt: "s2", actor: human, reason: "it was not" })
+    await first.close()
+    const second = await begin("1.6.0")
+    expect(second.status().state.canary).toBe("1.6.0")
+    await second.close()
+    const third = await begin("1.5.0")
+    expect(third.status()).toMatchObject({ notice: undefined, state: { canary: "1.5.0", generation: 4 } })
+  })
+
+  it("says what keeps it from starting: a rollback, a pause, a kill", async () => {
+    const store = memoryStore()
+    const begin = await with16(store)
+    const first = await begin("1.5.0")
+    await first.act({ type: "pause", actor: human, reason: "lunch" })
+    expect((await begin("1.5.0")).status().notice).toBeUndefined()
+    expect((await begin("1.6.0")).status().notice).toContain("a human paused it")
+    await first.act({ type: "rollback", actor: human, reason: "bad" })
+    expect((await begin("1.5.0")).status().notice).toContain("`retry` gives 1.5.0 another chance")
+    await first.act(lockdown)
+    expect((await begin("1.5.0")).status().notice).toContain("`retry` begins again and lifts the kill")
+  })
+})
+
+describe("two processes on one directory", () => {
+  it("have one that moves the rollout; the other takes over when it closes; a kill of either reaches both", async () => {
+    await safety(STABLE_RULES)
+    const { guard: first, clock } = await open()
+    await first.judge()
+    const { guard: second } = await open({ clock })
+    const store = fileStore({ dir: join(dir, "state") })
+    const follows = () => second.judge().then(({ problem }) => problem?.includes("judges this rollout") ?? false)
+    await expect.poll(follows).toBe(true)
+
+    /** Both are asked: only `first` has calls, so `second` would hold for want of numbers. */
+    const moves = async (minutes: number) => {
+      for (let minute = 0; minute < minutes; minute++) {
+        for (let beat = 0; beat < 12; beat++) {
+          clock.advance(5000)
+          first.session(`s-${clock.now()}`).evaluate({ action: "get_user" })
+          await first.idle()
+          await first.judge()
+          await second.judge()
+          await expect.poll(() => reportAge(store, clock)).toBeLessThanOrEqual(5000)
+        }
+      }
+    }
+    await moves(1)
+    const by = async () => {
+      const ids: string[] = []
+      for await (const { last } of pastStates(store, "booking-agent"))
+        if (last.event !== "init") ids.push(last.actor.id)
+      return new Set(ids)
+    }
+    expect((await by()).size).toBe(1)
+    const { revision } = first.status().state
+    expect(revision).toBeLessThanOrEqual(4)
+
+    await first.close()
+    await expect.poll(follows).toBe(false)
+    expect((await second.judge()).by).toBe(second.status().report?.by)
+    await expect.poll(async () => (await by()).size).toBe(2)
+
+    const { guard: third } = await open({ clock })
+    await third.act(lockdown)
+    await expect.poll(() => second.session("x").evaluate({ action: "get_user" }).source).toBe("lockdown")
+    await second.act({ ...lockdown, position: "stable" })
+    await expect.poll(() => third.status().state.kill).toBe("stable")
+  })
+
+  async function reportAge(store: StateStore, clock: ReturnType<typeof fakeClock>): Promise<number> {
+    const found = await store.get(reportKey("booking-agent"))
+    return clock.now() - (parseReport(found?.envelope ?? "")?.at ?? 0)
+  }
 })
 
 describe("bad input", () => {
