@@ -1,27 +1,13 @@
 import fc from "fast-check"
 import { describe, expect, expectTypeOf, it } from "vitest"
 import type { Decision } from "../../src/model/decision.js"
-import { CELLS, COHORTS, cellIndex } from "../../src/model/evidence.js"
-import type { Cell, Evidence } from "../../src/model/evidence.js"
 import { createGuard } from "../../src/guard.js"
 import type { Guard } from "../../src/guard.js"
 import type { Call } from "../../src/model/call.js"
 import type { Alert, EvaluationContext, Monitor } from "../../src/release/ports.js"
-import { fakeState, harness, idOn, release, stateWith, T0 } from "./harness.js"
+import { count, fakeState, harness, idOn, release, stateWith, T0, total } from "./harness.js"
 
 const call = { action: "refund", input: { amount: 5 } }
-
-function count(evidence: Evidence, arm: 0 | 1, name: Cell): number {
-  let sum = 0
-  for (const { cells } of evidence.strata) {
-    for (let cohort = 0; cohort < COHORTS; cohort++) sum += cells[cellIndex(arm, cohort, CELLS.indexOf(name))]!
-  }
-  return sum
-}
-
-function pairs(evidence: Evidence, key: "pairs" | "pairsAfter" = "pairs"): number {
-  return evidence.strata.reduce((sum, stratum) => sum + stratum[key].reduce((a, b) => a + b, 0), 0)
-}
 
 describe("a decision", () => {
   it("is a value, by type, in a synchronous guard", () => {
@@ -87,7 +73,7 @@ describe("a decision", () => {
     const { guard } = harness({}, stateWith({ ramp: [{ at: 0, weightBp: 10_000, stage: 0 }] }))
     expect(guard.sessionless.evaluate(call).arm).toBe("stable")
     await guard.idle()
-    expect(count(guard.evidence(), 0, "evaluations") + pairs(guard.evidence())).toBe(0)
+    expect(count(guard.evidence(), 0, "evaluations") + total(guard.evidence(), "pairs")).toBe(0)
   })
 })
 
@@ -110,7 +96,7 @@ describe("eligibility", () => {
     await guard.idle()
     expect(count(guard.evidence(), 0, "evaluations")).toBe(0)
     expect(count(guard.evidence(), 1, "evaluations")).toBe(2)
-    expect(pairs(guard.evidence())).toBe(2)
+    expect(total(guard.evidence(), "pairs")).toBe(2)
   })
 })
 
@@ -173,7 +159,7 @@ describe("a pinned session", () => {
     expect(guard.session("careful", { arm: "stable" }).evaluate(call).arm).toBe("stable")
     await guard.idle()
     expect(count(guard.evidence(), 0, "evaluations") + count(guard.evidence(), 1, "evaluations")).toBe(0)
-    expect(pairs(guard.evidence())).toBe(0)
+    expect(total(guard.evidence(), "pairs")).toBe(0)
     state.set(stateWith({ revision: 2, kill: "stable" }))
     expect(session.evaluate(call).arm).toBe("stable")
     state.set(stateWith({ revision: 3 }))
@@ -275,7 +261,7 @@ describe("a canary that fails", () => {
     })
     guard.session(idOn(guard, "canary")).evaluate(call)
     await guard.idle()
-    expect(pairs(guard.evidence())).toBe(1)
+    expect(total(guard.evidence(), "pairs")).toBe(1)
   })
 
   it("does not leave the event loop with an unhandled rejection", async () => {
@@ -450,7 +436,7 @@ describe("paired shadow", () => {
     expect(seen).toEqual(["stable"])
     await guard.idle()
     expect(seen).toEqual(["stable", "canary"])
-    expect(pairs(guard.evidence())).toBe(1)
+    expect(total(guard.evidence(), "pairs")).toBe(1)
     expect(guard.diffs()).toEqual([
       {
         action: "refund",
@@ -477,8 +463,8 @@ describe("paired shadow", () => {
     const session = guard.session(idOn(guard, "canary"))
     for (let i = 0; i < 3; i++) session.evaluate(call)
     await guard.idle()
-    expect(pairs(guard.evidence())).toBe(1)
-    expect(pairs(guard.evidence(), "pairsAfter")).toBe(2)
+    expect(total(guard.evidence(), "pairs")).toBe(1)
+    expect(total(guard.evidence(), "pairsAfter")).toBe(2)
   })
 
   it("goes on pairing sessions that stable serves", async () => {
@@ -486,7 +472,7 @@ describe("paired shadow", () => {
     const session = guard.session(idOn(guard, "stable"))
     for (let i = 0; i < 3; i++) session.evaluate(call)
     await guard.idle()
-    expect(pairs(guard.evidence())).toBe(3)
+    expect(total(guard.evidence(), "pairs")).toBe(3)
   })
 
   it("counts at most 20 evaluations and pairs of a session", async () => {
@@ -496,7 +482,7 @@ describe("paired shadow", () => {
     await guard.idle()
     expect(count(guard.evidence(), 0, "evaluations")).toBe(20)
     expect(count(guard.evidence(), 0, "sessions")).toBe(1)
-    expect(pairs(guard.evidence())).toBe(20)
+    expect(total(guard.evidence(), "pairs")).toBe(20)
   })
 
   it("never runs a stateful policy", async () => {
@@ -517,7 +503,7 @@ describe("paired shadow", () => {
     const session = guard.session(idOn(guard, "stable"))
     for (let i = 0; i < 10; i++) session.evaluate(call)
     await guard.idle()
-    expect(pairs(guard.evidence())).toBe(3)
+    expect(total(guard.evidence(), "pairs")).toBe(3)
   })
 
   it("compares nothing before the rollout starts, after it ends, and at sample 0", async () => {
@@ -530,7 +516,7 @@ describe("paired shadow", () => {
       const { guard } = harness({}, state)
       guard.session("a").evaluate(call)
       await guard.idle()
-      expect(pairs(guard.evidence())).toBe(0)
+      expect(total(guard.evidence(), "pairs")).toBe(0)
     }
   })
 })
@@ -656,7 +642,7 @@ describe("an asynchronous guard", () => {
     expect(await guard.session(canaryId).evaluate(call)).toMatchObject({ outcome: "allow", errorType: "throw" })
     expect(await guard.session(stableId).evaluate(call)).toMatchObject({ outcome: "allow", source: "policy" })
     await guard.idle()
-    expect(pairs(guard.evidence())).toBe(2)
+    expect(total(guard.evidence(), "pairs")).toBe(2)
   })
 })
 

@@ -1,4 +1,6 @@
 import type { Call } from "../../src/model/call.js"
+import { CELLS, cellIndex, COHORTS } from "../../src/model/evidence.js"
+import type { Cell, Evidence } from "../../src/model/evidence.js"
 import type { Evaluation, Release } from "../../src/release/ports.js"
 import { createGuard } from "../../src/guard.js"
 import type { Guard, GuardOptions, StateReader } from "../../src/guard.js"
@@ -98,3 +100,16 @@ export function idOn(guard: Guard, arm: "stable" | "canary", skip = 0): string {
   }
   throw new Error(`no session on ${arm}`)
 }
+
+/** Sum of one cell of an arm over cohorts and strata. */
+export function count(evidence: Evidence, arm: 0 | 1, name: Cell): number {
+  let sum = 0
+  for (const { cells } of evidence.strata) {
+    for (let cohort = 0; cohort < COHORTS; cohort++) sum += cells[cellIndex(arm, cohort, CELLS.indexOf(name))]!
+  }
+  return sum
+}
+
+/** Sum of one array of pairs over strata. */
+export const total = (evidence: Evidence, key: "pairs" | "pairsAfter" | "pairedSessions"): number =>
+  evidence.strata.reduce((sum, stratum) => sum + stratum[key].reduce((a, b) => a + b, 0), 0)

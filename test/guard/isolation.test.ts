@@ -1,23 +1,11 @@
 import { describe, expect, it } from "vitest"
 import { createGuard } from "../../src/guard.js"
-import { CELLS, COHORTS, cellIndex } from "../../src/model/evidence.js"
-import type { Cell, Evidence } from "../../src/model/evidence.js"
 import type { Call } from "../../src/model/call.js"
 import type { Release } from "../../src/release/ports.js"
 import type { RolloutState } from "../../src/rollout/state.js"
-import { fakeState, harness, idOn, release, stateWith, T0 } from "./harness.js"
+import { count, fakeState, harness, idOn, release, stateWith, T0, total } from "./harness.js"
 
 const call = { action: "refund", input: { amount: 5 } }
-
-function count(evidence: Evidence, arm: 0 | 1, name: Cell): number {
-  let sum = 0
-  for (const { cells } of evidence.strata) {
-    for (let cohort = 0; cohort < COHORTS; cohort++) sum += cells[cellIndex(arm, cohort, CELLS.indexOf(name))]!
-  }
-  return sum
-}
-const total = (evidence: Evidence, key: "pairs" | "pairsAfter" | "pairedSessions"): number =>
-  evidence.strata.reduce((sum, stratum) => sum + stratum[key].reduce((a, b) => a + b, 0), 0)
 
 const all: RolloutState["ramp"] = [{ at: T0 - 1, weightBp: 10_000, stage: 0 }]
 const shadowOnly: RolloutState["ramp"] = [{ at: T0 - 1, weightBp: 0, stage: 0 }]
