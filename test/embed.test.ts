@@ -83,7 +83,13 @@ async function open(options: Partial<EmbedOptions<Call, "sync">> = {}) {
 }
 
 /** Sessions of five calls each, two a second, judged at the end of every minute. */
-async function traffic(guard: Embedded, clock: ReturnType<typeof fakeClock>, minutes: number, from = 0): Promise<void> {
+async function traffic(
+  guard: Embedded,
+  clock: ReturnType<typeof fakeClock>,
+  minutes: number,
+  from = 0,
+  startedAt?: number,
+): Promise<void> {
   const actions: Call[] = [
     { action: "get_booking", input: {} },
     { action: "cancel_booking", input: { id: "A1B2C3" } },
@@ -94,7 +100,7 @@ async function traffic(guard: Embedded, clock: ReturnType<typeof fakeClock>, min
   for (let minute = 0; minute < minutes; minute++) {
     for (let n = 0; n < 30; n++) {
       clock.advance(2000)
-      const session = guard.session(`session-${from + minute * 30 + n}`)
+      const session = guard.session(`session-${from + minute * 30 + n}`, { startedAt })
       for (const action of actions) session.evaluate(action)
     }
     await guard.idle()
@@ -192,9 +198,11 @@ describe("a rollout in one process", () => {
     expect(guard.status().phase.phase).toBe("canary")
     const session = guard.session("kept")
     const { arm } = session.evaluate({ action: "get_user" })
-    // Past the stage's period, by a clock that says that it has not begun.
+    // Past the stage's period and with all the sessions that it asks for, by a clock that says that it has not begun.
     clock.setWall(clock.now() - 86_400_000)
-    await traffic(guard, clock, 45, 100_000)
+    await traffic(guard, clock, 60, 100_000, state.ramp.at(-1)!.at)
+    expect(guard.status().report?.verdict?.sessions.canary).toBeGreaterThan(state.spec.minSessions)
+    expect(guard.status().report?.verdict?.result).toBe("pass")
     expect(guard.status().state.ramp).toEqual(state.ramp)
     expect(session.evaluate({ action: "get_user" }).arm).toBe(arm)
     await guard.act({ type: "promote", actor: human, reason: "I know what time it is" })

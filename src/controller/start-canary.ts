@@ -11,9 +11,9 @@ import { newSalt, pastStates, readState } from "./verbs.js"
 const MAX_PAST = 1000
 
 /**
- * Start the spec's canary as a controller may. Not one that runs or was promoted, and not one that was rolled back or killed when
- * it was last under way, now or in the newest 1,000 revisions that the store keeps: that takes a human. Answers why it was not
- * started; null when it was, or is the canary of the state already and was neither rolled back nor killed. Throws what the store throws.
+ * Start the spec's canary as a controller may, unless it is the canary of the state. Not one that was rolled back or killed when
+ * it was last under way, as far as the newest 1,000 revisions that the store keeps tell: that takes a human. Answers why it was not
+ * started; null when it was, or is under way or promoted already. Throws `STATE_INVALID` and what the store throws.
  */
 export async function startCanary(
   store: StateStore,
