@@ -145,6 +145,7 @@ export async function embed<C extends Call = Call>(
   const unsubscribe = follower.onChange(loading.look)
   loading.look()
   let closing: Promise<void> | undefined
+  await leader.seated
 
   const embedded = {
     ...guard,

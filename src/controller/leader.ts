@@ -40,6 +40,8 @@ export interface LeaderOptions {
  * younger than three intervals, it only follows, and its own reports say so in `problem`.
  */
 export interface Leader {
+  /** Resolves when it is known who else judges: the first tick waits for it. Never rejects. */
+  readonly seated: Promise<void>
   /** Judge once, now. Never rejects; one at a time. */
   tick(): Promise<Report>
   /** The last report; null before the first tick. */
@@ -58,7 +60,6 @@ export function createLeader(options: LeaderOptions): Leader {
   let trip: TripState | undefined
   let closed = false
   let cancel = clock.schedule(beat, everyMs)
-  // Who else is there, before the first judgement.
   const seated = seat.offer(reportOf(follower.current(), null))
 
   function beat(): void {
@@ -136,6 +137,7 @@ export function createLeader(options: LeaderOptions): Leader {
   }
 
   return {
+    seated,
     tick,
     report: () => last,
     async close() {
