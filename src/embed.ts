@@ -96,6 +96,10 @@ export async function embed<C extends Call = Call>(
   options: EmbedOptions<C, Mode> & { async?: boolean },
 ): Promise<Embedded<C> | Embedded<C, "async">> {
   const { clock = systemClock, judgeEveryMs = 5000 } = options
+  if (typeof options.rollout !== "string") {
+    throw new TypeError(`rollout must be the path of a rollout file, got ${typeof options.rollout}`)
+  }
+  if (!(judgeEveryMs > 0)) throw new RangeError(`judgeEveryMs must be greater than 0, got ${judgeEveryMs}`)
   const spec = await readSpec(options.rollout)
   const actor: Actor = { kind: "controller", id: `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}` }
   const dir = join(dirname(options.rollout), "state")

@@ -133,6 +133,9 @@ export function createGuard<C extends Call = Call>(
   const releases: ReadonlyMap<string, AnyRelease<C>> = options.releases ?? new Map()
   const timeoutMs = timeoutsOf(options.timeoutMs)
   requirePositive("shadowQueue", options.shadowQueue ?? 1)
+  if (!["deny", "escalate", "throw"].includes(onStableError)) {
+    throw new TypeError(`onStableError must be deny, escalate or throw, got ${String(onStableError)}`)
+  }
   const sessions = recent<GuardSession<C>>(options.sessionMemory ?? 20_000)
   const telemetry = createTelemetry({
     rollout: options.rollout,

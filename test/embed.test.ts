@@ -465,6 +465,12 @@ describe("two processes on one directory", () => {
 })
 
 describe("bad input", () => {
+  it("an option of the wrong kind is refused by name before anything is read", async () => {
+    await safety(STABLE_RULES)
+    for (const judgeEveryMs of [0, -1, Number.NaN]) await expect(open({ judgeEveryMs })).rejects.toThrow(/judgeEveryMs/)
+    await expect(open({ rollout: {} as unknown as string })).rejects.toThrow(/rollout must be the path/)
+  })
+
   it("a spec with mistakes is refused with every one of them and its line", async () => {
     await safety(STABLE_RULES, spec().replace("traffic_percentage: 5", "trafic_percentage: 5").replace("0.02", "2"))
     await expect(open()).rejects.toMatchObject({

@@ -36,7 +36,7 @@ export const killCommand = defineCommand({
           : `${stable} serves every session from its next call on`,
       undo: position === "deny" ? "kill --position stable" : 'retry --reason "…"',
       warning: created
-        ? `there was no state in ${place.shownState}, so one was made: a process that was running already keeps what it knew; restart it`
+        ? `there was no state in ${place.shownState}, so one was made: a process that knows an older one obeys the kill, and follows nothing else from here until it is restarted`
         : undefined,
     }))
 

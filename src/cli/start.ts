@@ -25,7 +25,14 @@ export const startCommand = defineCommand({
       before,
       after,
       asked: "start",
-      told: { next: firstStage(after, now()), undo: "rollback" },
+      told: {
+        next: firstStage(after, now()),
+        undo: "rollback",
+        warning:
+          before === null
+            ? "there was no state here: a process that is running already knows another; restart it, or it follows nothing of this but a kill"
+            : undefined,
+      },
     })
     return EXIT.ok
   },

@@ -38,4 +38,7 @@ export async function tellMissing(place: Place, name: string, out: Printer): Pro
   out.line({ text: name, style: "bold" }, `: no state in ${place.shownState}`)
   if (others.length > 0) out.line(`  there: ${others.join(", ")}`)
   out.line(`  next: \`${place.command("start")}\` makes it`)
+  out.line(
+    `  if it was lost under a running process: \`${place.command("kill")}\` still stops the canary there; all else needs a restart`,
+  )
 }

@@ -167,7 +167,8 @@ function combine(
     findings.push(...findingsOf(scanner, report))
   }
   const release = arm === CANARY ? view.canaryVersion : view.stableVersion
-  return { result, findings, arm: ARMS[arm], release, source, redacted, errorType }
+  const looked = source === "scanners" && all.length === 0 ? "none" : source
+  return { result, findings, arm: ARMS[arm], release, source: looked, redacted, errorType }
 }
 
 function lockdown(core: Core<never>, view: View<never>): Scan {

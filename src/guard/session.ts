@@ -65,6 +65,11 @@ export class GuardSession<C extends Call> {
     return ARMS[this.seat.look().arm]
   }
 
+  /** For logs: who and where, and nothing of the evidence. */
+  toJSON(): { sessionId: string; startedAt: number; arm: Arm } {
+    return { sessionId: this.sessionId, startedAt: this.startedAt, arm: this.arm }
+  }
+
   evaluate(call: C, options?: EvaluateOptions): Decision | Promise<Decision> {
     const callId = options?.callId ?? ""
     if (callId === "" || this.pin === "none" || this.core.view.lockdown) return this.decide(call)

@@ -40,7 +40,8 @@ export interface Scan {
   readonly findings: readonly Finding[]
   readonly arm: Arm
   readonly release: string
-  readonly source: "scanners" | "fallback" | "posture" | "lockdown"
+  /** As for a decision; `none`: the release has no scanner, so nobody has looked. */
+  readonly source: "scanners" | "none" | "fallback" | "posture" | "lockdown"
   /** The text with findings masked, when a scanner gave one. */
   readonly redacted?: string | undefined
   readonly errorType?: ErrorType | undefined

@@ -37,7 +37,7 @@ export interface Telemetry {
   close(): void
 }
 
-/** `2^(k/2)` s, k = −34…6: 58 ns to 8 s. HTTP-style defaults would put every in-process call in one bin. */
+/** `2^(k/2)` s, k = −34…6: 7.6 µs to 8 s. HTTP-style defaults would put every in-process call in one bin. */
 export const DURATION_BOUNDARIES: readonly number[] = Array.from({ length: 41 }, (_, i) => 2 ** ((i - 34) / 2))
 
 /** Categories that may become a label; any other is `other`, so that a scanner cannot flood the metrics. */

@@ -802,6 +802,17 @@ describe("the guard", () => {
     expect(guard.session("a").evaluate(call)).toMatchObject({ outcome: "allow", release: "1.0.0" })
   })
 
+  it("gives a session to a logger in a line, without the salt and without the evidence", () => {
+    const { guard } = harness()
+    const id = idOn(guard, "canary")
+    expect(JSON.parse(JSON.stringify(guard.session(id)))).toEqual({ sessionId: id, startedAt: T0, arm: "canary" })
+  })
+
+  it("does not say that a text was scanned when there is no scanner", () => {
+    const { guard } = harness({}, stateWith({ ramp: [] }))
+    expect(guard.session("a").scan("text", { direction: "input" })).toMatchObject({ result: "clean", source: "none" })
+  })
+
   it("answers as before after it was closed", () => {
     const { guard } = harness()
     const id = idOn(guard, "canary")
@@ -813,5 +824,6 @@ describe("the guard", () => {
     expect(() => harness({}, stateWith(), { timeoutMs: 0 })).toThrow(RangeError)
     expect(() => harness({}, stateWith(), { shadowQueue: -1 })).toThrow(RangeError)
     expect(() => harness({}, stateWith(), { sessionMemory: 0 })).toThrow(RangeError)
+    expect(() => harness({}, stateWith(), { onStableError: "allow" as "deny" })).toThrow(/onStableError must be deny/)
   })
 })
