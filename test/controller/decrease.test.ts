@@ -214,6 +214,7 @@ describe("a decrease", () => {
     inner.get = anew.get
     inner.compareAndSet = anew.compareAndSet
     await follower.act(kill("deny"))
+    expect(follower.current()?.kill).toBe("deny")
     expect((await readState(anew, "demo"))?.kill).toBe("deny")
     for (let i = 0; i < 3; i++) {
       clock.advance(5000)
@@ -223,6 +224,29 @@ describe("a decrease", () => {
     expect((await readState(anew, "demo"))?.revision).toBe(2)
     expect(follower.status().problem?.code).toBe("rejected_older_revision")
     turn("fine")
+    follower.close()
+  })
+
+  it("that was written is not done again when a human lifted it before the answer came", async () => {
+    let release = (): void => {}
+    const { clock, elsewhere, follower, stored } = await setUp((store) => ({
+      ...store,
+      async compareAndSet(...args) {
+        const result = await store.compareAndSet(...args)
+        await new Promise<void>((resolve) => (release = resolve))
+        return result
+      },
+    }))
+    const acting = follower.act(kill("deny"))
+    await clock.settle()
+    await elsewhere(retry())
+    await follower.poll()
+    expect(follower.current()).toMatchObject({ generation: 2, kill: "deny" })
+    release()
+    await acting
+    expect(await stored()).toMatchObject({ kill: "off", generation: 2 })
+    expect(follower.current()).toEqual(await stored())
+    expect(follower.status()).toMatchObject({ pending: [], problem: undefined })
     follower.close()
   })
 
