@@ -469,6 +469,7 @@ describe("bad input", () => {
     await safety(STABLE_RULES)
     for (const judgeEveryMs of [0, -1, Number.NaN]) await expect(open({ judgeEveryMs })).rejects.toThrow(/judgeEveryMs/)
     await expect(open({ rollout: {} as unknown as string })).rejects.toThrow(/rollout must be the path/)
+    await expect(open({ releases: {} as unknown as string })).rejects.toThrow(/new Map\(Object.entries/)
   })
 
   it("a spec with mistakes is refused with every one of them and its line", async () => {

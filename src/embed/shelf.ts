@@ -60,5 +60,10 @@ async function sourceOf<C extends Call>(
       },
     }
   }
+  if (typeof (from as Partial<ReleaseSource>).get !== "function") {
+    throw new TypeError(
+      "releases must be a directory, a Map by version or an object with get(version); wrap a plain object in new Map(Object.entries(…))",
+    )
+  }
   return from as { get(version: string): unknown }
 }
