@@ -17,6 +17,7 @@ import type { MetricSink } from "./telemetry/reading.js"
 import { createBook, openStrata } from "./guard/core.js"
 import { isThenable } from "./guard/judge.js"
 import type { Core, GuardEvent, OnStableError } from "./guard/core.js"
+import type { Recognise } from "./guard/once.js"
 import { GuardSession } from "./guard/session.js"
 import type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/session.js"
 import { createShadowQueue } from "./guard/shadow.js"
@@ -55,6 +56,12 @@ export interface GuardOptions<C extends Call, M extends Mode> {
   /** Longest wait for an asynchronous policy or scanner, ms. Default 1,000 for each arm. Does not bound `wrap`'s stable function. */
   readonly timeoutMs?:
     number | { readonly stable?: number | undefined; readonly canary?: number | undefined } | undefined
+  /**
+   * How a call that is asked again is recognised. Default `call-id`: by the `callId` that `evaluate` is given. `content`: also, without an
+   * id, by its action and input (and nothing else in it may differ), among the last 64 of a session. A call that an agent repeats on
+   * purpose is then decided and counted once too; where a release's policy is `stateful`, only an id counts.
+   */
+  readonly recognise?: Recognise | undefined
   /** Listen to what happens. Called after the answer where it can be; its exceptions are swallowed. */
   readonly onEvent?: ((event: GuardEvent<C>) => void) | undefined
   /** Default: the global OpenTelemetry provider, found again when it is registered late or replaced. */
@@ -129,12 +136,15 @@ export function createGuard<C extends Call = Call>(options: GuardOptions<C, "syn
 export function createGuard<C extends Call = Call>(
   options: GuardOptions<C, Mode> & { async?: boolean },
 ): Guard<C> | Guard<C, "async"> {
-  const { state, clock = systemClock, onEvent, onStableError = "deny" } = options
+  const { state, clock = systemClock, onEvent, onStableError = "deny", recognise = "call-id" } = options
   const releases: ReadonlyMap<string, AnyRelease<C>> = options.releases ?? new Map()
   const timeoutMs = timeoutsOf(options.timeoutMs)
   requirePositive("shadowQueue", options.shadowQueue ?? 1)
   if (!["deny", "escalate", "throw"].includes(onStableError)) {
     throw new TypeError(`onStableError must be deny, escalate or throw, got ${String(onStableError)}`)
+  }
+  if (recognise !== "call-id" && recognise !== "content") {
+    throw new TypeError(`recognise must be call-id or content, got ${String(recognise)}`)
   }
   const sessions = recent<GuardSession<C>>(options.sessionMemory ?? 20_000)
   const telemetry = createTelemetry({
@@ -154,6 +164,8 @@ export function createGuard<C extends Call = Call>(
     async: options.async ?? false,
     timeoutMs,
     onStableError,
+    recognise,
+    wraps: 0,
     emit(event) {
       if (onEvent === undefined) return
       // A listener must not be able to change what is decided, now or later.

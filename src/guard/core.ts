@@ -6,6 +6,7 @@ import { createStratum } from "../evidence/cells.js"
 import { createDiffs } from "../evidence/diffs.js"
 import type { Diffs } from "../evidence/diffs.js"
 import type { Telemetry } from "../telemetry/telemetry.js"
+import type { Recognise } from "./once.js"
 import type { ShadowQueue } from "./shadow.js"
 import type { View } from "./view.js"
 
@@ -58,6 +59,9 @@ export interface Core<C extends Call> {
   /** Longest wait for an asynchronous answer of each arm, ms. */
   readonly timeoutMs: readonly [stable: number, canary: number]
   readonly onStableError: OnStableError
+  readonly recognise: Recognise
+  /** Pairs of functions that were wrapped: each has its own call ids. */
+  wraps: number
   /** The host's listener, made safe: a throw in it goes nowhere. */
   emit(event: GuardEvent<C>): void
 }

@@ -1,47 +1,74 @@
 import { isDeepStrictEqual } from "node:util"
-import type { Decision } from "../model/decision.js"
+import type { Call } from "../model/call.js"
+import { hash32 } from "../session/bucket.js"
 import { recent } from "../session/recent.js"
 import { capture } from "./capture.js"
 
 /** Answers of one session kept for calls that are asked again, at most twice as many. */
 const MAX_REMEMBERED = 64
 
-type Answer = Decision | Promise<Decision>
+/** How a call that comes back is recognised: by the runtime's `callId` alone, or, without one, by what it is about. */
+export type Recognise = "call-id" | "content"
 
-/** Remembers what was decided for the calls of one session. */
+/** Remembers what was answered to the calls of one session. */
 export interface Once {
-  /** Give the answer to this call that stands, or decide. */
-  answer(callId: string, call: unknown, decide: () => Answer): Answer
+  /**
+   * Give the answer to this call that stands, or decide. An answer that `isKept` refuses is given this time only:
+   * a denial because stable failed does not bind the next try, which may find it well. One key, one kind of answer.
+   */
+  answer<A>(key: string, call: unknown, decide: () => A, isKept: (settled: Awaited<A>) => boolean): A
 }
 
-/**
- * Decide each call once. An id that comes back with another call (some runtimes count from 0 again) is another call.
- * A denial because stable failed is not kept: the next try may find it well.
- */
+/** Decide each call once. A key that comes back with another call (some runtimes count from 0 again) is another call. */
 export function createOnce(): Once {
-  const remembered = recent<{ readonly call: unknown; readonly answer: Answer }>(MAX_REMEMBERED)
+  const remembered = recent<{ readonly call: unknown; readonly answer: unknown }>(MAX_REMEMBERED)
 
   return {
-    answer(callId, call, decide) {
-      const before = remembered.get(callId)
-      if (before !== undefined && isDeepStrictEqual(before.call, call)) return before.answer
+    answer<A>(key: string, call: unknown, decide: () => A, isKept: (settled: Awaited<A>) => boolean): A {
+      const before = remembered.get(key)
+      if (before !== undefined && isSame(before.call, call)) return before.answer as A
       const copy = capture(call)
       const answer = decide()
+      const entry = { call: copy, answer }
       if (answer instanceof Promise) {
-        const entry = { call: copy, answer }
-        remembered.set(callId, entry)
+        remembered.set(key, entry)
         const forget = (): void => {
-          if (remembered.get(callId) === entry) remembered.delete(callId)
+          if (remembered.get(key) === entry) remembered.delete(key)
         }
-        answer.then((decision) => (isKept(decision) ? undefined : forget()), forget)
-      } else if (isKept(answer)) {
-        remembered.set(callId, { call: copy, answer })
+        answer.then((settled: Awaited<A>) => (isKept(settled) ? undefined : forget()), forget)
+      } else if (isKept(answer as Awaited<A>)) {
+        remembered.set(key, entry)
       } else {
-        remembered.delete(callId)
+        remembered.delete(key)
       }
       return answer
     },
   }
 }
 
-const isKept = ({ source }: Decision): boolean => source === "policy" || source === "fallback"
+/**
+ * Give a key to a call that has no id: a hash of its action and its input, the order of keys aside. Null: it has no such form
+ * (a cycle, a bigint), so it is always another call. Two calls that share a hash are told apart by comparing them whole.
+ */
+export function contentKey(call: Call): string | null {
+  try {
+    const text = JSON.stringify([call.action, call.input], inKeyOrder)
+    return `content/${hash32(new TextEncoder().encode(text))}`
+  } catch {
+    return null
+  }
+}
+
+function inKeyOrder(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** A call is the host's: comparing it may throw. */
+function isSame(before: unknown, call: unknown): boolean {
+  try {
+    return isDeepStrictEqual(before, call)
+  } catch {
+    return false
+  }
+}

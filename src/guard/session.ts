@@ -8,13 +8,13 @@ import { postureOf } from "./core.js"
 import type { Core } from "./core.js"
 import { ERROR, judgeAsync, judgeSync, unavailable } from "./judge.js"
 import type { Judged } from "./judge.js"
-import { createOnce } from "./once.js"
+import { contentKey, createOnce } from "./once.js"
 import type { Once } from "./once.js"
 import { scanAsync, scanSync } from "./scan.js"
 import { CANARY, Seat, STABLE } from "./seat.js"
 import type { Attributes, Turn } from "./seat.js"
 import { Tally } from "./tally.js"
-import type { View } from "./view.js"
+import type { AnyRelease, View } from "./view.js"
 
 export interface SessionOptions {
   /** When the session began, ms since the epoch. Default: read from a UUIDv7 or ULID id, else first seen by this guard. */
@@ -47,7 +47,7 @@ export class GuardSession<C extends Call> {
   readonly seat: Seat<C>
   readonly tally: Tally<C>
   private readonly context: EvaluationContext
-  private once: Once | undefined
+  private memory: Once | undefined
 
   constructor(
     private readonly core: Core<C>,
@@ -70,11 +70,15 @@ export class GuardSession<C extends Call> {
     return { sessionId: this.sessionId, startedAt: this.startedAt, arm: this.arm }
   }
 
+  /** What was answered to calls that may be asked again. */
+  get once(): Once {
+    return (this.memory ??= createOnce())
+  }
+
   evaluate(call: C, options?: EvaluateOptions): Decision | Promise<Decision> {
-    const callId = options?.callId ?? ""
-    if (callId === "" || this.pin === "none" || this.core.view.lockdown) return this.decide(call)
-    this.once ??= createOnce()
-    return this.once.answer(callId, call, () => this.decide(call))
+    const key = this.keyOf(call, options?.callId)
+    if (key === null || this.pin === "none" || this.core.view.lockdown) return this.decide(call)
+    return this.once.answer(key, call, () => this.decide(call), isKept)
   }
 
   scan(text: string, options?: ScanOptions): Scan | Promise<Scan> {
@@ -107,6 +111,14 @@ export class GuardSession<C extends Call> {
       this.core.telemetry.fallback("throw")
     }
     return null
+  }
+
+  /** What a call is recognised by when it comes back; null: by nothing, so it is decided anew. */
+  private keyOf(call: C, callId = ""): string | null {
+    if (callId !== "") return `id/${callId}`
+    const { recognise, view } = this.core
+    if (recognise !== "content" || isStateful(view.stable) || isStateful(view.canary)) return null
+    return contentKey(call)
   }
 
   private decide(call: C): Decision | Promise<Decision> {
@@ -194,6 +206,10 @@ export class GuardSession<C extends Call> {
     return judgeAsync(core.clock, core.timeoutMs[arm], release.policy, call, this.context)
   }
 }
+
+const isStateful = (release: AnyRelease<never> | undefined): boolean => release?.policy.stateful === true
+
+const isKept = ({ source }: Decision): boolean => source === "policy" || source === "fallback"
 
 function answer(
   view: View<never>,

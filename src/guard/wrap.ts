@@ -14,6 +14,11 @@ export interface WrapOptions<A extends unknown[], R> {
   readonly session: (...args: A) => string | ({ readonly id: string } & SessionOptions)
   /** What the function's result means. A throw or an unknown answer makes it an error of that function. */
   readonly outcome: (result: Awaited<R>) => Evaluation
+  /**
+   * The runtime's id of the call, from its arguments: the same arguments with the same id in the same session are decided and counted
+   * once, and answered with the same value. Without one, or when it throws, each call is decided anew.
+   */
+  readonly callId?: ((...args: A) => string | undefined) | undefined
   /** What the call is about, for the decision diffs. Default: the first argument's `action`, else `call`. */
   readonly action?: ((...args: A) => string) | undefined
   /** The host's own denial, for the kill switch and for a stable function that fails. Without it, both throw. */
@@ -30,6 +35,14 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
   canary: (...args: A) => R,
   options: WrapOptions<A, R>,
 ): (...args: A) => R {
+  interface Asked {
+    readonly self: unknown
+    readonly args: A
+    /** A release answered, not the posture: such an answer stands when the call is asked again. */
+    judged: boolean
+  }
+
+  const name = `wrap-${++core.wraps}`
   /** What throws in an asynchronous function must reject. */
   let isAsync = stable.constructor.name === "AsyncFunction"
 
@@ -68,19 +81,19 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     }
   }
 
-  function refuse(args: A, error: unknown): R {
+  function refuse({ args }: Asked, error: unknown): R {
     if (options.denied !== undefined) return options.denied(...args)
     if (isAsync) return Promise.reject(error) as R
     throw error
   }
 
-  return function guarded(this: unknown, ...args: A): R {
-    const session = find(args)
+  function decide(asked: Asked, session: GuardSession<C>): R {
+    const { self, args } = asked
     const turn = session.seat.take()
     const { arm } = turn
     if (turn.view.lockdown) {
       core.telemetry.fallback("lockdown")
-      return refuse(args, new SerinError("LOCKED_DOWN", "the kill switch denies every call; give wrap() a `denied`"))
+      return refuse(asked, new SerinError("LOCKED_DOWN", "the kill switch denies every call; give wrap() a `denied`"))
     }
     const compare = (own: Judged, other: Judged | ((copy: C) => Judged | Promise<Judged>)): void => {
       if (turn.sampled) session.tally.compare(turn, callOf(args, options.action) as unknown as C, own, other)
@@ -88,24 +101,51 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
 
     const finish = (own: Judged): R | Promise<R> => {
       if (own.outcome === ERROR) {
-        if (!session.fail(turn, own)) return refuse(args, own.error)
-        return after(run(this, STABLE, args, false), (fallback) => conclude(own, fallback))
+        if (!session.fail(turn, own)) return refuse(asked, own.error)
+        return after(run(self, STABLE, args, false), (fallback) => conclude(own, fallback))
       }
       session.tally.evaluation(turn, own)
       if (options.shadow !== false) {
         const other = arm === STABLE ? CANARY : STABLE
-        compare(own, (copy) => run(this, other, copy.input as A, true))
+        compare(own, (copy) => run(self, other, copy.input as A, true))
       }
+      asked.judged = true
       return own.value as R
     }
     const conclude = (own: Judged, fallback: Judged): R => {
       compare(own, fallback)
-      if (fallback.outcome !== ERROR) return fallback.value as R
+      if (fallback.outcome !== ERROR) {
+        asked.judged = true
+        return fallback.value as R
+      }
       session.report(STABLE, fallback.errorType ?? "throw", fallback.error)
-      return refuse(args, fallback.error)
+      return refuse(asked, fallback.error)
     }
     // How long stable may take is the host's affair: it is its own function.
-    return after(run(this, arm, args, arm === CANARY), finish) as R
+    return after(run(self, arm, args, arm === CANARY), finish) as R
+  }
+
+  /** The call's id, for this pair of functions only. Null: none, or none that can be read. */
+  function keyOf(args: A): string | null {
+    try {
+      const callId: unknown = options.callId?.(...args)
+      return typeof callId === "string" && callId !== "" ? `${name}/${callId}` : null
+    } catch {
+      return null
+    }
+  }
+
+  return function guarded(this: unknown, ...args: A): R {
+    const asked: Asked = { self: this, args, judged: false }
+    const session = find(args)
+    const key = options.callId === undefined ? null : keyOf(args)
+    if (key === null || session.sessionId === "" || core.view.lockdown) return decide(asked, session)
+    return session.once.answer(
+      key,
+      args,
+      () => decide(asked, session),
+      () => asked.judged,
+    )
   }
 }
 
