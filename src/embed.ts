@@ -13,7 +13,7 @@ import { createShelf } from "./embed/shelf.js"
 import type { ReleasesFrom } from "./embed/shelf.js"
 import { SerinError } from "./errors.js"
 import { createGuard } from "./guard.js"
-import type { Guard, GuardOptions, Mode, ReleaseFor } from "./guard.js"
+import type { Guard, GuardOptions, Mode, ReleaseFor, ShadowStatus } from "./guard.js"
 import type { Call } from "./model/call.js"
 import { systemClock } from "./model/clock.js"
 import { phaseOf } from "./rollout/phase.js"
@@ -61,6 +61,8 @@ export interface Status {
   readonly follower: FollowerStatus
   /** Why `start: true` did not start the canary that the file names. */
   readonly notice?: string | undefined
+  /** How far the other arm's judgement has come in this process, and what it takes. */
+  readonly shadow: ShadowStatus
   /** The last judgement; null before the first. Its `problem` says when another process judges. */
   readonly report: Report | null
   /** Releases that could not be loaded, by version, with the reason. */
@@ -160,6 +162,7 @@ export async function embed<C extends Call = Call>(
         phase: phaseOf(state),
         follower: follower.status(),
         notice: notice ?? undefined,
+        shadow: guard.shadow(),
         report: leader.report(),
         unavailable: shelf.problems,
       }

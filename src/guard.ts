@@ -13,14 +13,16 @@ import type { RolloutState } from "./rollout/state.js"
 import { recent } from "./session/recent.js"
 import { startTimeOf } from "./session/start-time.js"
 import { createTelemetry } from "./telemetry/telemetry.js"
+import type { Gauges } from "./telemetry/gauges.js"
 import type { MetricSink } from "./telemetry/reading.js"
-import { createBook, openStrata } from "./guard/core.js"
+import { coverageOf, createBook, openStrata } from "./guard/core.js"
 import { isThenable } from "./guard/judge.js"
 import type { Core, GuardEvent, OnStableError } from "./guard/core.js"
 import type { Recognise } from "./guard/once.js"
 import { GuardSession } from "./guard/session.js"
 import type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/session.js"
 import { createShadowQueue } from "./guard/shadow.js"
+import type { ShadowOptions } from "./guard/shadow.js"
 import { compileView } from "./guard/view.js"
 import type { AnyRelease } from "./guard/view.js"
 import { wrapFunctions } from "./guard/wrap.js"
@@ -74,8 +76,8 @@ export interface GuardOptions<C extends Call, M extends Mode> {
    * forgotten counts as new when it comes back, unless `startedAt` or its id tells when it began.
    */
   readonly sessionMemory?: number | undefined
-  /** Calls that may wait for the other arm's judgement; more are dropped and counted. Default 10,000. */
-  readonly shadowQueue?: number | undefined
+  /** What judging calls with the other arm may cost: calls that wait, share of a core, how many at once. */
+  readonly shadow?: ShadowOptions | undefined
 }
 
 /** One agent conversation or run. Keep it or ask again: the arm is the same. */
@@ -90,6 +92,18 @@ export interface Session<C extends Call, M extends Mode> {
   scan(text: string, options: ScanOptions): Answer<M, Scan>
   /** Show an event to the monitor of the session's arm. Never throws: a monitor that fails raises `monitor_failed`. */
   observe(event: unknown): readonly Alert[]
+}
+
+/** How much of the comparison is done, and what it costs. */
+export interface ShadowStatus {
+  /** Share of the sampled calls of this generation that both arms have judged, [0, 1]; null: none was sampled. */
+  readonly coverage: number | null
+  /** Share of one core that judging took lately. */
+  readonly cpuShare: number
+  /** Calls that wait to be judged. */
+  readonly waiting: number
+  /** Calls of this generation that found the queue full. */
+  readonly dropped: number
 }
 
 /** What the host calls. */
@@ -117,6 +131,8 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
   evidence(): Evidence
   /** Disagreements between the arms by action and rule, most frequent first. */
   diffs(): readonly Diff[]
+  /** How far the other arm's judgement has come, and what it takes. */
+  shadow(): ShadowStatus
   /** Look at the releases again, after one was loaded. */
   refresh(): void
   /** Resolve when all calls waiting for the other arm have been judged. */
@@ -139,7 +155,6 @@ export function createGuard<C extends Call = Call>(
   const { state, clock = systemClock, onEvent, onStableError = "deny", recognise = "call-id" } = options
   const releases: ReadonlyMap<string, AnyRelease<C>> = options.releases ?? new Map()
   const timeoutMs = timeoutsOf(options.timeoutMs)
-  requirePositive("shadowQueue", options.shadowQueue ?? 1)
   if (!["deny", "escalate", "throw"].includes(onStableError)) {
     throw new TypeError(`onStableError must be deny, escalate or throw, got ${String(onStableError)}`)
   }
@@ -147,12 +162,14 @@ export function createGuard<C extends Call = Call>(
     throw new TypeError(`recognise must be call-id or content, got ${String(recognise)}`)
   }
   const sessions = recent<GuardSession<C>>(options.sessionMemory ?? 20_000)
+  let made: Core<C> | null = null
   const telemetry = createTelemetry({
     rollout: options.rollout,
     clock,
     meterProvider: options.meterProvider,
     metrics: options.metrics,
-    gauges: () => gaugesOf(state, clock.now()),
+    // A sink may ask before there is a core.
+    gauges: () => gaugesOf(state, clock.now(), made),
   })
 
   const core: Core<C> = {
@@ -160,7 +177,7 @@ export function createGuard<C extends Call = Call>(
     book: createBook(state.current()?.generation ?? 0),
     clock,
     telemetry,
-    shadow: createShadowQueue(options.shadowQueue ?? 10_000, clock, () => telemetry.shadow("failed")),
+    shadow: createShadowQueue(options.shadow ?? {}, clock, () => telemetry.shadow("failed")),
     async: options.async ?? false,
     timeoutMs,
     onStableError,
@@ -177,6 +194,7 @@ export function createGuard<C extends Call = Call>(
       }
     },
   }
+  made = core
   openStrata(core.book, core.view.ramp.length)
   reportUnknown(core, releases, options.releases !== undefined)
   const sessionless = new GuardSession<C>(core, "", 0, undefined, "none")
@@ -233,6 +251,12 @@ export function createGuard<C extends Call = Call>(
     ) => wrapFunctions(core, sessionOf, stable, canary, wrapOptions),
     evidence: () => ({ generation: core.book.generation, strata: core.book.strata }),
     diffs: () => core.book.diffs.list(),
+    shadow: () => ({
+      coverage: coverageOf(core.book),
+      cpuShare: core.shadow.cpuShare(),
+      waiting: core.shadow.waiting(),
+      dropped: core.book.dropped,
+    }),
     refresh: apply,
     idle: () => core.shadow.idle(),
     close() {
@@ -254,12 +278,13 @@ function reportUnknown(core: Core<never>, releases: ReadonlyMap<string, unknown>
   }
 }
 
-function gaugesOf(state: StateReader, now: number) {
+function gaugesOf(state: StateReader, now: number, core: Core<never> | null): Gauges {
   const current = state.current()
   return {
     weightBp: current === null ? 0 : armWeights(current, now).canary,
     phase: current === null ? "idle" : phaseOf(current).phase,
     stateAgeMs: now - (state.confirmedAt?.() ?? now),
+    shadowCoverage: core === null ? null : coverageOf(core.book),
   }
 }
 

@@ -151,6 +151,14 @@ describe("a rollout in one process", () => {
     expect(guard.status().phase.phase).toBe("rolled_back")
   })
 
+  it("shows how much of the comparison is done", async () => {
+    await safety(STABLE_RULES)
+    const { guard, clock } = await open({ shadow: { queue: 75 } })
+    expect(guard.status().shadow).toEqual({ coverage: null, cpuShare: 0, waiting: 0, dropped: 0 })
+    await traffic(guard, clock, 1)
+    expect(guard.status().shadow).toEqual({ coverage: 0.5, cpuShare: 0, waiting: 0, dropped: 75 })
+  })
+
   it("compares nothing until somebody starts it", async () => {
     await safety(STABLE_RULES)
     const { guard, clock } = await open({ start: false })

@@ -50,8 +50,8 @@ async function play(scenario: Scenario, folder: string, options: PlayOptions) {
   const { calls, seed, sessionsPerMinute } = options
   const { rollout, releases } = await writeSafety(folder, scenario)
   const clock = replayClock({ startAt: START, seed })
-  // A minute of traffic waits for the other arm at once, however much it is: nothing may be dropped.
-  const guard = await embed({ rollout, releases, clock, shadowQueue: Number.POSITIVE_INFINITY })
+  // A minute of traffic waits for the other arm at once, however much it is: nothing may be dropped. Simulated time is no time of a processor: no limit.
+  const guard = await embed({ rollout, releases, clock, shadow: { queue: Number.POSITIVE_INFINITY, cpuShare: 1 } })
   try {
     // `start: true` would do it, with a random salt. The same seed has to give the same sessions to the canary.
     const spec = parseSpec(await readFile(rollout, "utf8"), { path: rollout })

@@ -46,6 +46,10 @@ export interface Book {
   readonly diffs: Diffs
   /** Sessions that the canary has served. */
   canarySessions: number
+  /** Calls for both arms to judge; those that both have judged; those that found the queue full. */
+  sampled: number
+  judged: number
+  dropped: number
 }
 
 /** What all sessions of a guard share. */
@@ -75,7 +79,13 @@ export const createBook = (generation: number): Book => ({
   strata: [],
   diffs: createDiffs(),
   canarySessions: 0,
+  sampled: 0,
+  judged: 0,
+  dropped: 0,
 })
+
+/** Share of the sampled calls that both arms have judged, [0, 1]; null: none was sampled. */
+export const coverageOf = ({ sampled, judged }: Book): number | null => (sampled === 0 ? null : judged / sampled)
 
 /** One stratum for sessions from before the ramp and one for each entry of it. */
 export function openStrata(book: Book, entries: number): void {

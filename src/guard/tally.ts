@@ -85,13 +85,15 @@ export class Tally<C extends Call> {
     const count = this.countsOf(turn)
     if (!turn.sampled || count === null || count.evaluations > MAX_COUNTED) return
     const copy = capture(call)
-    const pushed = core.shadow.push(() => {
+    turn.book.sampled += 1
+    const pushed = core.shadow.push(this, () => {
       if (turn.book !== core.book) return
       const judged = typeof other === "function" ? other(copy) : other
       if (!isThenable(judged)) return this.record(turn, copy, own, judged)
       return judged.then((settled) => this.record(turn, copy, own, settled))
     })
     if (pushed) return
+    turn.book.dropped += 1
     core.telemetry.shadow("dropped")
     // Nobody will know whether they agreed.
     if (turn.arm === CANARY) this.disagreed = true
@@ -103,6 +105,7 @@ export class Tally<C extends Call> {
     if (count === null) return
     const [stable, canary] = turn.arm === STABLE ? [own, other] : [other, own]
     const { stratum, cohort, book } = turn
+    book.judged += 1
     core.telemetry.shadow("judged")
     core.telemetry.comparison(stable.outcome, canary.outcome)
     if (this.disagreed) {

@@ -24,7 +24,7 @@ async function emitted(): Promise<MetricData[]> {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 2 ** 31 - 1 })
   const meterProvider = new MeterProvider({ readers: [reader] })
-  const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500 })
+  const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500, shadowCoverage: 0.5 })
   const telemetry = createTelemetry({ rollout: "demo", clock: fakeClock(), gauges, meterProvider })
   for (const arm of [0, 1] as const) {
     for (const outcome of [0, 1, 2]) telemetry.evaluation(arm, outcome, 1)

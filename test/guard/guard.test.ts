@@ -499,7 +499,7 @@ describe("paired shadow", () => {
   })
 
   it("drops what the queue cannot hold, and counts the rest", async () => {
-    const { guard } = harness({}, stateWith(), { shadowQueue: 3 })
+    const { guard } = harness({}, stateWith(), { shadow: { queue: 3 } })
     const session = guard.session(idOn(guard, "stable"))
     for (let i = 0; i < 10; i++) session.evaluate(call)
     await guard.idle()
@@ -822,7 +822,7 @@ describe("the guard", () => {
 
   it("refuses limits that are not positive", () => {
     expect(() => harness({}, stateWith(), { timeoutMs: 0 })).toThrow(RangeError)
-    expect(() => harness({}, stateWith(), { shadowQueue: -1 })).toThrow(RangeError)
+    expect(() => harness({}, stateWith(), { shadow: { queue: -1 } })).toThrow(RangeError)
     expect(() => harness({}, stateWith(), { sessionMemory: 0 })).toThrow(RangeError)
     expect(() => harness({}, stateWith(), { onStableError: "allow" as "deny" })).toThrow(/onStableError must be deny/)
   })

@@ -153,7 +153,7 @@ describe("pairs", () => {
   })
 
   it("after a dropped comparison of the canary's answer are not stable's world", async () => {
-    const { guard } = harness({ canary: () => "allow" }, stateWith(), { shadowQueue: 1 })
+    const { guard } = harness({ canary: () => "allow" }, stateWith(), { shadow: { queue: 1 } })
     const session = guard.session(idOn(guard, "canary"))
     session.evaluate(call)
     session.evaluate(call)

@@ -92,7 +92,7 @@ function hostProvider(...failing: Step[]) {
   }
 }
 
-const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500 })
+const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500, shadowCoverage: null })
 let told: unknown[][] = []
 const open: Telemetry[] = []
 
