@@ -143,7 +143,8 @@ function fallBack(turn: Turn<never>, failure: ErrorType, stable: readonly Scanne
     const stableFailure = stable.find(({ report }) => report === null)
     if (stableFailure === undefined) return combine(view, STABLE, "fallback", stable, failure)
   }
-  const errorType = stable?.find(({ report }) => report === null)?.errorType ?? failure
+  const lost = turn.arm === CANARY ? "unavailable" : failure
+  const errorType = stable?.find(({ report }) => report === null)?.errorType ?? lost
   return { result: "blocked", findings: [], arm: "stable", release: view.stableVersion, source: "posture", errorType }
 }
 

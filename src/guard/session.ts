@@ -2,11 +2,11 @@ import type { Call } from "../model/call.js"
 import { ARMS, OUTCOMES } from "../model/decision.js"
 import type { Arm, Decision, Effect, ErrorType, Scan } from "../model/decision.js"
 import type { ArmIndex } from "../evidence/cells.js"
-import type { Alert, EvaluationContext, Monitor, ScanContext } from "../release/ports.js"
+import type { Alert, EvaluationContext, ScanContext } from "../release/ports.js"
 import { readAlerts } from "../release/run.js"
 import { postureOf } from "./core.js"
 import type { Core } from "./core.js"
-import { ERROR, judgeAsync, judgeSync, unavailable } from "./judge.js"
+import { ERROR, failed, judgeAsync, judgeSync, unavailable } from "./judge.js"
 import type { Judged } from "./judge.js"
 import { contentKey, createOnce } from "./once.js"
 import type { Once } from "./once.js"
@@ -87,29 +87,35 @@ export class GuardSession<C extends Call> {
     return this.core.async ? scanAsync(this.core, this, text, context) : scanSync(this.core, this, text, context)
   }
 
-  /** Never throws: a monitor that fails raises the alert `monitor_failed`. */
+  /** Never throws: a monitor that fails, or that is not there because its release is not, raises the alert `monitor_failed`. */
   observe(event: unknown): readonly Alert[] {
     const turn = this.seat.take()
     const { view } = turn
     const release = turn.arm === CANARY ? view.canary : view.stable
-    const alerts = this.watch(turn.arm, release?.monitor, event)
+    const alerts = this.watch(turn, turn.arm, event)
+    // Like a call that it could not judge: what stable saw, it does not know.
+    if (release === undefined && turn.arm === CANARY) this.seat.leaveCanary()
     if (release?.monitor !== undefined) this.tally.observation(turn, alerts?.length ?? 1)
     // A canary that cannot watch leaves it to stable, as with every other component.
-    return alerts ?? (turn.arm === CANARY ? this.watch(STABLE, view.stable?.monitor, event) : null) ?? MONITOR_FAILED
+    return alerts ?? (turn.arm === CANARY ? this.watch(turn, STABLE, event) : null) ?? MONITOR_FAILED
   }
 
   /** Null: the monitor failed. */
-  private watch(arm: ArmIndex, monitor: Monitor | undefined, event: unknown): readonly Alert[] | null {
-    if (monitor === undefined) return []
+  private watch({ view }: Turn<C>, arm: ArmIndex, event: unknown): readonly Alert[] | null {
+    const release = arm === CANARY ? view.canary : view.stable
+    if (release === undefined) return this.unwatched(arm, unavailable(nameOf(view, arm)))
+    if (release.monitor === undefined) return []
     try {
-      const alerts = readAlerts(monitor.observe(event, this.context))
-      if (alerts !== null) return alerts
-      this.report(arm, "invalid", new TypeError("expected a list of alerts"))
-      this.core.telemetry.fallback("invalid")
+      const alerts = readAlerts(release.monitor.observe(event, this.context))
+      return alerts ?? this.unwatched(arm, failed("invalid", new TypeError("expected a list of alerts"), 0))
     } catch (error) {
-      this.report(arm, "throw", error)
-      this.core.telemetry.fallback("throw")
+      return this.unwatched(arm, failed("throw", error, 0))
     }
+  }
+
+  private unwatched(arm: ArmIndex, { errorType = "throw", error }: Judged): null {
+    this.report(arm, errorType, error)
+    this.core.telemetry.fallback(errorType)
     return null
   }
 
@@ -193,16 +199,14 @@ export class GuardSession<C extends Call> {
 
   private judge(view: View<C>, arm: ArmIndex, call: C): Judged {
     const release = arm === CANARY ? view.canary : view.stable
-    if (release === undefined) return unavailable(arm === CANARY ? view.canaryVersion : view.stableVersion)
+    if (release === undefined) return unavailable(nameOf(view, arm))
     return judgeSync(this.core.clock, release.policy, call, this.context)
   }
 
   private judgeAsync(view: View<C>, arm: ArmIndex, call: C): Promise<Judged> {
     const { core } = this
     const release = arm === CANARY ? view.canary : view.stable
-    if (release === undefined) {
-      return Promise.resolve(unavailable(arm === CANARY ? view.canaryVersion : view.stableVersion))
-    }
+    if (release === undefined) return Promise.resolve(unavailable(nameOf(view, arm)))
     return judgeAsync(core.clock, core.timeoutMs[arm], release.policy, call, this.context)
   }
 }
@@ -210,6 +214,8 @@ export class GuardSession<C extends Call> {
 const isStateful = (release: AnyRelease<never> | undefined): boolean => release?.policy.stateful === true
 
 const isKept = ({ source }: Decision): boolean => source === "policy" || source === "fallback"
+
+const nameOf = (view: View<never>, arm: ArmIndex): string => (arm === CANARY ? view.canaryVersion : view.stableVersion)
 
 function answer(
   view: View<never>,
@@ -222,7 +228,7 @@ function answer(
     // An error is never served: the callers have looked.
     outcome: OUTCOMES[judged.outcome] as Effect,
     arm: ARMS[arm],
-    release: arm === CANARY ? view.canaryVersion : view.stableVersion,
+    release: nameOf(view, arm),
     source,
     reason: judged.reason,
     rule: judged.rule,

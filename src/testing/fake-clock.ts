@@ -5,6 +5,8 @@ export interface FakeClock extends Clock {
   advance(ms: number): void
   /** Set the wall clock alone, as an operator or NTP would; may go backwards. */
   setWall(ms: number): void
+  /** How many timers wait: 0 when nothing was left behind. */
+  pending(): number
   /** Let everything that is already resolved run: drains microtasks and immediates. */
   settle(): Promise<void>
 }
@@ -50,6 +52,7 @@ export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
     setWall(ms) {
       wallOffset = ms - monotonic
     },
+    pending: () => timers.size,
     async settle() {
       for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
     },

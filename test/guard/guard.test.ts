@@ -754,6 +754,17 @@ describe("observe", () => {
     }
   })
 
+  it("is loud when the release is not loaded: stable watches for a canary, and nobody for stable", () => {
+    const stable = { ...release("1.0.0", () => "allow"), monitor: monitor([{ name: "seen" }]) }
+    const { guard } = harness({}, stateWith(), { releases: new Map([["1.0.0", stable]]) })
+    const lost = guard.session(idOn(guard, "canary"))
+    expect(lost.observe({})).toEqual([{ name: "seen" }])
+    expect(lost.arm).toBe("stable")
+    const empty = harness({}, stateWith(), { releases: new Map() })
+    expect(empty.guard.session("a").observe({})).toEqual([{ name: "monitor_failed" }])
+    expect(empty.events).toContainEqual(expect.objectContaining({ type: "error", errorType: "unavailable" }))
+  })
+
   it("sees nothing where a release has no monitor", () => {
     const { guard } = harness()
     expect(guard.session("a").observe({})).toEqual([])

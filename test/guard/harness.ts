@@ -40,6 +40,8 @@ export function stateWith(differs: Partial<RolloutState> = {}): RolloutState {
 
 export interface FakeState extends StateReader {
   set(state: RolloutState | null): void
+  /** How many listen. */
+  listeners(): number
 }
 
 export function fakeState(initial: RolloutState | null): FakeState {
@@ -55,6 +57,7 @@ export function fakeState(initial: RolloutState | null): FakeState {
       current = state
       for (const listener of listeners) listener()
     },
+    listeners: () => listeners.size,
   }
 }
 
