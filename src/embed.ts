@@ -7,6 +7,7 @@ import { createFollower } from "./controller/follower.js"
 import type { FollowerStatus } from "./controller/follower.js"
 import { createLeader } from "./controller/leader.js"
 import type { Report } from "./controller/report.js"
+import type { VerdictRecord } from "./controller/verdict-record.js"
 import { startCanary } from "./controller/start-canary.js"
 import { ensureState } from "./controller/verbs.js"
 import { createShelf } from "./embed/shelf.js"
@@ -26,6 +27,7 @@ import type { RolloutEvent } from "./rollout/transition.js"
 import { localSource } from "./sources/local.js"
 import { fileStore } from "./stores/file.js"
 
+export type { VerdictRecord } from "./controller/verdict-record.js"
 export type { ReleasesFrom } from "./embed/shelf.js"
 
 export interface EmbedOptions<C extends Call, M extends Mode> extends Omit<
@@ -51,7 +53,7 @@ export interface EmbedOptions<C extends Call, M extends Mode> extends Omit<
   readonly judgeEveryMs?: number | undefined
 }
 
-/** Reports are read by people at a terminal; the history that counts is that of the state. */
+/** Reports and recorded verdicts are for people; the history that counts is that of the state. */
 const KEPT_REPORTS = 20
 
 /** Where an embedded rollout stands. */
@@ -80,6 +82,11 @@ export interface Embedded<C extends Call = Call, M extends Mode = "sync"> extend
   act(event: RolloutEvent): Promise<RolloutState>
   /** Judge now rather than at the next interval. Never rejects. */
   judge(): Promise<Report>
+  /**
+   * Judge now, and answer the verdict with all that it was made of: `JSON.stringify` of it is what `serin verify` reads. It is kept in the
+   * store as well, as is each verdict that moves the rollout. Null when there is nothing to judge here. Never rejects.
+   */
+  verdictRecord(): Promise<VerdictRecord | null>
   /** Stop judging and following, finish what is under way within 2 s, and leave no handle. Calls are still answered. */
   close(): Promise<void>
 }
@@ -169,6 +176,7 @@ export async function embed<C extends Call = Call>(
     },
     act: (event: RolloutEvent) => follower.act(event),
     judge: () => leader.tick(),
+    verdictRecord: () => leader.record(),
     close: () => (closing ??= close()),
   }
   return embedded

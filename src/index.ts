@@ -1,5 +1,5 @@
 export { embed } from "./embed.js"
-export type { Embedded, EmbedOptions, ReleasesFrom, Status } from "./embed.js"
+export type { Embedded, EmbedOptions, ReleasesFrom, Status, VerdictRecord } from "./embed.js"
 export { createGuard } from "./guard.js"
 export type { Answer, Guard, GuardOptions, Mode, ReleaseFor, Session, ShadowStatus, StateReader } from "./guard.js"
 export type { GuardEvent, OnStableError, Side } from "./guard/core.js"

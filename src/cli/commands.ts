@@ -12,6 +12,7 @@ import { rollbackCommand } from "./rollback.js"
 import { startCommand } from "./start.js"
 import { statusCommand } from "./status.js"
 import { validateCommand } from "./validate.js"
+import { verifyCommand } from "./verify.js"
 import { watchCommand } from "./watch.js"
 
 /** Every verb of `serin`, in the order in which a rollout meets them. */
@@ -30,4 +31,5 @@ export const COMMANDS: readonly Command[] = [
   retryCommand,
   historyCommand,
   explainCommand,
+  verifyCommand,
 ]

@@ -1,8 +1,8 @@
 import { phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 
-/** What a process that called `serin` can act on. 3 to 6 are answers of `status`, not failures. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, held: 3, rolledBack: 4, killed: 5, noState: 6 } as const
+/** What a process that called `serin` can act on. 3 to 6 are answers of `status`, 7 is one of `verify`; they are no failures. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, held: 3, rolledBack: 4, killed: 5, noState: 6, differs: 7 } as const
 
 /** Say where a rollout stands as an exit code. */
 export function exitCodeOf(state: RolloutState | null): number {

@@ -1,16 +1,20 @@
+import { writeFile } from "node:fs/promises"
+import { resolve } from "node:path"
 import { explain } from "../analysis/explain.js"
 import { stateKey } from "../controller/keys.js"
 import type { Diff } from "../evidence/diffs.js"
-import { isSerinError } from "../errors.js"
+import { newestRecord } from "../controller/records.js"
+import { parseRecord, type VerdictRecord } from "../controller/verdict-record.js"
+import { isSerinError, SerinError } from "../errors.js"
 import type { Outcome } from "../model/decision.js"
 import type { Verdict } from "../model/verdict.js"
 import { parseState, type RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import { formatWhen } from "./format.js"
+import { formatTime, formatWhen } from "./format.js"
 import type { Say } from "./next-step.js"
-import { placeOf, rolloutName } from "./place.js"
+import { placeOf, quoted, rolloutName, type Place } from "./place.js"
 import { plain, table, type Line } from "./printer.js"
 import { tellMissing } from "./status.js"
 import { isUnderWay, takeSnapshot, type Snapshot } from "./snapshot.js"
@@ -19,7 +23,11 @@ export const explainCommand = defineCommand({
   name: "explain",
   summary: "Say why the verdict is what it is, and where the releases disagree",
   example: "serin explain",
-  flags: { ...PLACE_FLAGS, ...JSON_FLAG },
+  flags: {
+    ...PLACE_FLAGS,
+    out: { type: "string", value: "FILE", text: "write the newest recorded verdict there, for `serin verify`" },
+    ...JSON_FLAG,
+  },
   async run({ values, io, out }) {
     const place = placeOf(values, io)
     const name = await rolloutName(place, out)
@@ -28,6 +36,12 @@ export const explainCommand = defineCommand({
       if (values.json) out.json({ rollout: name, phase: null, verdict: null, diffs: [], why: "no state", text: null })
       else await tellMissing(place, name, out)
       return EXIT.noState
+    }
+    if (values.out !== undefined) {
+      const written = await writeRecord(place, name, resolve(io.cwd, values.out))
+      if (values.json) out.json({ rollout: name, out: values.out, ...written })
+      else out.lines(recordLines(written, values.out, snapshot))
+      return EXIT.ok
     }
     const verdict = snapshot.verdict ?? (await lastVerdict(place.store, snapshot.state))
     const diffs = snapshot.report?.generation === snapshot.state.generation ? snapshot.report.diffs : null
@@ -58,8 +72,39 @@ export const explainCommand = defineCommand({
   },
 })
 
+/** Copy the newest recorded verdict into a file of its own. Refuses a file that is there. */
+async function writeRecord(place: Place, name: string, path: string): Promise<Pick<VerdictRecord, "at" | "revision">> {
+  const text = await newestRecord(place.store, name)
+  if (text === null) {
+    const fix = "one is with each change that a verdict makes, and whenever the application asks for `verdictRecord()`"
+    throw new SerinError("VERDICT_INVALID", `no verdict is kept in ${place.shownState} yet: ${fix}`)
+  }
+  const { at, revision } = parseRecord(text)
+  try {
+    await writeFile(path, text, { flag: "wx", mode: 0o600 })
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown"
+    const message = code === "EEXIST" ? `${path} is there already` : `${path} cannot be written: ${code}`
+    throw new SerinError("USAGE", `serin explain: ${message}`, { cause })
+  }
+  return { at, revision }
+}
+
+function recordLines(
+  { at, revision }: Pick<VerdictRecord, "at" | "revision">,
+  path: string,
+  snapshot: Snapshot,
+): Line[] {
+  const newer = snapshot.verdict !== null && snapshot.verdict.at > at
+  return [
+    [`${path}: the verdict of ${formatTime(at)}, on revision ${revision}`],
+    [`  next: \`serin verify ${quoted(path)}\` makes it again`],
+    ...(newer ? [["  the rollout was judged since: what moves nothing is not recorded by itself"]] : []),
+  ]
+}
+
 /** `explain` writes several lines; a reason must not add one that looks like them. */
-function inWords(verdict: Verdict): string {
+export function inWords(verdict: Verdict): string {
   const criteria = verdict.criteria.map((criterion) => ({ ...criterion, reason: plain(criterion.reason) }))
   return explain({ ...verdict, reason: plain(verdict.reason), criteria })
 }

@@ -1,11 +1,11 @@
 import { isSerinError, type Problem } from "../errors.js"
+import { SERIN_VERSION } from "../model/version.js"
 import { nearest, usage, type Command } from "./command.js"
 import { COMMANDS } from "./commands.js"
 import { EXIT } from "./exit-code.js"
 import { helpOf, overview } from "./help.js"
 import type { Io } from "./io.js"
 import { createPrinter } from "./printer.js"
-import { readVersion } from "./version.js"
 
 /** Run `serin` with the arguments after its name; answers the exit code. Never rejects: what went wrong is on stderr. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
@@ -20,7 +20,7 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
   const out = createPrinter(io)
   const [verb = "--help", ...rest] = argv
   if (verb === "--version" || verb === "-v") {
-    out.line(await readVersion())
+    out.line(SERIN_VERSION)
   } else if (verb === "--help" || verb === "-h" || (verb === "help" && rest.length === 0)) {
     out.lines(overview(COMMANDS))
   } else if (verb === "help") {

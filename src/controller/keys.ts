@@ -3,3 +3,6 @@ export const stateKey = (rollout: string): string => `${rollout}/state`
 
 /** Document that holds the last judgement, for people in other processes. */
 export const reportKey = (rollout: string): string => `${rollout}/report`
+
+/** Document that holds verdicts with all that they were made of: its revisions are those that moved the rollout. */
+export const verdictKey = (rollout: string): string => `${rollout}/verdict`

@@ -1,6 +1,6 @@
-import { judge } from "../analysis/judge.js"
 import { noDataVerdict } from "../analysis/no-data.js"
-import { advanceTrip } from "../analysis/trip.js"
+import { lookAgain, recordVerdict } from "../analysis/replay.js"
+import type { Judged, Look, VerdictRecord } from "../analysis/replay.js"
 import type { TripState } from "../analysis/trip.js"
 import type { Diff } from "../evidence/diffs.js"
 import type { EvidenceSource } from "../evidence/source.js"
@@ -13,9 +13,11 @@ import type { StateStore } from "../rollout/store.js"
 import { transition } from "../rollout/transition.js"
 import { DEADLINE_MS, inTime, withDeadlines } from "./deadline.js"
 import type { Follower } from "./follower.js"
+import { createRecords } from "./records.js"
 import { REPORTED_DIFFS } from "./report.js"
 import type { Report } from "./report.js"
 import { createSeat } from "./seat.js"
+import { thisComputer } from "./verdict-record.js"
 
 export interface LeaderOptions {
   /** Where reports go: one each tick, of which few need to be kept. */
@@ -44,6 +46,8 @@ export interface Leader {
   readonly seated: Promise<void>
   /** Judge once, now. Never rejects; one at a time. */
   tick(): Promise<Report>
+  /** Judge as `tick` does, and keep the verdict with all that it was made of; null when this process had nothing to judge. */
+  record(): Promise<VerdictRecord | null>
   /** The last report; null before the first tick. */
   report(): Report | null
   /** Stop; resolves when the tick under way is over and the last report is written, or at the deadline. */
@@ -54,10 +58,14 @@ export interface Leader {
 export function createLeader(options: LeaderOptions): Leader {
   const { rollout, follower, source, clock, actor, everyMs = 5000, deadlineMs = DEADLINE_MS } = options
   const reports = withDeadlines(options.reports, clock, deadlineMs)
+  const records = createRecords(reports, rollout)
   const seat = createSeat({ reports, rollout, clock, freshMs: 3 * everyMs })
   let last: Report | null = null
   let running: Promise<Report> | null = null
   let trip: TripState | undefined
+  let recording: Promise<VerdictRecord | null> | null = null
+  /** Someone waits for the record of the next look, whatever it moves. */
+  let wanted = false
   let closed = false
   let cancel = clock.schedule(beat, everyMs)
   const seated = seat.offer(reportOf(follower.current(), null))
@@ -82,8 +90,9 @@ export function createLeader(options: LeaderOptions): Leader {
     let problem: string | undefined
     if (rival === null && state !== null && isCompared(state)) {
       try {
-        verdict = await judgeNow(state)
-        await move(verdict)
+        const judged = await judgeNow(state)
+        verdict = judged.verdict
+        await judged.moved
       } catch (error) {
         problem = messageOf(error)
       }
@@ -91,6 +100,7 @@ export function createLeader(options: LeaderOptions): Leader {
     const [unwritten] = follower.status().pending
     if (unwritten !== undefined)
       problem ??= `a ${unwritten.event} is in force here and not written: ${unwritten.message}`
+    problem ??= records.problem()
     const kept = rival === null && last?.generation === state?.generation ? (last?.verdict ?? null) : null
     const report = reportOf(state, verdict ?? kept, problem)
     // Not waited for: a store that is slow with reports must not keep anybody from judging.
@@ -113,38 +123,71 @@ export function createLeader(options: LeaderOptions): Leader {
     }
   }
 
-  /** Null: there is no evidence yet, or it belongs to another generation. */
-  async function judgeNow(state: RolloutState): Promise<Verdict | null> {
+  /** A verdict of null: there is no evidence yet, or it belongs to another generation. */
+  async function judgeNow(state: RolloutState): Promise<{ verdict: Verdict | null; moved: Promise<void> | null }> {
     const { criteria, falseAlarmRate } = state.spec
     const settings = { criteria, falseAlarmRate, shadow: state.spec.shadowSampleBp > 0, at: clock.now() }
     let evidence: Evidence | null
     try {
       evidence = await inTime(clock, deadlineMs, (signal) => source.read({ signal }))
     } catch (error) {
-      return noDataVerdict("errored", { ...settings, generation: state.generation, detail: messageOf(error) })
+      const verdict = noDataVerdict("errored", { ...settings, generation: state.generation, detail: messageOf(error) })
+      return { verdict, moved: move(verdict) }
     }
-    if (evidence === null || evidence.generation !== state.generation) return null
-    trip = advanceTrip(trip, { criteria, evidence, ramp: state.ramp })
-    return judge({ ...settings, evidence, ramp: state.ramp, trip })
+    if (evidence === null || evidence.generation !== state.generation) return { verdict: null, moved: move(null) }
+    // Nothing is awaited from here on: evidence of this very process is counted on while others have their turn.
+    const judged = { ...settings, evidence, ramp: state.ramp, tripBefore: trip }
+    const look = lookAgain(judged)
+    trip = look.trip
+    // A rollback is in force before the record is made.
+    const moved = move(look.verdict)
+    if (moved !== null || wanted) keep(state, judged, look)
+    return { verdict: look.verdict, moved }
   }
 
-  async function move(verdict: Verdict | null): Promise<void> {
+  /** Act on a verdict, where it changes anything; a decrease is in force when this returns. */
+  function move(verdict: Verdict | null): Promise<void> | null {
     const state = follower.current()
-    if (state === null) return
+    if (state === null) return null
     const releases = options.releasesReady?.() === false ? "missing" : "ready"
     const event = { type: "tick", actor, verdict, releases } as const
-    if (transition(state, event, clock.now()) !== state) await follower.act(event)
+    if (transition(state, event, clock.now()) === state) return null
+    return follower.act(event).then(() => {})
+  }
+
+  function keep({ stable, canary, revision }: RolloutState, judged: Judged, look: Look): void {
+    const about = { ...thisComputer(), rollout, stable, canary, revision }
+    records.keep(() => recordVerdict(judged, look, about))
+  }
+
+  function record(): Promise<VerdictRecord | null> {
+    recording ??= recordNext().finally(() => (recording = null))
+    return recording
+  }
+
+  async function recordNext(): Promise<VerdictRecord | null> {
+    // A look that is under way may have judged already.
+    await running
+    const before = records.newest()
+    wanted = true
+    await tick()
+    wanted = false
+    await records.settle()
+    const newest = records.newest()
+    return newest === before ? null : newest
   }
 
   return {
     seated,
     tick,
+    record,
     report: () => last,
     async close() {
       closed = true
       cancel()
       const ended = inTime(clock, deadlineMs, async () => {
         await running
+        await records.settle()
         await seat.leave(last ?? reportOf(follower.current(), null))
       })
       await ended.catch(() => {})

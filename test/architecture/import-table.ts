@@ -32,7 +32,11 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     packages: ["type:@opentelemetry/api"],
     node: ["node:async_hooks", "node:util"],
   },
-  controller: { units: ["analysis", "rollout", "evidence"], packages: ["type:@opentelemetry/api"], node: true },
+  controller: {
+    units: ["analysis", "rollout", "evidence"],
+    packages: ["zod", "type:@opentelemetry/api"],
+    node: true,
+  },
   stores: { units: ["rollout"], node: true },
   sources: { units: ["evidence", "analysis"], node: true },
   engines: { units: ["release"], packages: ["zod", "yaml", "fastest-levenshtein", "@marcbachmann/cel-js"], node: true },
