@@ -4,9 +4,8 @@ import { COMMANDS } from "../../src/cli/commands.js"
 import { useBench } from "./harness.js"
 
 const bench = useBench()
-const VERBS = "init validate start status watch pause resume approve promote rollback kill retry history explain".split(
-  " ",
-)
+const VERBS =
+  "init validate start status watch pause resume approve promote rollback kill retry history explain verify".split(" ")
 
 describe("serin", () => {
   it("has each verb once", () => {
