@@ -17,6 +17,8 @@ import type { Gauges } from "./telemetry/gauges.js"
 import type { MetricSink } from "./telemetry/reading.js"
 import { coverageOf, createBook, openStrata } from "./guard/core.js"
 import { isThenable } from "./guard/judge.js"
+import type { Limit } from "./guard/judge.js"
+import { CANARY, STABLE } from "./guard/seat.js"
 import type { Core, GuardEvent, OnStableError } from "./guard/core.js"
 import type { Recognise } from "./guard/once.js"
 import { GuardSession } from "./guard/session.js"
@@ -172,6 +174,7 @@ export function createGuard<C extends Call = Call>(
     gauges: () => gaugesOf(state, clock.now(), made),
   })
 
+  const limitOf = (arm: 0 | 1): Limit => ({ clock, timeoutMs: timeoutMs[arm], onLate: () => telemetry.late(arm) })
   const core: Core<C> = {
     view: compileView(state.current(), releases, null),
     book: createBook(state.current()?.generation ?? 0),
@@ -179,7 +182,7 @@ export function createGuard<C extends Call = Call>(
     telemetry,
     shadow: createShadowQueue(options.shadow ?? {}, clock, () => telemetry.shadow("failed")),
     async: options.async ?? false,
-    timeoutMs,
+    limits: [limitOf(STABLE), limitOf(CANARY)],
     onStableError,
     recognise,
     wraps: 0,

@@ -6,6 +6,7 @@ import { createStratum } from "../evidence/cells.js"
 import { createDiffs } from "../evidence/diffs.js"
 import type { Diffs } from "../evidence/diffs.js"
 import type { Telemetry } from "../telemetry/telemetry.js"
+import type { Limit } from "./judge.js"
 import type { Recognise } from "./once.js"
 import type { ShadowQueue } from "./shadow.js"
 import type { View } from "./view.js"
@@ -60,8 +61,8 @@ export interface Core<C extends Call> {
   readonly telemetry: Telemetry
   readonly shadow: ShadowQueue
   readonly async: boolean
-  /** Longest wait for an asynchronous answer of each arm, ms. */
-  readonly timeoutMs: readonly [stable: number, canary: number]
+  /** How long an asynchronous answer of each arm is waited for. */
+  readonly limits: readonly [stable: Limit, canary: Limit]
   readonly onStableError: OnStableError
   readonly recognise: Recognise
   /** Pairs of functions that were wrapped: each has its own call ids. */

@@ -34,19 +34,27 @@ export function judgeSync<C>(clock: Clock, policy: AnyPolicy<C>, call: C, contex
   }
 }
 
-/** Run an evaluation that may be asynchronous, time it and give up on it after `timeoutMs`. Never rejects. */
+/** How long an arm may take. */
+export interface Limit {
+  readonly clock: Clock
+  readonly timeoutMs: number
+  /** Told of an answer that came after nobody waited for it any more. */
+  onLate(): void
+}
+
+/** Run an evaluation that may be asynchronous, time it and give up on it at the limit. Never rejects. */
 export async function judgeAsync<C>(
-  clock: Clock,
-  timeoutMs: number,
+  limit: Limit,
   policy: AnyPolicy<C>,
   call: C,
   context: EvaluationContext,
 ): Promise<Judged> {
+  const { clock, timeoutMs } = limit
   const startedAt = clock.monotonic()
   const controller = new AbortController()
   try {
     const answer = policy.evaluate(call, { ...context, signal: controller.signal })
-    const value = isThenable(answer) ? await within(clock, timeoutMs, answer, controller) : answer
+    const value = isThenable(answer) ? await within(limit, answer, controller) : answer
     const ms = clock.monotonic() - startedAt
     return value === TIMED_OUT ? timedOut(timeoutMs, ms) : read(value, ms)
   } catch (error) {
@@ -90,23 +98,26 @@ function ruleOf(error: unknown): string | undefined {
 export const TIMED_OUT = Symbol("timed out")
 
 /**
- * Wait for a foreign promise no longer than `timeoutMs`. What it does later, a rejection included, is dropped.
+ * Wait for a foreign promise no longer than the limit. What it answers later is dropped and counted; that it rejects later, as it
+ * should when it is told to stop, is no answer.
  * Someone waits for this answer, so the timer keeps the process alive until it is there.
  */
 export function within<T>(
-  clock: Clock,
-  timeoutMs: number,
+  { clock, timeoutMs, onLate }: Limit,
   promise: PromiseLike<T>,
   controller?: AbortController,
 ): Promise<T | typeof TIMED_OUT> {
   return new Promise((resolve, reject) => {
+    let expired = false
     const expire = (): void => {
+      expired = true
       resolve(TIMED_OUT)
       controller?.abort()
     }
     const cancel = clock.schedule(expire, timeoutMs, { keepAlive: true })
     promise.then(
       (value) => {
+        if (expired) return onLate()
         cancel()
         resolve(value)
       },

@@ -6,6 +6,7 @@ import type { ScanContext, Scanner, ScanReport } from "../release/ports.js"
 import { readScanReport } from "../release/run.js"
 import type { Core } from "./core.js"
 import { isThenable, TIMED_OUT, within } from "./judge.js"
+import type { Limit } from "./judge.js"
 import { CANARY, STABLE } from "./seat.js"
 import type { Turn } from "./seat.js"
 import type { GuardSession } from "./session.js"
@@ -52,7 +53,7 @@ export async function scanAsync<C extends Call>(
   if (turn.view.lockdown) return lockdown(core, turn.view)
   const run = async (arm: ArmIndex): Promise<Scanned[] | null> => {
     const scanners = scannersOf(turn.view, arm)
-    return scanners && Promise.all(scanners.map((one) => runAsync(core, core.timeoutMs[arm], one, text, context)))
+    return scanners && Promise.all(scanners.map((one) => runAsync(core.limits[arm], one, text, context)))
   }
   const own = await run(turn.arm)
   const failure = conclude(core, session, turn, own)
@@ -76,19 +77,14 @@ function runSync(core: Core<never>, scanner: AnyScanner, text: string, context: 
   }
 }
 
-async function runAsync(
-  core: Core<never>,
-  timeoutMs: number,
-  scanner: AnyScanner,
-  text: string,
-  context: ScanContext,
-): Promise<Scanned> {
-  const startedAt = core.clock.monotonic()
-  const since = (): number => core.clock.monotonic() - startedAt
+async function runAsync(limit: Limit, scanner: AnyScanner, text: string, context: ScanContext): Promise<Scanned> {
+  const { clock, timeoutMs } = limit
+  const startedAt = clock.monotonic()
+  const since = (): number => clock.monotonic() - startedAt
   const controller = new AbortController()
   try {
     const answer = scanner.scan(text, { ...context, signal: controller.signal })
-    const value = isThenable(answer) ? await within(core.clock, timeoutMs, answer, controller) : answer
+    const value = isThenable(answer) ? await within(limit, answer, controller) : answer
     if (value !== TIMED_OUT) return read(scanner.name, value, since())
     const error = new Error(`no answer within ${timeoutMs} ms`)
     return { scanner: scanner.name, report: null, ms: since(), errorType: "timeout", error }

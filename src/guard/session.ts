@@ -207,7 +207,7 @@ export class GuardSession<C extends Call> {
     const { core } = this
     const release = arm === CANARY ? view.canary : view.stable
     if (release === undefined) return Promise.resolve(unavailable(nameOf(view, arm)))
-    return judgeAsync(core.clock, core.timeoutMs[arm], release.policy, call, this.context)
+    return judgeAsync(core.limits[arm], release.policy, call, this.context)
   }
 }
 

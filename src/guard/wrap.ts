@@ -67,13 +67,13 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
   function run(self: unknown, arm: ArmIndex, args: A, limited: boolean): Judged | Promise<Judged> {
     const startedAt = core.clock.monotonic()
     const since = (): number => core.clock.monotonic() - startedAt
-    const limit = core.timeoutMs[arm]
+    const limit = core.limits[arm]
     try {
       const value = (arm === CANARY ? canary : stable).apply(self, args)
       if (!isThenable(value)) return interpret(value, since())
       isAsync = true
-      return (limited ? within(core.clock, limit, value) : Promise.resolve(value)).then(
-        (settled) => (settled === TIMED_OUT ? timedOut(limit, since()) : interpret(settled, since())),
+      return (limited ? within(limit, value) : Promise.resolve(value)).then(
+        (settled) => (settled === TIMED_OUT ? timedOut(limit.timeoutMs, since()) : interpret(settled, since())),
         (error: unknown) => failed("throw", error, since()),
       )
     } catch (error) {

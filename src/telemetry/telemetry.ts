@@ -27,6 +27,8 @@ export interface Telemetry {
   /** A call without a usable session id, served by stable. */
   sessionless(): void
   fallback(reason: ErrorType | "lockdown"): void
+  /** An answer that came after the arm's time limit. */
+  late(arm: 0 | 1): void
   comparison(stable: number, canary: number): void
   shadow(result: "judged" | "dropped" | "failed"): void
   scan(arm: 0 | 1, scanner: string, result: "clean" | "flagged" | "blocked" | "error", durationMs: number): void
@@ -64,6 +66,7 @@ const COUNTERS = {
   "serin.fallbacks": { unit: "{evaluation}", description: "Calls that the session's own arm could not answer" },
   "serin.comparisons": { unit: "{evaluation}", description: "Calls judged by both arms" },
   "serin.shadow": { unit: "{evaluation}", description: "What became of calls sampled for the other arm" },
+  "serin.late_results": { unit: "{result}", description: "Answers that came after the arm's time limit" },
   "serin.scans": { unit: "{scan}", description: "Texts scanned, by scanner" },
   "serin.findings": { unit: "{finding}", description: "What scanners saw, by category" },
   "serin.alerts": { unit: "{alert}", description: "What monitors raised" },
@@ -105,6 +108,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       ),
   )
   const sessionSlots = arms.map((a) => counters.slot("serin.sessions", a))
+  const lateSlots = arms.map((a) => counters.slot("serin.late_results", a))
   const alertSlots = arms.map((a) => counters.slot("serin.alerts", a))
   const sessionlessSlot = counters.slot("serin.sessionless", base)
   const fallbackSlots = slots("serin.fallbacks", "serin.fallback.reason", [...ERROR_TYPES, "lockdown"])
@@ -179,6 +183,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     session: (arm) => counters.add(sessionSlots[arm]!),
     sessionless: () => counters.add(sessionlessSlot),
     fallback: (reason) => counters.add(fallbackSlots.get(reason)!),
+    late: (arm) => counters.add(lateSlots[arm]!),
     comparison: (stable, canary) => counters.add(comparisonSlots[stable * 4 + canary]!),
     shadow: (result) => counters.add(shadowSlots.get(result)!),
     scan(arm, scanner, result, durationMs) {

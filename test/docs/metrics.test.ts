@@ -30,6 +30,7 @@ async function emitted(): Promise<MetricData[]> {
     for (const outcome of [0, 1, 2]) telemetry.evaluation(arm, outcome, 1)
     for (const type of ERROR_TYPES) telemetry.evaluation(arm, 3, 1, type)
     telemetry.session(arm)
+    telemetry.late(arm)
     for (const result of ["clean", "flagged", "blocked", "error"] as const) telemetry.scan(arm, "pii", result, 1)
     for (const category of [...FINDING_CATEGORIES, "unheard of"]) {
       telemetry.findings(arm, [{ scanner: "pii", category }])

@@ -133,6 +133,9 @@ async function play(options: WorldOptions, all: readonly Step[]): Promise<void> 
     }
     await world.microtasks()
     checkArms()
+    const open = world.asks.filter(({ resolution, limit }) => resolution === null && limit !== Infinity).length
+    const looksForMeter = options.sink || world.isClosed() ? 0 : 1
+    expect(world.clock.pending(), "a timer for what is waited for, and no other").toBe(open + looksForMeter)
   }
   pairs?.drained()
   await world.end()

@@ -107,7 +107,15 @@ export function verify(world: World): void {
 
   const told = readMetrics(world)
   if (told === null) return
-  const names = ["serin.evaluations", "serin.fallbacks", "serin.scans", "serin.sessionless", "serin.alerts"]
+  for (const { late, arm, resolves } of asks) if (late && resolves) metrics.add("serin.late_results", arm)
+  const names = [
+    "serin.late_results",
+    "serin.evaluations",
+    "serin.fallbacks",
+    "serin.scans",
+    "serin.sessionless",
+    "serin.alerts",
+  ]
   const ours = Object.entries(told.counts.toObject()).filter(([key]) => names.includes(key.split(" ")[0]!))
   expect(Object.fromEntries(ours)).toEqual(metrics.toObject())
   expect(told.sum("serin.sessions")).toBe(acting.size)

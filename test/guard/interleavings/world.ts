@@ -49,8 +49,10 @@ export interface Ask {
   readonly limit: number
   resolution: Resolution | null
   settle: (() => void) | null
-  /** Answered when nobody waited any more. */
+  /** Settled when nobody waited any more. */
   late: boolean
+  /** To a value, if it is settled. */
+  readonly resolves: boolean
 }
 
 export interface Asked<T> {
@@ -132,6 +134,7 @@ export function createWorld({ mode, onStableError, start, sink }: WorldOptions) 
       resolution: null,
       settle: null,
       late: false,
+      resolves: script.verdict !== "throw",
     }
     asks.push(one)
     if (!script.later || !canWait) {
