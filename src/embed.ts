@@ -17,6 +17,7 @@ import { createGuard } from "./guard.js"
 import type { Guard, GuardOptions, Mode, ReleaseFor, ShadowStatus } from "./guard.js"
 import type { Call } from "./model/call.js"
 import { systemClock } from "./model/clock.js"
+import type { TrustedKeys } from "./release/trust.js"
 import { phaseOf } from "./rollout/phase.js"
 import type { Phase } from "./rollout/phase.js"
 import { parseSpec } from "./rollout/spec.js"
@@ -38,6 +39,8 @@ export interface EmbedOptions<C extends Call, M extends Mode> extends Omit<
   readonly rollout: string
   /** Not needed for `wrap`. */
   readonly releases?: ReleasesFrom<C, M> | undefined
+  /** Whose signatures make a release trusted, where `releases` is a path: one without enough of them is refused. */
+  readonly trustedKeys?: TrustedKeys | undefined
   /** Default: a `fileStore` in `state/` beside the rollout's file, where the `serin` command finds it. */
   readonly store?: StateStore | undefined
   /**
@@ -115,7 +118,7 @@ export async function embed<C extends Call = Call>(
   const store = options.store ?? fileStore({ dir })
   const bounded = withDeadlines(store, clock, DEADLINE_MS)
   const reports = options.store ?? fileStore({ dir, keep: KEPT_REPORTS })
-  const shelf = await createShelf<C>(options.releases)
+  const shelf = await createShelf<C>(options.releases, options.trustedKeys)
 
   await ensureState(bounded, spec, actor, clock.now())
   const notice = options.start === true ? await startCanary(bounded, spec, actor, () => clock.now()) : null

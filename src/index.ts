@@ -29,6 +29,8 @@ export { mergeEvidence, snapshotEvidence, subtractEvidence } from "./evidence/ce
 export { binLowerMs } from "./evidence/histogram.js"
 export type { EvidenceSource } from "./evidence/source.js"
 export { loadRelease, releaseDirectory } from "./release/load.js"
+export type { LoadOptions } from "./release/load.js"
+export type { TrustedKeys } from "./release/trust.js"
 export type {
   Alert,
   Engine,

@@ -2,6 +2,7 @@ import { SerinError } from "../errors.js"
 import type { Mode, ReleaseFor } from "../guard.js"
 import type { Call } from "../model/call.js"
 import type { Evaluation, ReleaseSource, ScanReport } from "../release/ports.js"
+import type { TrustedKeys } from "../release/trust.js"
 
 /** Where releases come from: a directory of release directories, a source, or releases made by the host, by version. */
 export type ReleasesFrom<C extends Call, M extends Mode> =
@@ -10,10 +11,13 @@ type EvaluationFor<M extends Mode> = M extends "async" ? Evaluation | Promise<Ev
 type ScanReportFor<M extends Mode> = M extends "async" ? ScanReport | Promise<ScanReport> : ScanReport
 
 /** Releases that are loaded, and why others are not. */
-export async function createShelf<C extends Call>(from: ReleasesFrom<C, Mode> | undefined) {
+export async function createShelf<C extends Call>(
+  from: ReleasesFrom<C, Mode> | undefined,
+  trustedKeys: TrustedKeys | undefined,
+) {
   const releases = new Map<string, ReleaseFor<C, Mode>>()
   const problems = new Map<string, string>()
-  const source = await sourceOf(from)
+  const source = await sourceOf(from, trustedKeys)
 
   async function require(version: string): Promise<void> {
     if (source === null || releases.has(version)) return
@@ -40,7 +44,14 @@ export async function createShelf<C extends Call>(from: ReleasesFrom<C, Mode> | 
 
 async function sourceOf<C extends Call>(
   from: ReleasesFrom<C, Mode> | undefined,
+  trustedKeys: TrustedKeys | undefined,
 ): Promise<{ get(version: string): unknown } | null> {
+  if (trustedKeys !== undefined && typeof from !== "string") {
+    // Silence would be read as "verified".
+    throw new TypeError(
+      "trustedKeys is for releases that are named by a path; a source of your own takes it itself, as releaseDirectory(root, { engines, trustedKeys }) does",
+    )
+  }
   if (from === undefined) return null
   if (typeof from === "string") {
     // Loaded only when releases come from files: a host that brings its own functions needs no rule engine.
@@ -48,7 +59,7 @@ async function sourceOf<C extends Call>(
       import("../release/load.js"),
       import("../engines/rules.js"),
     ])
-    return releaseDirectory(from, { engines: [rulesEngine()] })
+    return releaseDirectory(from, { engines: [rulesEngine()], trustedKeys })
   }
   if (from instanceof Map) {
     return {

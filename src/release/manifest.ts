@@ -2,48 +2,64 @@ import type { ParsedNode } from "yaml"
 import type { Problem } from "../errors.js"
 import { clip, openDocument, suggest } from "./document.js"
 import type { SourceDocument } from "./document.js"
-import type { Engine, SourceFile } from "./ports.js"
+import { readDigests, readProvenance, readRequirement } from "./manifest-origin.js"
+import type { Provenance } from "./manifest-origin.js"
+import type { SourceFile } from "./ports.js"
+import { MANIFEST, SIGNATURES } from "./tree.js"
 
 /** What a release's `release.yaml` says. */
-export interface Manifest<C> {
+export interface Manifest {
   readonly version: string
-  readonly engine: Engine<C>
-  /** Plain relative paths, with `/`. */
+  /** Name of the policy's engine. */
+  readonly engine: string
+  /** All files but the manifest: plain relative paths, with `/`. */
   readonly files: readonly string[]
+  /** What each of them must be, by path; null where the manifest does not say. */
+  readonly digests: ReadonlyMap<string, string> | null
+  readonly provenance: Provenance | null
 }
 
 /** A version names a directory, so it can neither climb nor hide. */
 export const VERSION = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/
 export const VERSION_FIX = "use up to 128 letters, digits, and . _ + -, the first a letter or digit"
 
+const MANIFEST_KEYS = ["version", "serin", "policy", "digests", "provenance"] as const
 const DEFAULT_FILES = ["rules.yaml"]
 const MAX_FILES = 100
+const RESERVED: readonly string[] = [MANIFEST, SIGNATURES]
 
 /** Read a manifest; null when what is wrong with it, which is pushed on `problems`, leaves nothing to load. */
-export function readManifest<C>(
+export function readManifest(
   file: SourceFile,
-  options: { readonly engines: readonly Engine<C>[]; readonly version?: string | undefined },
+  options: {
+    /** Names of engines that may be named; null: any. */
+    readonly engines: readonly string[] | null
+    readonly version?: string | undefined
+  },
   problems: Problem[],
-): Manifest<C> | null {
+): Manifest | null {
   const document = openDocument(file, problems)
-  const fields = document.root === null ? null : document.fields(document.root, "the manifest", ["version", "policy"])
+  const fields = document.root === null ? null : document.fields(document.root, "the manifest", MANIFEST_KEYS)
   if (fields === null) return null
+  readRequirement(document, fields.get("serin"))
   const version = document.need(fields, "version", "the manifest", 'write `version: "1.0.0"`')
   const policyNode = document.need(fields, "policy", "the manifest", "write `policy: { engine: rules }`")
   const policy = policyNode && document.fields(policyNode, "`policy`", ["engine", "files"])
 
-  const known = options.engines.map(({ name }) => name)
-  const engine = policy && document.need(policy, "engine", "`policy`", suggest("", known))
-  const name = engine && document.text(engine, "`engine`")
-  const found = options.engines.find((one) => one.name === name)
-  if (engine !== null && name !== null && found === undefined) {
-    document.refuse(engine, `\`engine\` is the unknown \`${clip(name)}\``, suggest(name, known))
+  const known = options.engines
+  const engineNode = policy && document.need(policy, "engine", "`policy`", suggest("", known ?? ["rules"]))
+  const engine = engineNode && document.text(engineNode, "`engine`")
+  const isKnown = engine !== null && (known === null || known.includes(engine))
+  if (engineNode !== null && engine !== null && known !== null && !isKnown) {
+    document.refuse(engineNode, `\`engine\` is the unknown \`${clip(engine)}\``, suggest(engine, known))
   }
 
   const filesNode = policy?.get("files")
   const files = filesNode === undefined ? DEFAULT_FILES : readPaths(document, filesNode)
   const text = version && readVersion(document, version, options.version)
-  return text === null || found === undefined || files === null ? null : { version: text, engine: found, files }
+  const digests = files && readDigests(document, fields.get("digests"), files)
+  const provenance = readProvenance(document, fields.get("provenance"))
+  return text === null || !isKnown || files === null ? null : { version: text, engine, files, digests, provenance }
 }
 
 function readVersion(document: SourceDocument, node: ParsedNode, wanted: string | undefined): string | null {
@@ -64,7 +80,10 @@ function readPaths(document: SourceDocument, node: ParsedNode): readonly string[
   if (paths === null) return null
   if (paths.length > MAX_FILES) document.refuse(node, `\`files\` lists more than ${MAX_FILES}`, "join some")
   if (new Set(paths).size < paths.length) document.refuse(node, "`files` lists a file twice", "list it once")
-  const bad = paths.filter((path) => !isPlain(path))
+  for (const path of paths.filter((one) => RESERVED.includes(one))) {
+    document.refuse(node, `\`files\` lists ${path}, which is read as what it is`, "list the other files")
+  }
+  const bad = paths.filter((path) => !isPlainPath(path))
   for (const path of bad) {
     const message = `\`files\`: ${JSON.stringify(clip(path))} is no plain path inside the release`
     document.refuse(node, message, "write it relative to the manifest, with /, without . and ..")
@@ -73,7 +92,7 @@ function readPaths(document: SourceDocument, node: ParsedNode): readonly string[
 }
 
 /** Attack: `../../etc/passwd`, `/etc/passwd`, `C:\\x`, `rules.yaml:stream` or a line break in a manifest. */
-function isPlain(path: string): boolean {
+export function isPlainPath(path: string): boolean {
   return path.split("/").every((name) => name !== "" && name !== "." && name !== ".." && !UNSAFE.test(name))
 }
 
