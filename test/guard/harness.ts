@@ -96,7 +96,11 @@ export function harness(
 }
 
 /** The first id of a sequence that lands on an arm. */
-export function idOn(guard: Guard, arm: "stable" | "canary", skip = 0): string {
+export function idOn(
+  guard: { session(id: string): { readonly arm: string } },
+  arm: "stable" | "canary",
+  skip = 0,
+): string {
   for (let i = 0, found = 0; i < 10_000; i++) {
     const id = `probe-${i}`
     if (guard.session(id).arm === arm && found++ === skip) return id

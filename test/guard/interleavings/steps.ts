@@ -39,7 +39,11 @@ export type Mode = "sync" | "async" | "wrap"
 
 export const SESSIONS = 8
 
-const session = fc.nat(SESSIONS - 1)
+/** Some come back often: what happens to a session depends on what has happened to it. */
+const session = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom(1, 2) },
+  { weight: 4, arbitrary: fc.nat(SESSIONS - 1) },
+)
 const scripts = <V>(...verdicts: V[]): fc.Arbitrary<Scripts<V>> => {
   const one = fc.record({ verdict: fc.constantFrom(...verdicts), later: fc.boolean() })
   return fc.tuple(one, one, one)
@@ -49,7 +53,7 @@ const evaluate = fc.record({
   do: fc.constant("evaluate" as const),
   session,
   callId: fc.constantFrom(undefined, undefined, "a", "b", ""),
-  times: fc.oneof({ weight: 9, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.constant(15) }),
+  times: fc.oneof({ weight: 9, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.constant(25) }),
   scripts: scripts<Verdict>("allow", "allow", "deny", "deny", "escalate", "throw", "invalid"),
 })
 
@@ -72,10 +76,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   {
-    weight: 4,
+    weight: 3,
     arbitrary: fc.record({
       do: fc.constant("change" as const),
-      change: fc.constantFrom<Change>("ramp", "ramp", "ramp", ...CHANGES),
+      change: fc.constantFrom<Change>(...Array.from({ length: 6 }, () => "ramp" as const), ...CHANGES),
       weightBp: fc.constantFrom(0, 2500, 7500, 10_000),
     }),
   },
