@@ -45,7 +45,7 @@ export interface EmbedOptions<C extends Call, M extends Mode> extends Omit<
   readonly store?: StateStore | undefined
   /**
    * Start the canary that the file names, if it is not the one in the state. Default false: `serin start` does it.
-   * It undoes no pause and no kill, and starts no version that was rolled back or killed when it was last under way, as far as the
+   * It undoes no pause, no containment and no kill, and starts no version that was rolled back, contained or killed when it was last under way, as far as the
    * newest 1,000 revisions that the store keeps tell; `status().notice` says so then.
    */
   readonly start?: boolean | undefined

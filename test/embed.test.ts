@@ -372,6 +372,7 @@ describe("start: true", () => {
 
   it.each([
     ["rolled back", { type: "rollback", actor: human, reason: "bad" }],
+    ["contained", { type: "contain", actor: human, reason: "bad" }],
     ["killed", { type: "kill", position: "stable", actor: human, reason: "bad" }],
   ] as const)("with an older file does not start again what was %s, after another was started", async (_, event) => {
     const store = memoryStore()
@@ -406,7 +407,7 @@ describe("start: true", () => {
     expect(third.status()).toMatchObject({ notice: undefined, state: { canary: "1.5.0", generation: 4 } })
   })
 
-  it("says what keeps it from starting: a rollback, a pause, a kill", async () => {
+  it("says what keeps it from starting: a rollback, a containment, a pause, a kill", async () => {
     const store = memoryStore()
     const begin = await with16(store)
     const first = await begin("1.5.0")
@@ -415,6 +416,9 @@ describe("start: true", () => {
     expect((await begin("1.6.0")).status().notice).toContain("a human paused it")
     await first.act({ type: "rollback", actor: human, reason: "bad" })
     expect((await begin("1.5.0")).status().notice).toContain("`retry` gives 1.5.0 another chance")
+    await first.act({ type: "contain", actor: human, reason: "stable is bad as well" })
+    expect((await begin("1.5.0")).status().notice).toContain("`retry` gives 1.5.0 another chance")
+    expect((await begin("1.6.0")).status().notice).toContain("only a human may")
     await first.act(lockdown)
     expect((await begin("1.5.0")).status().notice).toContain("`retry` begins again and lifts the kill")
   })

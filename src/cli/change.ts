@@ -58,7 +58,8 @@ export async function change(
     before = await readState(place.store, name)
     after = await act(place.store, name, event, now)
   } catch (error) {
-    const stops = event.type === "kill" || event.type === "rollback" || event.type === "pause"
+    const stops =
+      event.type === "kill" || event.type === "contain" || event.type === "rollback" || event.type === "pause"
     if (!stops || !isSerinError(error) || error.code !== "STATE_INVALID") throw error
     const written = await stopOverBroken(place.store, name, event, now())
     if (written === null) throw error

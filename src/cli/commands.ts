@@ -1,5 +1,6 @@
 import { approveCommand } from "./approve.js"
 import type { Command } from "./command.js"
+import { containCommand } from "./contain.js"
 import { explainCommand } from "./explain.js"
 import { historyCommand } from "./history.js"
 import { initCommand } from "./init.js"
@@ -27,6 +28,7 @@ export const COMMANDS: readonly Command[] = [
   approveCommand,
   promoteCommand,
   rollbackCommand,
+  containCommand,
   killCommand,
   retryCommand,
   historyCommand,

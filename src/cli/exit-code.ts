@@ -1,14 +1,25 @@
 import { phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 
-/** What a process that called `serin` can act on. 3 to 6 are answers of `status`, 7 is one of `verify`; they are no failures. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, held: 3, rolledBack: 4, killed: 5, noState: 6, differs: 7 } as const
+/** What a process that called `serin` can act on. From 3 on they are answers of `status`, 7 is one of `verify`; they are no failures. */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  held: 3,
+  rolledBack: 4,
+  killed: 5,
+  noState: 6,
+  differs: 7,
+  contained: 8,
+} as const
 
 /** Say where a rollout stands as an exit code. */
 export function exitCodeOf(state: RolloutState | null): number {
   if (state === null) return EXIT.noState
   const { phase } = phaseOf(state)
   if (phase === "killed") return EXIT.killed
+  if (phase === "contained") return EXIT.contained
   if (phase === "rolled_back") return EXIT.rolledBack
   return state.holds.length > 0 ? EXIT.held : EXIT.ok
 }

@@ -21,6 +21,8 @@ export function phaseWords(phase: Phase): string {
       return "promoted"
     case "rolled_back":
       return "rolled back"
+    case "contained":
+      return "contained: both judge, the stricter answer is served"
     case "killed":
       return phase.position === "deny" ? "killed: every call is denied" : "killed: stable serves every session"
   }
@@ -44,6 +46,10 @@ export function nextSteps(state: RolloutState, now: number, say: Say): readonly 
     case "rolled_back":
       return [
         `\`${say("explain")}\` says why; mend it and \`${say("start")}\` a new version, or \`${say('retry --reason "…"')}\``,
+      ]
+    case "contained":
+      return [
+        `\`${say("explain")}\` says why; \`${say("rollback")}\` once ${stable} is known to be safe, \`${say("start")}\` a mended version, or \`${say('retry --reason "…"')}\``,
       ]
     case "killed":
       return [

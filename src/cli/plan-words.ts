@@ -61,12 +61,18 @@ function participants({ eligible, maxSessions, canary }: RolloutSpec): string[] 
   ]
 }
 
+const FAILURES: Readonly<Record<RolloutSpec["onFailure"], string>> = {
+  rollback: "a breach rolls back at once, in every stage",
+  hold: "a breach holds for a human",
+  contain: "a breach contains at once, in every stage: both judge, and every session is served the stricter answer",
+}
+
 function outcomes(spec: RolloutSpec): string[] {
   const { onFailure, onInconclusive, onNoData, minSessions, maxStageMs, falseAlarmRate, activationDelayMs } = spec
   const rate = Number((falseAlarmRate * 100).toPrecision(6))
   const late = { hold: "it holds for a human", extend: "it goes on looking", rollback: "it rolls back" }[onInconclusive]
   return [
-    onFailure === "rollback" ? "a breach rolls back at once, in every stage" : "a breach holds for a human",
+    FAILURES[onFailure],
     `a stage is left when every criterion passes, and never before ${minSessions} sessions`,
     onNoData === "rollback" ? "without data it rolls back" : "without data it holds",
     ...(maxStageMs === null ? [] : [`when a stage is not proven after ${formatDuration(maxStageMs)}, ${late}`]),

@@ -35,7 +35,7 @@ canary:
     escalate_rate_delta_max: 0.01
     error_rate_delta_max: 0.01 # at most 1 percentage point more errors
     latency_p99_delta_max: "50ms"
-  on_failure: "rollback" # or hold
+  on_failure: "rollback" # or hold, or contain
   # Everything below has a default; these are the defaults.
   # shadow: { period: "10m", sample: 100 } # first, both judge and nobody is served by the canary
   # min_sessions: 50

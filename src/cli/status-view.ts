@@ -44,6 +44,7 @@ const STYLE_OF_PHASE = {
   baking: "bold",
   promoted: "green",
   rolled_back: "red",
+  contained: "red",
   killed: "red",
 } as const satisfies Readonly<Record<Snapshot["phase"]["phase"], Style>>
 

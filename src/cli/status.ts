@@ -9,7 +9,7 @@ export const statusCommand = defineCommand({
   name: "status",
   summary: "Show where the rollout stands; the exit code says it too",
   notes: [
-    "Exit codes: 0 idle, under way or promoted; 3 held; 4 rolled back; 5 killed; 6 no state; 1 the state cannot be read.",
+    "Exit codes: 0 idle, under way or promoted; 3 held; 4 rolled back; 5 killed; 6 no state; 8 contained; 1 the state cannot be read.",
   ],
   example: "serin status --json",
   flags: { ...PLACE_FLAGS, ...JSON_FLAG },

@@ -13,7 +13,7 @@ import { transition } from "../rollout/transition.js"
 export async function stopOverBroken(
   store: StateStore,
   rollout: string,
-  event: Extract<RolloutEvent, { readonly type: "kill" | "rollback" | "pause" }>,
+  event: Extract<RolloutEvent, { readonly type: "kill" | "contain" | "rollback" | "pause" }>,
   at: number,
 ): Promise<RolloutState | null> {
   const key = stateKey(rollout)

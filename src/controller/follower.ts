@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util"
 import { isSerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
+import { isContained } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { transition } from "../rollout/transition.js"
@@ -138,13 +139,15 @@ export async function createFollower(options: FollowerOptions): Promise<Follower
     }
   }
 
-  /** Whether an earlier try got through and only its answer was lost: a kill that a human has lifted since must not come back. */
+  /** Whether an earlier try got through and only its answer was lost: what a human has lifted since must not come back. */
   async function wasWritten({ event, at, revision }: Pending): Promise<boolean> {
-    if (event.type !== "kill") return false
+    if (event.type !== "kill" && event.type !== "contain") return false
     for await (const past of pastStates(store, rollout)) {
       if (past.revision <= revision) return false
-      const { last } = transition({ ...past, kill: "off" }, event, at)
-      if (past.kill === event.position && isDeepStrictEqual(past.last, last)) return true
+      const isIts = event.type === "kill" ? past.kill === event.position : isContained(past)
+      if (isIts && isDeepStrictEqual(past.last, transition({ ...past, kill: "off", ended: null }, event, at).last)) {
+        return true
+      }
     }
     return false
   }

@@ -1,5 +1,6 @@
 import { isSerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
+import { isContained } from "../rollout/phase.js"
 import { parseState } from "../rollout/state.js"
 import type { RolloutState } from "../rollout/state.js"
 import { layOver } from "./pending.js"
@@ -63,7 +64,7 @@ export function createInForce(rollout: string, clock: Clock): InForce {
       next = layOver(before, entry)
       return next !== before
     })
-    state = refusedKill === null ? next : layOver(next, refusedKill)
+    state = refusedKill === null ? next : obey(next, refusedKill)
     for (const listener of listeners) {
       try {
         listener()
@@ -91,12 +92,13 @@ export function createInForce(rollout: string, clock: Clock): InForce {
    * from a store that was wiped and begun anew. That opens nothing to whoever replays documents: a replayed kill can only stop.
    */
   function refuse(code: FollowerProblem, message: string, { kill, last, generation, revision }: RolloutState): void {
-    fail(code, kill === "off" ? message : `${message}; its kill switch is obeyed`)
-    if (kill === "off" || state === null) return
+    if (kill === "off" || state === null) return fail(code, message)
     const reason = `by revision ${revision}, which was refused: ${last.reason}`
     const event = { type: "kill", position: kill, actor: last.actor, reason } as const
     const entry = { event, at: last.at, generation, revision }
-    if (layOver(state, entry) === state) return
+    const next = obey(state, entry)
+    fail(code, next.kill === kill ? `${message}; its kill switch is obeyed` : message)
+    if (next === state) return
     refusedKill = entry
     recompute()
   }
@@ -149,9 +151,7 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     unreachable: (message) => fail("store_unreachable", message),
     add(entry) {
       const changes = state !== null && layOver(state, entry) !== state
-      // What is known here may be old: a kill that is in force already may be lifted in the store.
-      const repeats = entry.event.type === "kill" && (state === null || state.kill === entry.event.position)
-      if (!changes && !repeats) return false
+      if (!changes && !repeats(state, entry)) return false
       pending = [...pending, entry]
       if (changes) recompute()
       return true
@@ -165,4 +165,16 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     },
     drop,
   }
+}
+
+/** What is known here may be old: what is in force already may be lifted in the store. */
+function repeats(state: RolloutState | null, { event }: Pending): boolean {
+  if (event.type === "contain") return state !== null && isContained(state)
+  return event.type === "kill" && (state === null || state.kill === event.position)
+}
+
+/** Obey a kill that nobody vouches for: it may only make things stricter, and stable alone is less strict than both. */
+function obey(state: RolloutState, kill: Pending): RolloutState {
+  const next = layOver(state, kill)
+  return isContained(state) && next.kill === "stable" ? state : next
 }

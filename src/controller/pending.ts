@@ -17,7 +17,7 @@ export interface Pending {
 
 /** Lay a decrease over a state. The state itself comes back where it is refused, changes nothing or takes nothing away. */
 export function layOver(state: RolloutState, { event, at, generation }: Pending): RolloutState {
-  // A rollback and a judgement are about one generation. A kill is about the rollout: it also stops what was started since.
+  // A rollback, a containment and a judgement are about one generation. A kill is about the rollout: it also stops what was started since.
   if (event.type !== "kill" && generation !== state.generation) return state
   try {
     const next = transition(state, event, at)

@@ -11,8 +11,8 @@ import { newSalt, pastStates, readState } from "./verbs.js"
 const MAX_PAST = 1000
 
 /**
- * Start the spec's canary as a controller may, unless it is the canary of the state. Not one that was rolled back or killed when
- * it was last under way, as far as the newest 1,000 revisions that the store keeps tell: that takes a human. Answers why it was not
+ * Start the spec's canary as a controller may, unless it is the canary of the state. Not one that was rolled back, contained or killed
+ * when it was last under way, as far as the newest 1,000 revisions that the store keeps tell: that takes a human. Answers why it was not
  * started; null when it was, or is under way or promoted already. Throws `STATE_INVALID` and what the store throws.
  */
 export async function startCanary(
@@ -41,7 +41,8 @@ export async function startCanary(
   return written.ok ? null : startCanary(store, spec, actor, now)
 }
 
-const wasStopped = ({ kill, ended }: RolloutState): boolean => kill !== "off" || ended?.kind === "rolled_back"
+const wasStopped = ({ kill, ended }: RolloutState): boolean =>
+  kill !== "off" || ended?.kind === "rolled_back" || ended?.kind === "contained"
 
 /** The newest revision with the spec's canary, if it was stopped there: a human may have retried it before. */
 async function lastStop(store: StateStore, { rollout, canary }: RolloutSpec): Promise<RolloutState | null> {

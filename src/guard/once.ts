@@ -15,21 +15,37 @@ export interface Once {
   /**
    * Give the answer to this call that stands, or decide. An answer that `isKept` refuses is given this time only:
    * a denial because stable failed does not bind the next try, which may find it well. One key, one kind of answer.
+   * `contained`: both releases decide now, and what one of them answered before does not stand.
    */
-  answer<A>(key: string, call: unknown, decide: () => A, isKept: (settled: Awaited<A>) => boolean): A
+  answer<A>(
+    key: string,
+    call: unknown,
+    contained: boolean,
+    decide: () => A,
+    isKept: (settled: Awaited<A>) => boolean,
+  ): A
 }
 
 /** Decide each call once. A key that comes back with another call (some runtimes count from 0 again) is another call. */
 export function createOnce(): Once {
-  const remembered = recent<{ readonly call: unknown; readonly answer: unknown }>(MAX_REMEMBERED)
+  const remembered = recent<{ readonly call: unknown; readonly contained: boolean; readonly answer: unknown }>(
+    MAX_REMEMBERED,
+  )
 
   return {
-    answer<A>(key: string, call: unknown, decide: () => A, isKept: (settled: Awaited<A>) => boolean): A {
+    answer<A>(
+      key: string,
+      call: unknown,
+      contained: boolean,
+      decide: () => A,
+      isKept: (settled: Awaited<A>) => boolean,
+    ): A {
       const before = remembered.get(key)
-      if (before !== undefined && isSame(before.call, call)) return before.answer as A
+      const stands = before !== undefined && (before.contained || !contained)
+      if (stands && isSame(before.call, call)) return before.answer as A
       const copy = capture(call)
       const answer = decide()
-      const entry = { call: copy, answer }
+      const entry = { call: copy, contained, answer }
       if (answer instanceof Promise) {
         remembered.set(key, entry)
         const forget = (): void => {

@@ -4,6 +4,7 @@ import type { ErrorType, Finding, Scan } from "../model/decision.js"
 import type { ArmIndex } from "../evidence/cells.js"
 import type { ScanContext, Scanner, ScanReport } from "../release/ports.js"
 import { readScanReport } from "../release/run.js"
+import { joinScans, partOf } from "./contain.js"
 import type { Core } from "./core.js"
 import { isThenable, TIMED_OUT, within } from "./judge.js"
 import type { Limit } from "./judge.js"
@@ -36,6 +37,7 @@ export function scanSync<C extends Call>(
   if (turn.view.lockdown) return lockdown(core, turn.view)
   const run = (arm: ArmIndex): Scanned[] | null =>
     scannersOf(turn.view, arm)?.map((scanner) => runSync(core, scanner, text, context)) ?? null
+  if (turn.view.contained) return contained(core, session, turn, run(STABLE), run(CANARY))
   const own = run(turn.arm)
   const failure = conclude(core, session, turn, own)
   if (failure === undefined) return combine(turn.view, turn.arm, "scanners", own ?? [])
@@ -54,6 +56,10 @@ export async function scanAsync<C extends Call>(
   const run = async (arm: ArmIndex): Promise<Scanned[] | null> => {
     const scanners = scannersOf(turn.view, arm)
     return scanners && Promise.all(scanners.map((one) => runAsync(core.limits[arm], one, text, context)))
+  }
+  if (turn.view.contained) {
+    const [stable, canary] = await Promise.all([run(STABLE), run(CANARY)])
+    return contained(core, session, turn, stable, canary)
   }
   const own = await run(turn.arm)
   const failure = conclude(core, session, turn, own)
@@ -130,6 +136,23 @@ function conclude<C extends Call>(
   if (failure !== undefined) core.telemetry.fallback(failure)
   if (all.length > 0) session.tally.scan(turn, failure === undefined ? worst : "error", total)
   return failure
+}
+
+/** Answer for both arms. */
+function contained<C extends Call>(
+  core: Core<C>,
+  session: GuardSession<C>,
+  turn: Turn<C>,
+  stable: readonly Scanned[] | null,
+  canary: readonly Scanned[] | null,
+): Scan {
+  const scanOf = (arm: ArmIndex, all: readonly Scanned[] | null): Scan => {
+    const part = partOf(turn, arm)
+    const failure = conclude(core, session, part, all)
+    if (failure === undefined) return combine(part.view, arm, "scanners", all ?? [])
+    return fallBack(partOf(turn, STABLE), failure, null)
+  }
+  return joinScans(scanOf(STABLE, stable), scanOf(CANARY, canary))
 }
 
 /** Answer for a failed scan: with stable's, if it has one. A text that nobody could scan is not clean. */

@@ -1,15 +1,16 @@
 import type { Call } from "../model/call.js"
-import { ARMS, OUTCOMES } from "../model/decision.js"
-import type { Arm, Decision, Effect, ErrorType, Scan } from "../model/decision.js"
+import { ARMS } from "../model/decision.js"
+import type { Arm, Decision, ErrorType, Scan } from "../model/decision.js"
 import type { ArmIndex } from "../evidence/cells.js"
 import type { Alert, EvaluationContext, ScanContext } from "../release/ports.js"
 import { readAlerts } from "../release/run.js"
-import { postureOf } from "./core.js"
 import type { Core } from "./core.js"
 import { ERROR, failed, judgeAsync, judgeSync, unavailable } from "./judge.js"
 import type { Judged } from "./judge.js"
 import { contentKey, createOnce } from "./once.js"
 import type { Once } from "./once.js"
+import { answerOf, locked, posture } from "./answer.js"
+import { contain, observeBoth } from "./contain.js"
 import { scanAsync, scanSync } from "./scan.js"
 import { CANARY, Seat, STABLE } from "./seat.js"
 import type { Attributes, Turn } from "./seat.js"
@@ -78,7 +79,7 @@ export class GuardSession<C extends Call> {
   evaluate(call: C, options?: EvaluateOptions): Decision | Promise<Decision> {
     const key = this.keyOf(call, options?.callId)
     if (key === null || this.pin === "none" || this.core.view.lockdown) return this.decide(call)
-    return this.once.answer(key, call, () => this.decide(call), isKept)
+    return this.once.answer(key, call, this.core.view.contained, () => this.decide(call), isKept)
   }
 
   scan(text: string, options?: ScanOptions): Scan | Promise<Scan> {
@@ -91,6 +92,7 @@ export class GuardSession<C extends Call> {
   observe(event: unknown): readonly Alert[] {
     const turn = this.seat.take()
     const { view } = turn
+    if (view.contained) return observeBoth(this, turn, event, MONITOR_FAILED)
     const release = turn.arm === CANARY ? view.canary : view.stable
     const alerts = this.watch(turn, turn.arm, event)
     // Like a call that it could not judge: what stable saw, it does not know.
@@ -101,7 +103,7 @@ export class GuardSession<C extends Call> {
   }
 
   /** Null: the monitor failed. */
-  private watch({ view }: Turn<C>, arm: ArmIndex, event: unknown): readonly Alert[] | null {
+  watch({ view }: Turn<C>, arm: ArmIndex, event: unknown): readonly Alert[] | null {
     const release = arm === CANARY ? view.canary : view.stable
     if (release === undefined) return this.unwatched(arm, unavailable(nameOf(view, arm)))
     if (release.monitor === undefined) return []
@@ -132,9 +134,10 @@ export class GuardSession<C extends Call> {
     const turn = this.seat.take()
     if (turn.view.lockdown) {
       core.telemetry.fallback("lockdown")
-      const decision = deny(turn.view)
+      const decision = locked(turn.view)
       return core.async ? Promise.resolve(decision) : decision
     }
+    if (turn.view.contained) return contain(core, this, turn, call)
     if (core.async) return this.decideAsync(turn, call)
     const own = this.judge(turn.view, turn.arm, call)
     if (own.outcome !== ERROR) return this.serve(turn, call, own)
@@ -158,7 +161,7 @@ export class GuardSession<C extends Call> {
         this.core.async ? this.judgeAsync(view, other, copy) : this.judge(view, other, copy),
       )
     }
-    return answer(view, arm, "policy", own)
+    return answerOf(view, arm, "policy", own)
   }
 
   /** Count a failed evaluation. True when stable may still answer for the canary. */
@@ -182,28 +185,19 @@ export class GuardSession<C extends Call> {
     const { view } = turn
     if (stable !== own) {
       if (own.errorType !== "unavailable") this.tally.compare(turn, call, own, stable)
-      if (stable.outcome !== ERROR) return answer(view, STABLE, "fallback", stable, own.errorType)
+      if (stable.outcome !== ERROR) return answerOf(view, STABLE, "fallback", stable, own.errorType)
       this.report(STABLE, stable.errorType ?? "throw", stable.error)
     }
-    if (this.core.onStableError === "throw" && stable.errorType === "throw") throw stable.error
-    return {
-      outcome: postureOf(this.core.onStableError),
-      arm: "stable",
-      release: view.stableVersion,
-      source: "posture",
-      reason: "the stable release could not judge this call",
-      rule: stable.rule,
-      errorType: stable.errorType,
-    }
+    return posture(this.core.onStableError, view, stable)
   }
 
-  private judge(view: View<C>, arm: ArmIndex, call: C): Judged {
+  judge(view: View<C>, arm: ArmIndex, call: C): Judged {
     const release = arm === CANARY ? view.canary : view.stable
     if (release === undefined) return unavailable(nameOf(view, arm))
     return judgeSync(this.core.clock, release.policy, call, this.context)
   }
 
-  private judgeAsync(view: View<C>, arm: ArmIndex, call: C): Promise<Judged> {
+  judgeAsync(view: View<C>, arm: ArmIndex, call: C): Promise<Judged> {
     const { core } = this
     const release = arm === CANARY ? view.canary : view.stable
     if (release === undefined) return Promise.resolve(unavailable(nameOf(view, arm)))
@@ -213,37 +207,7 @@ export class GuardSession<C extends Call> {
 
 const isStateful = (release: AnyRelease<never> | undefined): boolean => release?.policy.stateful === true
 
-const isKept = ({ source }: Decision): boolean => source === "policy" || source === "fallback"
+const isKept = ({ source, errorType }: Decision): boolean =>
+  source === "policy" || source === "fallback" || (source === "contained" && errorType === undefined)
 
 const nameOf = (view: View<never>, arm: ArmIndex): string => (arm === CANARY ? view.canaryVersion : view.stableVersion)
-
-function answer(
-  view: View<never>,
-  arm: ArmIndex,
-  source: "policy" | "fallback",
-  judged: Judged,
-  errorType?: ErrorType,
-): Decision {
-  return {
-    // An error is never served: the callers have looked.
-    outcome: OUTCOMES[judged.outcome] as Effect,
-    arm: ARMS[arm],
-    release: nameOf(view, arm),
-    source,
-    reason: judged.reason,
-    rule: judged.rule,
-    errorType,
-  }
-}
-
-function deny(view: View<never>): Decision {
-  return {
-    outcome: "deny",
-    arm: "stable",
-    release: view.stableVersion,
-    source: "lockdown",
-    reason: "the kill switch denies every call",
-    rule: undefined,
-    errorType: undefined,
-  }
-}

@@ -1,5 +1,6 @@
 import type { Call } from "../model/call.js"
 import { ARMS, OUTCOMES } from "../model/decision.js"
+import type { ArmIndex } from "../evidence/cells.js"
 import { recordEvaluation, recordObservation, recordPair, recordPairAfter, recordScan } from "../evidence/cells.js"
 import { capture } from "./capture.js"
 import type { Book, Core, Side } from "./core.js"
@@ -100,7 +101,7 @@ export class Tally<C extends Call> {
   }
 
   private record(turn: Turn<C>, call: C, own: Judged, other: Judged): void {
-    const { core, sessionId } = this
+    const { core } = this
     const count = this.countsOf(turn)
     if (count === null) return
     const [stable, canary] = turn.arm === STABLE ? [own, other] : [other, own]
@@ -117,9 +118,31 @@ export class Tally<C extends Call> {
     if (stable.outcome === canary.outcome) return
     // A failed canary was not acted on: stable's answer was served.
     if (turn.arm === CANARY && canary.outcome !== ERROR) this.disagreed = true
+    this.differ(book, turn.arm, call, stable, canary)()
+  }
+
+  /** Count a disagreement; the answer tells the host of it. */
+  private differ(book: Book, served: ArmIndex, call: C, stable: Judged, canary: Judged): () => void {
     const sides = { stable: sideOf(stable), canary: sideOf(canary) }
     book.diffs.record(actionOf(call), sides.stable, sides.canary)
-    core.emit({ type: "disagreement", sessionId, served: ARMS[turn.arm], call, ...sides })
+    const { core, sessionId } = this
+    return () => core.emit({ type: "disagreement", sessionId, served: ARMS[served], call, ...sides })
+  }
+
+  /** Count a call that both arms judged before the answer, and who decided it: told, and evidence for nothing. */
+  contained(turn: Turn<C>, call: C, stable: Judged, canary: Judged, served: ArmIndex): void {
+    const { telemetry, shadow } = this.core
+    if (this.known) this.greet(turn)
+    else telemetry.sessionless()
+    telemetry.evaluation(STABLE, stable.outcome, stable.ms, stable.errorType)
+    if (canary.errorType === "unavailable") return // It was never there.
+    telemetry.evaluation(CANARY, canary.outcome, canary.ms, canary.errorType)
+    telemetry.comparison(stable.outcome, canary.outcome)
+    if (stable.outcome === canary.outcome) return
+    // Stable would have answered otherwise: from here on this is not its world.
+    if (served === CANARY) this.disagreed = true
+    const tell = this.differ(turn.book, served, call, stable, canary)
+    if (!shadow.push(this, tell)) tell()
   }
 
   /** Null: a result of a generation that is over. */

@@ -1,7 +1,7 @@
 import type { Call } from "../model/call.js"
 import type { Evaluation, Release, ScanReport } from "../release/ports.js"
 import type { RampEntry, RolloutState } from "../rollout/state.js"
-import { phaseOf, servesCanary } from "../rollout/phase.js"
+import { isContained, phaseOf, servesCanary } from "../rollout/phase.js"
 
 /** A release as the guard holds it: it may answer later. */
 export type AnyRelease<C extends Call = Call> = Release<
@@ -20,6 +20,8 @@ export interface View<C extends Call> {
   readonly lockdown: boolean
   /** Sessions may be served by the canary. False at once on rollback and kill, whatever the ramp says. */
   readonly canaryServes: boolean
+  /** Both releases judge every call, and the stricter answer is served. */
+  readonly contained: boolean
   /** Share of sessions that both releases judge, basis points; 0 when nothing is being compared. */
   readonly sampleBp: number
   readonly stableVersion: string
@@ -45,6 +47,7 @@ export function compileView<C extends Call>(
       ramp: [],
       lockdown: false,
       canaryServes: false,
+      contained: false,
       sampleBp: 0,
       stableVersion: previous?.stableVersion ?? "",
       canaryVersion: "",
@@ -61,6 +64,7 @@ export function compileView<C extends Call>(
     ramp: state.ramp,
     lockdown: state.kill === "deny",
     canaryServes: servesCanary(state),
+    contained: isContained(state),
     sampleBp: COMPARING.has(phaseOf(state).phase) ? state.spec.shadowSampleBp : 0,
     stableVersion: stable?.version ?? state.stable,
     canaryVersion: state.canary ?? "",

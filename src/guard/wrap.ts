@@ -2,6 +2,8 @@ import type { Call } from "../model/call.js"
 import { SerinError } from "../errors.js"
 import type { ArmIndex } from "../evidence/cells.js"
 import type { Evaluation } from "../release/ports.js"
+import { capture } from "./capture.js"
+import { ruleBetween, tell } from "./contain.js"
 import type { Core } from "./core.js"
 import { ERROR, failed, isThenable, read, TIMED_OUT, timedOut, within } from "./judge.js"
 import type { Judged } from "./judge.js"
@@ -23,7 +25,10 @@ export interface WrapOptions<A extends unknown[], R> {
   readonly action?: ((...args: A) => string) | undefined
   /** The host's own denial, for the kill switch and for a stable function that fails. Without it, both throw. */
   readonly denied?: ((...args: A) => R) | undefined
-  /** Whether the function that does not serve judges the call too. Default true; set false if calling it has effects. */
+  /**
+   * Whether the function that does not serve judges the call too. Default true; set false if calling it has effects. A rollout that
+   * is contained calls both all the same: it needs both answers.
+   */
   readonly shadow?: boolean | undefined
 }
 
@@ -44,7 +49,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
 
   const name = `wrap-${++core.wraps}`
   /** What throws in an asynchronous function must reject. */
-  let isAsync = stable.constructor.name === "AsyncFunction"
+  let isAsync: boolean | undefined = stable.constructor.name === "AsyncFunction" ? true : undefined
 
   function find(args: A): GuardSession<C> {
     try {
@@ -70,8 +75,12 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     const limit = core.limits[arm]
     try {
       const value = (arm === CANARY ? canary : stable).apply(self, args)
-      if (!isThenable(value)) return interpret(value, since())
-      isAsync = true
+      if (!isThenable(value)) {
+        if (arm === STABLE) isAsync ??= false
+        return interpret(value, since())
+      }
+      if (arm === STABLE) isAsync = true
+      else isAsync ??= true
       return (limited ? within(limit, value) : Promise.resolve(value)).then(
         (settled) => (settled === TIMED_OUT ? timedOut(limit.timeoutMs, since()) : interpret(settled, since())),
         (error: unknown) => failed("throw", error, since()),
@@ -83,8 +92,22 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
 
   function refuse({ args }: Asked, error: unknown): R {
     if (options.denied !== undefined) return options.denied(...args)
-    if (isAsync) return Promise.reject(error) as R
+    if (isAsync === true) return Promise.reject(error) as R
     throw error
+  }
+
+  /** Go on with both sides: at once, unless stable is asynchronous. */
+  function both<T>(
+    stableSide: Judged | Promise<Judged>,
+    canarySide: Judged | Promise<Judged>,
+    next: (stableSide: Judged, canarySide: Judged) => T,
+  ): T | Promise<Awaited<T>> {
+    if (isThenable(stableSide) || (isThenable(canarySide) && isAsync === true)) {
+      return Promise.all([stableSide, canarySide]).then(([s, c]) => next(s, c)) as Promise<Awaited<T>>
+    }
+    if (!isThenable(canarySide)) return next(stableSide, canarySide)
+    // A host that gets values must not get a promise: what is not denied would be allowed.
+    return next(stableSide, failed("invalid", new TypeError("expected a value, as stable answers, got a promise"), 0))
   }
 
   function decide(asked: Asked, session: GuardSession<C>): R {
@@ -94,6 +117,16 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     if (turn.view.lockdown) {
       core.telemetry.fallback("lockdown")
       return refuse(asked, new SerinError("LOCKED_DOWN", "the kill switch denies every call; give wrap() a `denied`"))
+    }
+    if (turn.view.contained) {
+      const copy = capture(args)
+      return both(run(self, STABLE, args, false), run(self, CANARY, copy, true), (stableSide, canarySide) => {
+        const ruling = ruleBetween(stableSide, canarySide, "deny")
+        tell(core, session, turn, callOf(copy, options.action) as unknown as C, stableSide, canarySide, ruling)
+        if (ruling === null) return refuse(asked, stableSide.error)
+        asked.judged = true
+        return (ruling.arm === CANARY ? canarySide : stableSide).value as R
+      }) as R
     }
     const compare = (own: Judged, other: Judged | ((copy: C) => Judged | Promise<Judged>)): void => {
       if (turn.sampled) session.tally.compare(turn, callOf(args, options.action) as unknown as C, own, other)
@@ -143,6 +176,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     return session.once.answer(
       key,
       args,
+      core.view.contained,
       () => decide(asked, session),
       () => asked.judged,
     )

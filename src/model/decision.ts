@@ -23,14 +23,15 @@ export interface Decision {
   /** Version of the release that decided. */
   readonly release: string
   /**
-   * Why this answer was served: `policy`, the session's own arm answered; `fallback`, the canary failed and stable
-   * answered; `posture`, stable failed and the host's `onStableError` decided; `lockdown`, the kill switch denies all.
+   * Why this answer was served: `policy`, the session's own arm answered; `contained`, both arms judged and this is the
+   * stricter answer; `fallback`, the canary failed and stable answered; `posture`, stable failed and the host's
+   * `onStableError` decided; `lockdown`, the kill switch denies all.
    */
-  readonly source: "policy" | "fallback" | "posture" | "lockdown"
+  readonly source: "policy" | "contained" | "fallback" | "posture" | "lockdown"
   readonly reason?: string | undefined
   /** Id of the rule that decided, when the engine names it. */
   readonly rule?: string | undefined
-  /** How the evaluation failed that made this a `fallback` or a `posture`. */
+  /** How the evaluation failed that made this a `fallback` or a `posture`; with `contained`, how stable's failed. */
   readonly errorType?: ErrorType | undefined
 }
 
@@ -41,7 +42,7 @@ export interface Scan {
   readonly arm: Arm
   readonly release: string
   /** As for a decision; `none`: the release has no scanner, so nobody has looked. */
-  readonly source: "scanners" | "none" | "fallback" | "posture" | "lockdown"
+  readonly source: "scanners" | "none" | "contained" | "fallback" | "posture" | "lockdown"
   /** The text with findings masked, when a scanner gave one. */
   readonly redacted?: string | undefined
   readonly errorType?: ErrorType | undefined

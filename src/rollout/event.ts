@@ -42,13 +42,18 @@ export interface RollbackEvent extends Asked {
   readonly type: "rollback"
 }
 
+/** Have both releases judge every call, and serve the stricter answer; also after a promotion or a rollback. */
+export interface ContainEvent extends Asked {
+  readonly type: "contain"
+}
+
 /** Throw the kill switch; on a killed rollout, change its position. */
 export interface KillEvent extends Asked {
   readonly type: "kill"
   readonly position: Exclude<Kill, "off">
 }
 
-/** Begin again after a rollback or a kill, with the same spec or a mended one; lifts the kill. */
+/** Begin again after a rollback, a containment or a kill, with the same spec or a mended one; lifts the kill. */
 export interface RetryEvent extends Asked {
   readonly type: "retry"
   readonly salt: string
@@ -77,6 +82,7 @@ export type RolloutEvent =
   | ApproveEvent
   | PromoteEvent
   | RollbackEvent
+  | ContainEvent
   | KillEvent
   | RetryEvent
   | TickEvent

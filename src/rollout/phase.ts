@@ -9,6 +9,7 @@ export type Phase =
   | { readonly phase: "baking"; readonly since: number; readonly stage: number }
   | { readonly phase: "promoted"; readonly at: number }
   | { readonly phase: "rolled_back"; readonly at: number }
+  | { readonly phase: "contained"; readonly at: number }
   | { readonly phase: "killed"; readonly at: number; readonly position: Exclude<Kill, "off"> }
 
 /** Derive the phase of a state; it is stored nowhere. The kill switch hides every other. */
@@ -23,20 +24,26 @@ export function phaseOf(state: RolloutState): Phase {
   return { phase: "canary", since, stage, weightBp }
 }
 
-/** Tell whether the ramp counts. False: every session is stable's at once, whatever arm it began on. */
+/** Tell whether the ramp counts. False: no session is the canary's, whatever arm it began on. */
 export function servesCanary(state: RolloutState): boolean {
   const { phase } = phaseOf(state)
-  return phase !== "idle" && phase !== "rolled_back" && phase !== "killed"
+  return phase !== "idle" && phase !== "rolled_back" && phase !== "contained" && phase !== "killed"
 }
+
+/** Tell whether both releases judge every call, and the stricter answer is served. */
+export const isContained = (state: RolloutState): boolean => phaseOf(state).phase === "contained"
 
 const STRICTNESS: Readonly<Record<Kill, number>> = { off: 0, stable: 1, deny: 2 }
 
 /**
- * Tell whether a step only takes away: the canary stops being served, or the kill switch gets stricter.
- * Such a step acts before it is written; every other is written first.
+ * Tell whether a step only takes away: the canary stops being served, the stricter of both answers comes to be served, or the
+ * kill switch gets stricter. Such a step acts before it is written; every other is written first. To leave a containment takes
+ * nothing away, but by the kill switch: at `stable` it takes away the canary's answers, and whoever throws it says so.
  */
 export function isDecrease(state: RolloutState, next: RolloutState): boolean {
-  return (servesCanary(state) && !servesCanary(next)) || STRICTNESS[next.kill] > STRICTNESS[state.kill]
+  if (STRICTNESS[next.kill] > STRICTNESS[state.kill]) return true
+  if (isContained(next)) return !isContained(state) && state.kill === "off"
+  return servesCanary(state) && !servesCanary(next)
 }
 
 /** Shares of the sessions that start at `startedAt` (ms since the epoch), basis points; they sum to 10 000. */

@@ -34,6 +34,11 @@ export function rollBack(state: RolloutState, now: number, cause: Omit<Cause, "e
   return revise(state, now, { event: "rollback", ...cause }, { ended: { kind: "rolled_back", at: now }, holds: [] })
 }
 
+/** Serve the stricter of both answers to every session, at once. */
+export function containBoth(state: RolloutState, now: number, cause: Omit<Cause, "event">): RolloutState {
+  return revise(state, now, { event: "contain", ...cause }, { ended: { kind: "contained", at: now }, holds: [] })
+}
+
 /**
  * Enter a stage. More exposure waits for `activationDelayMs`, so that every process knows in time which sessions it is for.
  * `at` never goes back, or sessions of the past would change arms.

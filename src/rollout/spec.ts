@@ -36,7 +36,7 @@ export interface RolloutSpec {
   /** Share of sessions whose calls both releases judge, basis points. */
   readonly shadowSampleBp: number
   readonly criteria: readonly Criterion[]
-  readonly onFailure: "rollback" | "hold"
+  readonly onFailure: "rollback" | "hold" | "contain"
   readonly onInconclusive: "hold" | "extend" | "rollback"
   readonly onNoData: "hold" | "rollback"
   readonly minSessions: number
@@ -126,7 +126,7 @@ function readSpec(root: YamlValue): RolloutSpec | undefined {
   const maxStageMs = readMaxStage(canary, stages)
 
   const rest = {
-    onFailure: canary.get("on_failure", oneOf("rollback", "hold")) ?? "rollback",
+    onFailure: canary.get("on_failure", oneOf("rollback", "hold", "contain")) ?? "rollback",
     onInconclusive: canary.get("on_inconclusive", oneOf("hold", "extend", "rollback")) ?? "hold",
     onNoData: canary.get("on_no_data", oneOf("hold", "rollback")) ?? "hold",
     minSessions: canary.get("min_sessions", readCount) ?? DEFAULTS.minSessions,

@@ -34,7 +34,7 @@ const specShape = exactly<RolloutSpec>({
   stages: z.array(stage).min(1).max(64),
   shadowSampleBp: basisPoints,
   criteria: z.array(criterion).min(1).max(CRITERIA.length),
-  onFailure: z.enum(["rollback", "hold"]),
+  onFailure: z.enum(["rollback", "hold", "contain"]),
   onInconclusive: z.enum(["hold", "extend", "rollback"]),
   onNoData: z.enum(["hold", "rollback"]),
   minSessions: z.int().min(1),
@@ -148,7 +148,7 @@ const stateShape = exactly<RolloutState>({
   holds: z.array(hold).max(16),
   approvals: z.array(approval).max(64),
   kill: z.enum(["off", "stable", "deny"]),
-  ended: z.strictObject({ kind: z.enum(["promoted", "rolled_back"]), at: time }).nullable(),
+  ended: z.strictObject({ kind: z.enum(["promoted", "rolled_back", "contained"]), at: time }).nullable(),
   last,
 })
 

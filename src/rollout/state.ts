@@ -64,7 +64,7 @@ export interface RolloutState {
   readonly holds: readonly Hold[]
   readonly approvals: readonly Approval[]
   readonly kill: Kill
-  readonly ended: { readonly kind: "promoted" | "rolled_back"; readonly at: number } | null
+  readonly ended: { readonly kind: "promoted" | "rolled_back" | "contained"; readonly at: number } | null
   readonly last: Transition
 }
 

@@ -1,7 +1,7 @@
 import type { NoData, Verdict } from "../model/verdict.js"
 import type { TickEvent } from "./event.js"
 import { phaseOf } from "./phase.js"
-import { extendRamp, lastingHolds, revise, rollBack } from "./revise.js"
+import { containBoth, extendRamp, lastingHolds, revise, rollBack } from "./revise.js"
 import type { Stage } from "./spec.js"
 import type { Hold, HoldReason, RolloutState } from "./state.js"
 
@@ -18,9 +18,13 @@ export const NO_DATA_GRACE_MS = 5 * 60_000
 export function tick(state: RolloutState, event: TickEvent, now: number): RolloutState {
   const look = lookAt(state, event, now)
   if (look === null) return state
+  const { verdict } = look
+  if (verdict?.result === "breach" && state.spec.onFailure === "contain") {
+    return containBoth(state, now, { actor: event.actor, reason: verdict.reason, verdict })
+  }
   const rollbackReason = reasonToRollBack(state, look, now)
   if (rollbackReason !== null) {
-    return rollBack(state, now, { actor: event.actor, reason: rollbackReason, verdict: look.verdict })
+    return rollBack(state, now, { actor: event.actor, reason: rollbackReason, verdict })
   }
   const reasons = reasonsToHold(state, look)
   if (reasons.size === 0 && isProven(look)) return advance(state, event, look, now)

@@ -1,7 +1,15 @@
 import { SerinError } from "../errors.js"
-import type { KillEvent, PromoteEvent, RetryEvent, RollbackEvent, RolloutEvent, StartEvent } from "./event.js"
-import { phaseOf, type Phase } from "./phase.js"
-import { bounded, extendRamp, lastingHolds, revise, rollBack } from "./revise.js"
+import type {
+  ContainEvent,
+  KillEvent,
+  PromoteEvent,
+  RetryEvent,
+  RollbackEvent,
+  RolloutEvent,
+  StartEvent,
+} from "./event.js"
+import { isContained, phaseOf, type Phase } from "./phase.js"
+import { bounded, containBoth, extendRamp, lastingHolds, revise, rollBack } from "./revise.js"
 import type { RolloutSpec } from "./spec.js"
 import type { HoldReason, RolloutState } from "./state.js"
 import { tick } from "./tick.js"
@@ -29,6 +37,8 @@ export function transition(state: RolloutState, event: RolloutEvent, now: number
       return promote(state, event, now)
     case "rollback":
       return giveBack(state, event, now)
+    case "contain":
+      return contain(state, event, now)
     case "kill":
       return kill(state, event, now)
     case "retry":
@@ -44,12 +54,16 @@ function start(state: RolloutState, event: StartEvent, now: number): RolloutStat
   if (phase.phase === "killed") throw refusal(state, "start", "`retry` begins again and lifts the kill")
   if (spec.canary === state.canary) {
     if (phase.phase === "promoted") throw refusal(state, "start", `${spec.canary} is promoted already`)
-    if (phase.phase === "rolled_back") throw refusal(state, "start", `\`retry\` gives ${spec.canary} another chance`)
+    if (phase.phase === "rolled_back" || phase.phase === "contained") {
+      throw refusal(state, "start", `\`retry\` gives ${spec.canary} another chance`)
+    }
     throw refusal(state, "start", `${spec.canary} is under way: \`promote\` or \`rollback\` it`)
   }
   if (event.actor.kind === "controller" && state.holds.some(({ reason }) => reason === "paused")) {
     throw refusal(state, "start", "a human paused it: `resume` first")
   }
+  // Stable alone would serve again, and it was not known to be safe.
+  if (phase.phase === "contained") requireHuman(state, event)
   checkStable(state, phase, spec)
   return begin(state, "start", event, spec, salt, now)
 }
@@ -105,7 +119,7 @@ function begin(
 function retry(state: RolloutState, event: RetryEvent, now: number): RolloutState {
   requireHuman(state, event)
   const phase = phaseOf(state)
-  if (phase.phase !== "killed" && phase.phase !== "rolled_back") {
+  if (!canRetry(phase)) {
     throw refusal(state, "retry", isRunning(phase) ? "it is under way: `rollback` first" : "`start` a canary")
   }
   if (state.canary === null && event.spec === undefined) {
@@ -170,14 +184,24 @@ function giveBack(state: RolloutState, event: RollbackEvent, now: number): Rollo
   if (phase.phase === "rolled_back") return state
   if (phase.phase === "idle") throw refusal(state, "rollback", "there is nothing to roll back")
   if (phase.phase === "killed") throw refusal(state, "rollback", "no session is served by the canary as it is")
-  if (phase.phase === "promoted") requireHuman(state, event)
+  if (phase.phase === "promoted" || phase.phase === "contained") requireHuman(state, event)
   return rollBack(state, now, { actor: event.actor, reason: event.reason })
+}
+
+function contain(state: RolloutState, event: ContainEvent, now: number): RolloutState {
+  requireHuman(state, event)
+  const phase = phaseOf(state)
+  if (phase.phase === "contained") return state
+  if (phase.phase === "idle") throw refusal(state, "contain", "there is no canary yet; `kill` stops a stable release")
+  if (phase.phase === "killed")
+    throw refusal(state, "contain", "`retry` lifts the kill; nothing is stricter than `deny`")
+  return containBoth(state, now, { actor: event.actor, reason: event.reason })
 }
 
 function kill(state: RolloutState, event: KillEvent, now: number): RolloutState {
   if (state.kill === event.position) return state
-  // From `deny` to `stable` serves calls again: a decrease that only a human may undo.
-  if (state.kill === "deny") requireHuman(state, event)
+  // From `deny` to `stable` serves calls again, and from contained stable's answer alone: decreases that only a human may undo.
+  if (state.kill === "deny" || (event.position === "stable" && isContained(state))) requireHuman(state, event)
   return revise(state, now, { event: "kill", ...event }, { kill: event.position })
 }
 
@@ -188,10 +212,10 @@ const isRunning = (phase: Phase): phase is Running => "stage" in phase
 function requireRunning(state: RolloutState, verb: string): Running {
   const phase = phaseOf(state)
   if (isRunning(phase)) return phase
-  const way =
-    phase.phase === "killed" || phase.phase === "rolled_back" ? "`retry` begins again" : "`start` a canary first"
-  throw refusal(state, verb, way)
+  throw refusal(state, verb, canRetry(phase) ? "`retry` begins again" : "`start` a canary first")
 }
+
+const canRetry = ({ phase }: Phase): boolean => phase === "killed" || phase === "rolled_back" || phase === "contained"
 
 function requireHuman(state: RolloutState, event: Exclude<RolloutEvent, { readonly type: "tick" }>): void {
   if (event.actor.kind !== "human") throw refusal(state, event.type, "only a human may")
@@ -218,6 +242,8 @@ function describe(phase: Phase): string {
       return `promoted (${new Date(phase.at).toISOString()})`
     case "rolled_back":
       return `rolled back (${new Date(phase.at).toISOString()})`
+    case "contained":
+      return `contained (${new Date(phase.at).toISOString()})`
     case "killed":
       return `killed (${phase.position}, ${new Date(phase.at).toISOString()})`
   }

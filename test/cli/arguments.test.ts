@@ -5,7 +5,9 @@ import { useBench } from "./harness.js"
 
 const bench = useBench()
 const VERBS =
-  "init validate start status watch pause resume approve promote rollback kill retry history explain verify".split(" ")
+  "init validate start status watch pause resume approve promote rollback contain kill retry history explain verify".split(
+    " ",
+  )
 
 describe("serin", () => {
   it("has each verb once", () => {

@@ -62,6 +62,50 @@ describe("serin start", () => {
   })
 })
 
+describe("serin contain", () => {
+  it("says what it means for those who are served, by status, and how it ends", async () => {
+    await bench().serin("start")
+    const { code, out } = await bench().serin("contain", "--reason", "both let a refund through twice")
+    expect(code).toBe(0)
+    expect(out).toContain(
+      "refund-agent: contained: both judge, the stricter answer is served (was in shadow); revision 3",
+    )
+    expect(out).toContain("next: 1.4.0 and 1.5.0 judge every call from the next on, and the stricter answer is served")
+    expect(await last()).toMatchObject({ event: "contain", reason: "both let a refund through twice" })
+    const status = await bench().serin("status")
+    expect(status.code).toBe(8)
+    expect(status.out).toContain("refund-agent  contained: both judge, the stricter answer is served")
+    expect(status.out).toMatch(/next +`serin explain` says why; `serin rollback` once 1\.4\.0 is known to be safe/)
+    expect((await bench().json("status")).doc).toMatchObject({ phase: { phase: "contained" }, exitCode: 8 })
+    expect(await bench().serin("contain")).toMatchObject({ code: 0, out: expect.stringContaining("nothing to change") })
+    expect((await bench().serin("rollback")).out).toContain("rolled back (was contained")
+  })
+
+  it("works after a promotion and after a rollback, and is refused where there is no canary or a kill", async () => {
+    await bench().serin("start")
+    await bench().serin("promote", "--to", "end", "--reason", "x")
+    expect((await bench().serin("contain")).out).toContain("(was promoted)")
+    await bench().serin("rollback")
+    expect((await bench().serin("contain")).out).toContain("(was rolled back)")
+    await bench().serin("kill")
+    const { code, err } = await bench().serin("contain")
+    expect(code).toBe(1)
+    expect(err).toContain("`retry` lifts the kill")
+  })
+
+  it("ends with a new canary, and with a retry", async () => {
+    await bench().serin("start")
+    await bench().serin("contain")
+    expect((await bench().serin("start")).err).toContain("`retry` gives 1.5.0 another chance")
+    await bench().serin("retry", "--reason", "it was not the rules")
+    expect(await phase()).toBe("shadow")
+    await bench().serin("contain")
+    await rewrite("release: 1.5.0", "release: 1.6.0")
+    await bench().serin("start")
+    expect(await phase()).toBe("shadow")
+  })
+})
+
 describe("a verb", () => {
   it.each([
     [["--by", "cleo"], { SERIN_ACTOR: "bo", USER: "ana" }, "cleo"],
@@ -73,7 +117,7 @@ describe("a verb", () => {
     expect((await last()).actor).toEqual({ kind: "human", id })
   })
 
-  it.each([["pause"], ["resume"], ["approve"], ["promote"], ["rollback"], ["retry"]])(
+  it.each([["pause"], ["resume"], ["approve"], ["promote"], ["rollback"], ["contain"], ["retry"]])(
     "%s without a state is refused",
     async (verb) => {
       const { code, err } = await bench().serin(verb, "--reason", "x")
@@ -99,13 +143,13 @@ describe("a verb", () => {
     },
   )
 
-  it.each([["pause"], ["rollback"], ["kill"]])("%s protects, so it asks for no reason", async (verb) => {
+  it.each([["pause"], ["rollback"], ["contain"], ["kill"]])("%s protects, so it asks for no reason", async (verb) => {
     await bench().serin("start")
     expect((await bench().serin(verb)).code).toBe(0)
     expect((await last()).reason).toMatch(/by hand$/)
   })
 
-  it.each([["pause"], ["rollback"], ["kill"]])(
+  it.each([["pause"], ["rollback"], ["contain"], ["kill"]])(
     "%s works while the rollout file is broken, and without it",
     async (verb) => {
       await bench().serin("start")
@@ -122,13 +166,16 @@ describe("a verb", () => {
     },
   )
 
-  it.each([["pause"], ["rollback"], ["kill"]])("%s works over a state that was broken by hand", async (verb) => {
-    await bench().serin("start")
-    await bench().writeRaw(`{"kill":"maybe"`)
-    const { code, err } = await bench().serin(verb)
-    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("the newest revision cannot be read") })
-    expect(await bench().state()).toMatchObject({ revision: 4, last: { event: verb } })
-  })
+  it.each([["pause"], ["rollback"], ["contain"], ["kill"]])(
+    "%s works over a state that was broken by hand",
+    async (verb) => {
+      await bench().serin("start")
+      await bench().writeRaw(`{"kill":"maybe"`)
+      const { code, err } = await bench().serin(verb)
+      expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("the newest revision cannot be read") })
+      expect(await bench().state()).toMatchObject({ revision: 4, last: { event: verb } })
+    },
+  )
 
   it("keeps the event that was asked for when the last readable revision is killed already", async () => {
     await bench().serin("start")

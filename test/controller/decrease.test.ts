@@ -13,6 +13,7 @@ import { unreliable } from "./unreliable.js"
 const human = { kind: "human", id: "ada" } as const
 const kill = (position: "stable" | "deny") => ({ type: "kill", position, actor: human, reason: "incident" }) as const
 const rollback = { type: "rollback", actor: human, reason: "bad" } as const
+const contain = { type: "contain", actor: human, reason: "both are bad" } as const
 const retry = () => ({ type: "retry", salt: newSalt(), actor: human, reason: "mended" }) as const
 
 /** A canary at 5 %, in revision 3; `elsewhere` acts as another process with a store that works. */
@@ -32,10 +33,17 @@ async function setUp(wrap: (store: StateStore) => StateStore = (store) => store)
 describe("a decrease", () => {
   const running = stateWith()
   const ended = stateWith({ ended: { kind: "rolled_back", at: T0 } })
+  const contained = stateWith({ ended: { kind: "contained", at: T0 } })
   it.each<[string, RolloutState, Partial<RolloutState>, boolean]>([
     ["a rollback", running, { ended: { kind: "rolled_back", at: T0 } }, true],
     ["a kill of a running canary", running, { kill: "stable" }, true],
     ["a lockdown of a running canary", running, { kill: "deny" }, true],
+    ["a containment", running, { ended: { kind: "contained", at: T0 } }, true],
+    ["a containment after a rollback", ended, { ended: { kind: "contained", at: T0 } }, true],
+    ["a rollback of a containment", contained, { ended: { kind: "rolled_back", at: T0 } }, false],
+    ["a retry of a containment", contained, { ended: null }, false],
+    ["a kill of a containment", contained, { kill: "stable" }, true],
+    ["a containment in place of a kill", stateWith({ ...ended, kill: "stable" }), { ...contained, revision: 2 }, false],
     ["a kill after a rollback", ended, { kill: "stable" }, true],
     ["a lockdown after a rollback", ended, { kill: "deny" }, true],
     ["a lockdown after a kill", stateWith({ kill: "stable" }), { kill: "deny" }, true],
@@ -267,6 +275,94 @@ describe("a decrease", () => {
     await polling
     expect(follower.current()?.kill).toBe("deny")
     expect(follower.status().problem).toBeUndefined()
+    follower.close()
+  })
+})
+
+describe("a containment", () => {
+  it("acts at once while the store is down, over whatever it says, and is written when it is back", async () => {
+    for (const other of [rollback, { type: "promote", to: "end", actor: human, reason: "" }] as const) {
+      const { turn, elsewhere, follower, stored, phase, clock } = await setUp()
+      turn("down")
+      await expect(follower.act(contain)).rejects.toThrow("down")
+      expect(phase()).toBe("contained")
+      expect(follower.status().pending).toMatchObject([{ event: "contain" }])
+      await elsewhere(other)
+      turn("fine")
+      clock.advance(5000)
+      await clock.settle()
+      expect(await stored()).toMatchObject({ ended: { kind: "contained", at: T0 }, last: { reason: "both are bad" } })
+      expect(follower.current()).toEqual(await stored())
+      expect(follower.status().pending).toEqual([])
+      follower.close()
+    }
+  })
+
+  it("stays when a rollback that was decided before comes late", async () => {
+    const { turn, elsewhere, follower, stored, clock } = await setUp()
+    turn("down")
+    await expect(follower.act(rollback)).rejects.toThrow("down")
+    await elsewhere(contain)
+    turn("fine")
+    clock.advance(5000)
+    await clock.settle()
+    expect(phaseOf(await stored()).phase).toBe("contained")
+    expect(follower.current()).toEqual(await stored())
+    expect(follower.status().pending).toEqual([])
+    follower.close()
+  })
+
+  it("is ended by a rollback only once the store has it", async () => {
+    const { turn, follower, phase } = await setUp()
+    await follower.act(contain)
+    turn("down")
+    await expect(follower.act(rollback)).rejects.toThrow("down")
+    expect(phase()).toBe("contained")
+    expect(follower.status().pending).toEqual([])
+    turn("fine")
+    await follower.act(rollback)
+    expect(phase()).toBe("rolled_back")
+    follower.close()
+  })
+
+  it("that was written, but not answered for, does not come back after a human ended it", async () => {
+    const { turn, elsewhere, follower, stored, clock } = await setUp()
+    turn("deaf")
+    await expect(follower.act(contain)).rejects.toMatchObject({ code: "STORE_AMBIGUOUS" })
+    turn("down")
+    await elsewhere(rollback)
+    const { revision } = await stored()
+    turn("fine")
+    clock.advance(5000)
+    await clock.settle()
+    expect(await stored()).toMatchObject({ revision, ended: { kind: "rolled_back" } })
+    expect(follower.current()).toEqual(await stored())
+    follower.close()
+  })
+
+  it("that repeats one is kept, because what is known here may be old", async () => {
+    const { turn, elsewhere, follower, stored, clock } = await setUp()
+    await elsewhere(contain)
+    await follower.poll()
+    await elsewhere(rollback)
+    turn("down")
+    await expect(follower.act(contain)).rejects.toThrow("down")
+    turn("fine")
+    clock.advance(5000)
+    await clock.settle()
+    expect(phaseOf(await stored()).phase).toBe("contained")
+    follower.close()
+  })
+
+  it("gives way to a kill, whatever its position", async () => {
+    const { turn, elsewhere, follower, stored, clock } = await setUp()
+    turn("down")
+    await expect(follower.act(kill("stable"))).rejects.toThrow("down")
+    await elsewhere(contain)
+    turn("fine")
+    clock.advance(5000)
+    await clock.settle()
+    expect(await stored()).toMatchObject({ kill: "stable", ended: { kind: "contained" } })
     follower.close()
   })
 })

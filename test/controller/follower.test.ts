@@ -161,6 +161,22 @@ describe("the follower", () => {
     follower.close()
   })
 
+  it("cannot be made to end a containment by a replayed kill at stable; a lockdown is obeyed", async () => {
+    const clock = fakeClock()
+    const contained = stateWith({ revision: 5, ended: { kind: "contained", at: T0 } })
+    const { store, answer } = scripted(() => document(contained))
+    const follower = await createFollower({ store, rollout: "demo", clock })
+    answer(() => document(stateWith({ revision: 4, kill: "stable" })))
+    await follower.poll()
+    expect(follower.current()).toEqual(contained)
+    expect(follower.status().problem?.message).not.toContain("is obeyed")
+    answer(() => document(stateWith({ revision: 4, kill: "deny" })))
+    await follower.poll()
+    expect(follower.current()).toMatchObject({ revision: 6, kill: "deny" })
+    expect(follower.status().problem?.message).toContain("its kill switch is obeyed")
+    follower.close()
+  })
+
   it("sees what is written between its first read and its watch", async () => {
     const clock = fakeClock()
     const inner = memoryStore()

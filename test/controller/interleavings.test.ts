@@ -4,7 +4,7 @@ import { createFollower } from "../../src/controller/follower.js"
 import { createLeader } from "../../src/controller/leader.js"
 import { act, ensureState, newSalt, readState } from "../../src/controller/verbs.js"
 import { isSerinError } from "../../src/errors.js"
-import { phaseOf, servesCanary } from "../../src/rollout/phase.js"
+import { isContained, phaseOf, servesCanary } from "../../src/rollout/phase.js"
 import type { Actor, Kill, RolloutState } from "../../src/rollout/state.js"
 import type { RolloutEvent } from "../../src/rollout/transition.js"
 import { memoryStore } from "../../src/stores/memory.js"
@@ -19,7 +19,16 @@ const bob = { kind: "human", id: "bob" } as const
 const reason = "because"
 
 type Verb =
-  "pause" | "resume" | "rollback" | "kill stable" | "kill deny" | "promote" | "promote end" | "retry" | "start"
+  | "pause"
+  | "resume"
+  | "rollback"
+  | "contain"
+  | "kill stable"
+  | "kill deny"
+  | "promote"
+  | "promote end"
+  | "retry"
+  | "start"
 type Step =
   | { readonly do: "elsewhere"; readonly verb: Verb }
   | { readonly do: "here"; readonly verb: Verb }
@@ -31,6 +40,7 @@ const verb = fc.constantFrom<Verb>(
   "pause",
   "resume",
   "rollback",
+  "contain",
   "kill stable",
   "kill deny",
   "promote",
@@ -56,7 +66,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 /** What this process took away: from then on its canary is off, until a human begins again in the store. */
 interface Taken {
-  readonly by: "rollback" | "kill" | "breach"
+  readonly by: "rollback" | "contain" | "kill" | "breach"
   readonly generation: number
   /** Newest revision of the store at that time. */
   readonly revision: number
@@ -72,6 +82,8 @@ async function play(steps: readonly Step[]) {
   let taken: Taken | null = null
   /** Newest revision of the store when this process locked down. */
   let locked: number | null = null
+  /** The same when it contained. */
+  let contained: number | null = null
 
   function eventOf(verb: Verb, actor: Actor): RolloutEvent {
     switch (verb) {
@@ -117,7 +129,22 @@ async function play(steps: readonly Step[]) {
     return false
   }
 
+  /** Whether the store had what ends a containment, then or since: each takes a human, or is stricter still. */
+  async function wasReleasedSince(revision: number): Promise<boolean> {
+    for await (const past of inner.history("demo/state")) {
+      if (past.revision < revision) return false
+      const { kill, ended, last } = JSON.parse(past.envelope) as RolloutState
+      if (kill !== "off" || last.event === "retry" || last.event === "start") return true
+      if (ended?.kind === "rolled_back" && last.actor.kind === "human") return true
+    }
+    return false
+  }
+
   async function check(): Promise<void> {
+    if (contained !== null && !isContained(local())) {
+      expect(local().kill !== "off" || (await wasReleasedSince(contained))).toBe(true)
+      contained = null
+    }
     if (locked !== null && local().kill !== "deny") {
       expect(await wasKilledSince(locked, ["deny"])).toBe(true)
       locked = null
@@ -126,7 +153,7 @@ async function play(steps: readonly Step[]) {
     const now = await stored()
     const begunAnew = now.generation > taken.generation
     if (taken.by === "kill") expect(begunAnew && (await wasKilledSince(taken.revision, ["stable", "deny"]))).toBe(true)
-    else if (taken.by === "rollback") expect(begunAnew).toBe(true)
+    else if (taken.by === "rollback" || taken.by === "contain") expect(begunAnew).toBe(true)
     else expect(begunAnew || phaseOf(now).phase === "promoted").toBe(true)
     taken = null
   }
@@ -148,9 +175,10 @@ async function play(steps: readonly Step[]) {
         })
         break
       case "here": {
-        const by = next.verb.startsWith("kill") ? "kill" : "rollback"
+        const by = next.verb.startsWith("kill") ? "kill" : next.verb === "contain" ? "contain" : "rollback"
         const { revision } = await stored()
         await take(by, () => follower.act(eventOf(next.verb, bob)))
+        if (next.verb === "contain" && isContained(local())) contained ??= revision
         if (next.verb === "kill deny" && local().kill === "deny") locked ??= revision
         break
       }

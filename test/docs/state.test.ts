@@ -23,6 +23,7 @@ const PHASES: Record<Phase["phase"], true> = {
   baking: true,
   promoted: true,
   rolled_back: true,
+  contained: true,
   killed: true,
 }
 const EVENTS: Record<RolloutEvent["type"], true> = {
@@ -33,6 +34,7 @@ const EVENTS: Record<RolloutEvent["type"], true> = {
   approve: true,
   promote: true,
   rollback: true,
+  contain: true,
   kill: true,
   retry: true,
 }

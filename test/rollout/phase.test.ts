@@ -7,6 +7,7 @@ import { at, HUMAN, idle, NOW, since, started } from "./states.js"
 const asked = { actor: HUMAN, reason: "because" }
 const killed = (state: RolloutState) => transition(state, { type: "kill", position: "stable", ...asked }, NOW + 7)
 const rolledBack = (state: RolloutState) => transition(state, { type: "rollback", ...asked }, NOW + 5)
+const contained = (state: RolloutState) => transition(state, { type: "contain", ...asked }, NOW + 8)
 const promoted = (state: RolloutState) => transition(state, { type: "promote", to: "end", ...asked }, NOW + 6)
 
 describe("phaseOf", () => {
@@ -17,6 +18,9 @@ describe("phaseOf", () => {
     ["baking", at(started(), 10_000), { phase: "baking", since: since(at(started(), 10_000)), stage: 3 }],
     ["promoted", promoted(started()), { phase: "promoted", at: NOW + 6 }],
     ["rolled_back", rolledBack(started()), { phase: "rolled_back", at: NOW + 5 }],
+    ["contained", contained(started()), { phase: "contained", at: NOW + 8 }],
+    ["contained after a rollback", contained(rolledBack(started())), { phase: "contained", at: NOW + 8 }],
+    ["killed over contained", killed(contained(started())), { phase: "killed", at: NOW + 7, position: "stable" }],
     ["killed over shadow", killed(started()), { phase: "killed", at: NOW + 7, position: "stable" }],
     ["killed over idle", killed(idle()), { phase: "killed", at: NOW + 7, position: "stable" }],
     ["killed over promoted", killed(promoted(started())), { phase: "killed", at: NOW + 7, position: "stable" }],
@@ -26,9 +30,9 @@ describe("phaseOf", () => {
 })
 
 describe("servesCanary", () => {
-  it("is false when idle, rolled back or killed, whatever the ramp says", () => {
+  it("is false when idle, rolled back, contained or killed, whatever the ramp says", () => {
     const baking = at(started(), 10_000)
-    for (const state of [idle(), rolledBack(baking), killed(baking), killed(promoted(baking))]) {
+    for (const state of [idle(), rolledBack(baking), contained(baking), killed(baking), killed(promoted(baking))]) {
       expect(servesCanary(state)).toBe(false)
       expect(armWeights(state, Number.MAX_SAFE_INTEGER)).toEqual({ stable: 10_000, canary: 0 })
     }

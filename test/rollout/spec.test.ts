@@ -406,7 +406,7 @@ canary:
       "rollout.yaml:8:3 unknown key `error_rate_delta_max` in `canary` | it belongs under `canary.acceptance_criteria`",
       "rollout.yaml:10:5 unknown key `eror_rate_delta_max` in `canary.acceptance_criteria` | did you mean `error_rate_delta_max`?",
       'rollout.yaml:11:28 `canary.acceptance_criteria.latency_p99_delta_max` has no unit: 50 | write "50ms"',
-      "rollout.yaml:12:15 `canary.on_failure` must be rollback or hold, got panic | -",
+      "rollout.yaml:12:15 `canary.on_failure` must be rollback or hold or contain, got panic | -",
     ])
   })
 

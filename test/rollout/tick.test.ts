@@ -104,6 +104,26 @@ describe("a breach", () => {
     expect(phase(look(at(started(), weightBp), "breach", NOW))).toBe("rolled_back")
   })
 
+  it.each([0, 500, 10_000])("with on_failure: contain, contains at %d basis points, with the verdict", (weightBp) => {
+    const state = look(at(started("on_failure: contain"), weightBp), "breach", NOW)
+    expect(phase(state)).toBe("contained")
+    expect(state.last).toMatchObject({
+      event: "contain",
+      reason: "the verdict is breach",
+      actor: CONTROLLER,
+      verdict: { result: "breach" },
+    })
+    for (const result of ["pass", "breach"] as const) expect(look(state, result, NOW + 9 * HOUR)).toBe(state)
+  })
+
+  it("with on_failure: contain, is told from missing data and missing proof, which roll back where they should", () => {
+    const blinded = at(started("on_failure: contain", "on_no_data: rollback"), 500)
+    const now = since(blinded) + NO_DATA_GRACE_MS
+    expect(phase(blind(blind(blinded, since(blinded)), now))).toBe("rolled_back")
+    const late = at(started("on_failure: contain", "on_inconclusive: rollback", "max_stage_duration: 3h"), 500)
+    expect(phase(look(late, "inconclusive", since(late) + 3 * HOUR))).toBe("rolled_back")
+  })
+
   it("with on_failure: hold, holds until a human decides, even if later data look better", () => {
     const state = at(started("on_failure: hold"), 500)
     const held = look(state, "breach", NOW)

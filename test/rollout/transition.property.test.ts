@@ -2,7 +2,7 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { isSerinError } from "../../src/errors.js"
 import type { TickEvent } from "../../src/rollout/event.js"
-import { armWeights, phaseOf, servesCanary } from "../../src/rollout/phase.js"
+import { armWeights, isContained, isDecrease, phaseOf, servesCanary } from "../../src/rollout/phase.js"
 import type { RolloutSpec } from "../../src/rollout/spec.js"
 import { initialState, parseState, serializeState, type RolloutState } from "../../src/rollout/state.js"
 import { transition, type RolloutEvent } from "../../src/rollout/transition.js"
@@ -33,7 +33,7 @@ const specs = fc
       "stages: [100]",
     ),
     max: fc.constantFrom("max_stage_duration: 3h", "max_stage_duration: 100d"),
-    failure: fc.constantFrom("on_failure: rollback", "on_failure: hold"),
+    failure: fc.constantFrom("on_failure: rollback", "on_failure: hold", "on_failure: contain"),
     inconclusive: fc.constantFrom("on_inconclusive: hold", "on_inconclusive: extend", "on_inconclusive: rollback"),
     noData: fc.constantFrom("on_no_data: hold", "on_no_data: rollback"),
     versions: fc.constantFrom(["1", "2"], ["1", "3"], ["2", "3"], ["2", "1"], ["3", "4"]),
@@ -73,6 +73,7 @@ const always = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("rollback" as const), ...asked }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("contain" as const), ...asked }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -157,7 +158,16 @@ describe("whatever happens, in whatever order, with whatever clock", () => {
   it("the histories that are tried reach every phase", () => {
     const seen = new Set<string>()
     holds(({ after }) => void seen.add(phaseOf(after).phase))
-    expect([...seen].toSorted()).toEqual(["baking", "canary", "idle", "killed", "promoted", "rolled_back", "shadow"])
+    expect([...seen].toSorted()).toEqual([
+      "baking",
+      "canary",
+      "contained",
+      "idle",
+      "killed",
+      "promoted",
+      "rolled_back",
+      "shadow",
+    ])
   })
 
   it("a change is exactly one revision, and no change is the same object", () => {
@@ -186,14 +196,14 @@ describe("whatever happens, in whatever order, with whatever clock", () => {
     })
   })
 
-  it("once killed or rolled back, nobody is served by the canary until a retry, or a start of another version", () => {
+  it("once killed, contained or rolled back, nobody is served by the canary until a retry, or a start of another version", () => {
     holds(({ before, event, after }) => {
       const { phase } = phaseOf(before)
-      if (phase !== "killed" && phase !== "rolled_back") return
+      if (phase !== "killed" && phase !== "contained" && phase !== "rolled_back") return
       if (!servesCanary(after)) return
       const restarted =
         (event.type === "retry" && event.actor.kind === "human") ||
-        (event.type === "start" && phase === "rolled_back" && after.canary !== before.canary)
+        (event.type === "start" && phase !== "killed" && after.canary !== before.canary)
       expect(restarted).toBe(true)
       expect(after.generation).toBe(before.generation + 1)
     })
@@ -201,7 +211,8 @@ describe("whatever happens, in whatever order, with whatever clock", () => {
 
   it("a decrease happens in the very event that asks for it", () => {
     holds(({ event, now, after }) => {
-      if (event.type !== "kill" && event.type !== "rollback") return
+      if (event.type !== "kill" && event.type !== "rollback" && event.type !== "contain") return
+      if (event.type === "contain") expect(phaseOf(after).phase).toBe("contained")
       expect(servesCanary(after)).toBe(false)
       expect(exposure(after, now)).toBe(0)
       expect(exposure(after, now + 1000 * HOUR)).toBe(0)
@@ -213,6 +224,33 @@ describe("whatever happens, in whatever order, with whatever clock", () => {
       if (!isTick(event) || event.verdict?.result !== "breach" || event.verdict.generation !== before.generation) return
       if (!("stage" in phaseOf(before)) || before.spec.onFailure !== "rollback") return
       expect(phaseOf(after).phase).toBe("rolled_back")
+    })
+  })
+
+  it("a breach of this generation contains at once where on_failure says so, and no other tick does", () => {
+    holds(({ before, event, after }) => {
+      if (!isTick(event)) return
+      const breach = event.verdict?.result === "breach" && event.verdict.generation === before.generation
+      const asks = breach && "stage" in phaseOf(before) && before.spec.onFailure === "contain"
+      if (phaseOf(before).phase !== "contained") expect(phaseOf(after).phase === "contained").toBe(asks)
+      if (asks) expect(after.last).toMatchObject({ event: "contain", reason: event.verdict?.reason })
+    })
+  })
+
+  it("what is contained stays so until a human does something else, or a lockdown goes beyond it", () => {
+    holds(({ before, event, after }) => {
+      if (!isContained(before) || isContained(after)) return
+      expect(event.actor.kind === "human" || after.kill === "deny").toBe(true)
+    })
+  })
+
+  it("acts before it is written exactly when the canary is taken off, both are asked, or the kill switch gets stricter", () => {
+    const order = ["off", "stable", "deny"]
+    holds(({ before, after }) => {
+      const stricter = order.indexOf(after.kill) > order.indexOf(before.kill)
+      const contains = isContained(after) && !isContained(before)
+      const takenOff = servesCanary(before) && !servesCanary(after)
+      expect(isDecrease(before, after)).toBe(stricter || contains || takenOff)
     })
   })
 

@@ -244,6 +244,57 @@ describe("retry", () => {
   })
 })
 
+describe("contain", () => {
+  const contain: RolloutEvent = { type: "contain", ...asked }
+  const controlled = { actor: CONTROLLER, reason: "" }
+  const contained = apply(canary, contain)
+
+  it.each([
+    ["shadow", started()],
+    ["a canary", canary],
+    ["baking", at(started(), 10_000)],
+    ["a promotion", promote(canary, "end")],
+    ["a rollback", rollback(canary)],
+  ])("contains from %s, at once, with no hold left", (_name, state) => {
+    const after = apply(state, contain, NOW + 3)
+    expect(after).toMatchObject({
+      generation: 1,
+      ended: { kind: "contained", at: NOW + 3 },
+      holds: [],
+      last: { event: "contain", actor: HUMAN },
+    })
+    expect(servesCanary(after)).toBe(false)
+    expect(apply(after, contain)).toBe(after)
+  })
+
+  it("is a human's verb, refused without a canary and over a kill", () => {
+    expect(refused(() => apply(canary, { type: "contain", ...controlled }))).toContain("only a human may")
+    expect(refused(() => apply(idle(), contain))).toContain("there is no canary yet")
+    expect(refused(() => apply(kill(canary), contain))).toContain("nothing is stricter than `deny`")
+    expect(refused(() => apply(contained, { type: "promote", ...asked }))).toContain("`retry` begins again")
+  })
+
+  it("is ended by a human: with a rollback, a retry, a new canary or a kill at stable", () => {
+    expect(phaseOf(rollback(contained)).phase).toBe("rolled_back")
+    expect(apply(contained, retry)).toMatchObject({ generation: 2, ended: null })
+    expect(apply(contained, start())).toMatchObject({ generation: 2, canary: "3", ended: null })
+    expect(phaseOf(kill(contained))).toMatchObject({ phase: "killed", position: "stable" })
+    expect(refused(() => apply(contained, start(specOf())))).toContain("`retry` gives 2 another chance")
+  })
+
+  it("is not ended by a controller, which may only deny every call", () => {
+    for (const event of [
+      { type: "rollback", ...controlled },
+      { ...start(), actor: CONTROLLER },
+      { ...retry, actor: CONTROLLER },
+      { type: "kill", position: "stable", ...controlled },
+    ] as RolloutEvent[]) {
+      expect(refused(() => apply(contained, event))).toMatch(/only a human may$/)
+    }
+    expect(apply(contained, { type: "kill", position: "deny", ...controlled }).kill).toBe("deny")
+  })
+})
+
 describe("a refusal", () => {
   const verbs = ["pause", "resume", "approve", "promote"] as const
 
