@@ -141,6 +141,30 @@ describe("a rollout in one process", () => {
     })
   })
 
+  it("with on_failure: contain, serves the stricter answer of both from the breach on, until a human rolls back", async () => {
+    const lax = STABLE_RULES.replace("[A-Z0-9]{6}", "[A-Z]{6}").replace("input.amount <= 100", "input.amount <= 1000")
+    await safety(lax, spec().replace('on_failure: "rollback"', "on_failure: contain"))
+    const { guard, clock } = await open()
+    for (let minute = 0; minute < 60 && guard.status().phase.phase !== "contained"; minute++) {
+      await traffic(guard, clock, 1, minute * 30)
+    }
+    expect(guard.status()).toMatchObject({
+      phase: { phase: "contained" },
+      state: { last: { event: "contain", actor: { kind: "controller" }, verdict: { result: "breach" } } },
+    })
+    const booking: Call = { action: "cancel_booking", input: { id: "A1B2C3" } }
+    const refund: Call = { action: "refund", input: { amount: 900 } }
+    const session = guard.session("after")
+    expect(session.evaluate(booking)).toMatchObject({ outcome: "deny", source: "contained", arm: "canary" })
+    expect(session.evaluate(refund)).toMatchObject({ source: "contained", arm: "stable" })
+    expect(session.evaluate(refund).outcome).not.toBe("allow")
+    clock.advance(60_000)
+    await guard.judge()
+    expect(guard.status().phase.phase).toBe("contained")
+    await guard.act({ type: "rollback", actor: human, reason: "stable is fine" })
+    expect(session.evaluate(booking)).toMatchObject({ outcome: "allow", source: "policy", arm: "stable" })
+  })
+
   it("rolls back a canary that allows what stable denies, on the safety budget", async () => {
     await safety(STABLE_RULES.replace("input.amount <= 100", "input.amount <= 1000"))
     const { guard, clock } = await open()
