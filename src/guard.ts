@@ -7,6 +7,7 @@ import { systemClock } from "./model/clock.js"
 import type { Arm, Decision, Scan } from "./model/decision.js"
 import type { Evidence } from "./model/evidence.js"
 import type { Diff } from "./evidence/diffs.js"
+import type { ScanDiff } from "./evidence/scan-diffs.js"
 import type { Alert, Evaluation, Release, ScanReport } from "./release/ports.js"
 import { armWeights, phaseOf } from "./rollout/phase.js"
 import type { RolloutState } from "./rollout/state.js"
@@ -25,6 +26,8 @@ import { GuardSession } from "./guard/session.js"
 import type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/session.js"
 import { createShadowQueue } from "./guard/shadow.js"
 import type { ShadowOptions } from "./guard/shadow.js"
+import { createGate } from "./guard/gate.js"
+import type { Gate } from "./guard/gate.js"
 import { compileView } from "./guard/view.js"
 import type { AnyRelease } from "./guard/view.js"
 import { wrapFunctions } from "./guard/wrap.js"
@@ -133,9 +136,11 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
   evidence(): Evidence
   /** Disagreements between the arms by action and rule, most frequent first. */
   diffs(): readonly Diff[]
+  /** Disagreements between the arms' scanners by direction, scanner and category, most frequent first. */
+  scanDiffs(): readonly ScanDiff[]
   /** How far the other arm's judgement has come, and what it takes. */
   shadow(): ShadowStatus
-  /** Look at the releases again, after one was loaded. */
+  /** Look at the releases again, after one was loaded. Throws `RELEASE_INVALID` for one that cannot be run: it is left out. */
   refresh(): void
   /** Resolve when all calls waiting for the other arm have been judged. */
   idle(): Promise<void>
@@ -149,13 +154,14 @@ export function createGuard<C extends Call = Call>(
 export function createGuard<C extends Call = Call>(options: GuardOptions<C, "sync"> & { async?: false }): Guard<C>
 /**
  * Make a guard over releases and a rollout state that somebody else keeps up to date; `embed()` does all of it.
- * Throws `RangeError` for limits that are not positive.
+ * Throws `RangeError` for limits that are not positive, and `RELEASE_INVALID` for a release that cannot be run.
  */
 export function createGuard<C extends Call = Call>(
   options: GuardOptions<C, Mode> & { async?: boolean },
 ): Guard<C> | Guard<C, "async"> {
   const { state, clock = systemClock, onEvent, onStableError = "deny", recognise = "call-id" } = options
-  const releases: ReadonlyMap<string, AnyRelease<C>> = options.releases ?? new Map()
+  const releases = createGate<AnyRelease<C>>(options.releases ?? new Map())
+  releases.require()
   const timeoutMs = timeoutsOf(options.timeoutMs)
   if (!["deny", "escalate", "throw"].includes(onStableError)) {
     throw new TypeError(`onStableError must be deny, escalate or throw, got ${String(onStableError)}`)
@@ -254,13 +260,17 @@ export function createGuard<C extends Call = Call>(
     ) => wrapFunctions(core, sessionOf, stable, canary, wrapOptions),
     evidence: () => ({ generation: core.book.generation, strata: core.book.strata }),
     diffs: () => core.book.diffs.list(),
+    scanDiffs: () => core.book.scanDiffs.list(),
     shadow: () => ({
       coverage: coverageOf(core.book),
       cpuShare: core.shadow.cpuShare(),
       waiting: core.shadow.waiting(),
       dropped: core.book.dropped,
     }),
-    refresh: apply,
+    refresh() {
+      apply()
+      releases.require()
+    },
     idle: () => core.shadow.idle(),
     close() {
       unsubscribe()
@@ -272,7 +282,7 @@ export function createGuard<C extends Call = Call>(
   return guard as unknown as Guard<C>
 }
 
-function reportUnknown(core: Core<never>, releases: ReadonlyMap<string, unknown>, expected: boolean): void {
+function reportUnknown(core: Core<never>, releases: Gate<object>, expected: boolean): void {
   const { state } = core.view
   if (!expected || state === null) return
   if (!releases.has(state.stable)) core.emit({ type: "unknown_release", arm: "stable", version: state.stable })

@@ -2,7 +2,7 @@ export { embed } from "./embed.js"
 export type { Embedded, EmbedOptions, ReleasesFrom, Status, VerdictRecord } from "./embed.js"
 export { createGuard } from "./guard.js"
 export type { Answer, Guard, GuardOptions, Mode, ReleaseFor, Session, ShadowStatus, StateReader } from "./guard.js"
-export type { GuardEvent, OnStableError, Side } from "./guard/core.js"
+export type { GuardEvent, OnStableError, ScanSide, Side } from "./guard/core.js"
 export type { Recognise } from "./guard/once.js"
 export type { Attributes } from "./guard/seat.js"
 export type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/session.js"
@@ -12,7 +12,7 @@ export { isSerinError, SerinError } from "./errors.js"
 export type { Problem, SerinErrorCode } from "./errors.js"
 export type { Call } from "./model/call.js"
 export type { Clock } from "./model/clock.js"
-export type { Arm, Decision, Effect, ErrorType, Finding, Outcome, Scan } from "./model/decision.js"
+export type { Arm, Decision, Effect, ErrorType, Finding, Outcome, Scan, ScanResult } from "./model/decision.js"
 export { BINS, CELLS, cellIndex, COHORTS, pairIndex } from "./model/evidence.js"
 export type { Cell, Evidence, Stratum } from "./model/evidence.js"
 export type {
@@ -25,6 +25,7 @@ export type {
   Verdict,
 } from "./model/verdict.js"
 export type { Diff } from "./evidence/diffs.js"
+export type { ScanDiff } from "./evidence/scan-diffs.js"
 export { mergeEvidence, snapshotEvidence, subtractEvidence } from "./evidence/cells.js"
 export { binLowerMs } from "./evidence/histogram.js"
 export type { EvidenceSource } from "./evidence/source.js"
@@ -33,6 +34,7 @@ export type { LoadOptions } from "./release/load.js"
 export type { TrustedKeys } from "./release/trust.js"
 export type {
   Alert,
+  Direction,
   Engine,
   Evaluation,
   EvaluationContext,

@@ -64,6 +64,9 @@ const stratum = exactly<CompactStratum>({
   latency: counts,
   pairedLatency: counts,
   scanLatency: counts,
+  scanPairs: counts,
+  scanPairedSessions: counts,
+  pairedScanLatency: counts,
 })
 const evidence = exactly<CompactEvidence>({
   generation,

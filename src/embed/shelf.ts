@@ -1,6 +1,7 @@
 import { SerinError } from "../errors.js"
 import type { Mode, ReleaseFor } from "../guard.js"
 import type { Call } from "../model/call.js"
+import { checkRelease } from "../release/check.js"
 import type { Evaluation, ReleaseSource, ScanReport } from "../release/ports.js"
 import type { TrustedKeys } from "../release/trust.js"
 
@@ -22,7 +23,10 @@ export async function createShelf<C extends Call>(
   async function require(version: string): Promise<void> {
     if (source === null || releases.has(version)) return
     try {
-      releases.set(version, (await source.get(version)) as ReleaseFor<C, Mode>)
+      const release = (await source.get(version)) as ReleaseFor<C, Mode>
+      const error = checkRelease(version, release)
+      if (error !== null) throw error
+      releases.set(version, release)
       problems.delete(version)
     } catch (error) {
       problems.set(version, error instanceof Error ? error.message : String(error))

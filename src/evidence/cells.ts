@@ -1,4 +1,4 @@
-import type { Outcome } from "../model/decision.js"
+import type { Outcome, ScanResult } from "../model/decision.js"
 import { BINS, CELLS, COHORTS, cellIndex, pairIndex } from "../model/evidence.js"
 import type { Cell, Evidence, Stratum } from "../model/evidence.js"
 import { binOf } from "./histogram.js"
@@ -22,7 +22,10 @@ export type ArmIndex = 0 | 1
 /** Outcome as its place in the arrays: allow 0, deny 1, escalate 2, error 3. */
 export const OUTCOME_INDEX: Readonly<Record<Outcome, number>> = { allow: 0, deny: 1, escalate: 2, error: 3 }
 
-/** Make a stratum with nothing in it: about 1.4 MB, allocated once a stage, never while recording. */
+/** Scan result as its place in the arrays, in the order of `SCAN_RESULTS`. */
+export const SCAN_RESULT_INDEX: Readonly<Record<ScanResult, number>> = { clean: 0, flagged: 1, blocked: 2, error: 3 }
+
+/** Make a stratum with nothing in it: about 1.8 MB, allocated once a stage, never while recording. */
 export function createStratum(): Stratum {
   const rows = 2 * COHORTS
   return {
@@ -33,6 +36,9 @@ export function createStratum(): Stratum {
     latency: new Uint32Array(rows * BINS),
     pairedLatency: new Uint32Array(rows * BINS),
     scanLatency: new Uint32Array(rows * BINS),
+    scanPairs: new Float64Array(COHORTS * 16),
+    scanPairedSessions: new Float64Array(COHORTS),
+    pairedScanLatency: new Uint32Array(rows * BINS),
   }
 }
 
@@ -82,7 +88,7 @@ export function recordScan(
   stratum: Stratum,
   arm: ArmIndex,
   cohort: number,
-  result: "clean" | "flagged" | "blocked" | "error",
+  result: ScanResult,
   durationMs: number,
   first: boolean,
 ): void {
@@ -93,6 +99,22 @@ export function recordScan(
   if (result === "error") cells[base + SCAN_ERROR]! += 1
   else if (result !== "clean") cells[base + SCAN_FLAGGED]! += 1
   scanLatency[(arm * COHORTS + cohort) * BINS + binOf(durationMs)]! += 1
+}
+
+/** Count one text that both arms scanned before the session could have been changed by the canary. */
+export function recordScanPair(
+  stratum: Stratum,
+  cohort: number,
+  stable: number,
+  canary: number,
+  stableMs: number,
+  canaryMs: number,
+  first: boolean,
+): void {
+  stratum.scanPairs[pairIndex(cohort, stable, canary)]! += 1
+  stratum.pairedScanLatency[cohort * BINS + binOf(stableMs)]! += 1
+  stratum.pairedScanLatency[(COHORTS + cohort) * BINS + binOf(canaryMs)]! += 1
+  if (first) stratum.scanPairedSessions[cohort]! += 1
 }
 
 /** Count one event that a monitor saw, and whether it raised an alert. `first`: it is the session's first. */
@@ -121,6 +143,9 @@ function combine(a: Stratum, b: Stratum, op: (x: number, y: number) => number): 
     latency: counts(a.latency, b.latency),
     pairedLatency: counts(a.pairedLatency, b.pairedLatency),
     scanLatency: counts(a.scanLatency, b.scanLatency),
+    scanPairs: floats(a.scanPairs, b.scanPairs),
+    scanPairedSessions: floats(a.scanPairedSessions, b.scanPairedSessions),
+    pairedScanLatency: counts(a.pairedScanLatency, b.pairedScanLatency),
   }
 }
 

@@ -1,10 +1,13 @@
 import type { Call } from "../model/call.js"
 import type { Clock } from "../model/clock.js"
-import type { Arm, Effect, ErrorType, Outcome } from "../model/decision.js"
+import type { Arm, Effect, ErrorType, Finding, Outcome, ScanResult } from "../model/decision.js"
 import type { Stratum } from "../model/evidence.js"
 import { createStratum } from "../evidence/cells.js"
 import { createDiffs } from "../evidence/diffs.js"
 import type { Diffs } from "../evidence/diffs.js"
+import { createScanDiffs } from "../evidence/scan-diffs.js"
+import type { ScanDiffs } from "../evidence/scan-diffs.js"
+import type { Direction } from "../release/ports.js"
 import type { Telemetry } from "../telemetry/telemetry.js"
 import type { Limit } from "./judge.js"
 import type { Recognise } from "./once.js"
@@ -18,7 +21,13 @@ export interface Side {
   readonly reason?: string | undefined
 }
 
-/** What happened, for logs and examples. Never sent anywhere by serin itself: it may hold the call. */
+/** One side of a disagreement over a text. */
+export interface ScanSide {
+  readonly result: ScanResult
+  readonly findings: readonly Finding[]
+}
+
+/** What happened, for logs and examples. Never sent anywhere by serin itself: it may hold the call, or the text. */
 export type GuardEvent<C = Call> =
   | {
       readonly type: "disagreement"
@@ -27,6 +36,15 @@ export type GuardEvent<C = Call> =
       readonly call: C
       readonly stable: Side
       readonly canary: Side
+    }
+  | {
+      readonly type: "scan_disagreement"
+      readonly sessionId: string
+      readonly served: Arm
+      readonly direction: Direction
+      readonly text: string
+      readonly stable: ScanSide
+      readonly canary: ScanSide
     }
   | {
       readonly type: "error"
@@ -45,6 +63,7 @@ export interface Book {
   readonly generation: number
   readonly strata: Stratum[]
   readonly diffs: Diffs
+  readonly scanDiffs: ScanDiffs
   /** Sessions that the canary has served. */
   canarySessions: number
   /** Calls for both arms to judge; those that both have judged; those that found the queue full. */
@@ -79,6 +98,7 @@ export const createBook = (generation: number): Book => ({
   generation,
   strata: [],
   diffs: createDiffs(),
+  scanDiffs: createScanDiffs(),
   canarySessions: 0,
   sampled: 0,
   judged: 0,

@@ -1,30 +1,25 @@
 import type { Call } from "../model/call.js"
 import { ARMS } from "../model/decision.js"
-import type { ErrorType, Finding, Scan } from "../model/decision.js"
+import type { Arm, ErrorType, Scan } from "../model/decision.js"
 import type { ArmIndex } from "../evidence/cells.js"
-import type { ScanContext, Scanner, ScanReport } from "../release/ports.js"
-import { readScanReport } from "../release/run.js"
+import type { ScanContext } from "../release/ports.js"
 import { joinScans, partOf } from "./contain.js"
 import type { Core } from "./core.js"
-import { isThenable, TIMED_OUT, within } from "./judge.js"
-import type { Limit } from "./judge.js"
+import { runScanners, runScannersAsync, scannersFor } from "./scan-run.js"
+import type { AnyScanner, ScanRun } from "./scan-run.js"
 import { CANARY, STABLE } from "./seat.js"
 import type { Turn } from "./seat.js"
 import type { GuardSession } from "./session.js"
 import type { View } from "./view.js"
 
-type AnyScanner = Scanner<ScanReport | Promise<ScanReport>>
-
-/** What one scanner did. */
-interface Scanned {
-  readonly scanner: string
-  readonly report: ScanReport | null
-  readonly ms: number
-  readonly errorType?: ErrorType | undefined
-  readonly error?: unknown
+/** A text on its way through the scanners. */
+interface Passage<C extends Call> {
+  readonly core: Core<C>
+  readonly session: GuardSession<C>
+  readonly turn: Turn<C>
+  readonly text: string
+  readonly context: ScanContext
 }
-
-const SEVERITY = { clean: 0, flagged: 1, blocked: 2 } as const
 
 /** Scan with every scanner of the session's arm; the worst result counts. A failed canary falls back to stable's scanners. */
 export function scanSync<C extends Call>(
@@ -34,17 +29,21 @@ export function scanSync<C extends Call>(
   context: ScanContext,
 ): Scan {
   const turn = session.seat.take()
-  if (turn.view.lockdown) return lockdown(core, turn.view)
-  const run = (arm: ArmIndex): Scanned[] | null =>
-    scannersOf(turn.view, arm)?.map((scanner) => runSync(core, scanner, text, context)) ?? null
-  if (turn.view.contained) return contained(core, session, turn, run(STABLE), run(CANARY))
-  const own = run(turn.arm)
-  const failure = conclude(core, session, turn, own)
-  if (failure === undefined) return combine(turn.view, turn.arm, "scanners", own ?? [])
-  return fallBack(turn, failure, turn.arm === CANARY ? run(STABLE) : null)
+  const passage = { core, session, turn, text, context }
+  const refused = refuse(passage)
+  if (refused !== null) return refused
+  const run = (scanners: readonly AnyScanner[]): ScanRun => runScanners(core.clock, scanners, text, context)
+  const runArm = (arm: ArmIndex): ScanRun | null => {
+    const scanners = scannersOf(passage, arm)
+    return scanners && run(scanners)
+  }
+  if (turn.view.contained) return contained(passage, runArm(STABLE), runArm(CANARY))
+  const own = runArm(turn.arm)
+  if (conclude(passage, own)) return serve(passage, own, run)
+  return fallBack(passage, own, turn.arm === CANARY ? runArm(STABLE) : null)
 }
 
-/** The same for scanners that may answer later; they run side by side, each within its arm's time limit. */
+/** The same for scanners that may answer later; they run side by side, each within its limit and that of its arm. */
 export async function scanAsync<C extends Call>(
   core: Core<C>,
   session: GuardSession<C>,
@@ -52,146 +51,137 @@ export async function scanAsync<C extends Call>(
   context: ScanContext,
 ): Promise<Scan> {
   const turn = session.seat.take()
-  if (turn.view.lockdown) return lockdown(core, turn.view)
-  const run = async (arm: ArmIndex): Promise<Scanned[] | null> => {
-    const scanners = scannersOf(turn.view, arm)
-    return scanners && Promise.all(scanners.map((one) => runAsync(core.limits[arm], one, text, context)))
+  const passage = { core, session, turn, text, context }
+  const refused = refuse(passage)
+  if (refused !== null) return refused
+  const run = (scanners: readonly AnyScanner[], arm: ArmIndex): Promise<ScanRun> =>
+    runScannersAsync(core.limits[arm], scanners, text, context)
+  const runArm = async (arm: ArmIndex): Promise<ScanRun | null> => {
+    const scanners = scannersOf(passage, arm)
+    return scanners && run(scanners, arm)
   }
   if (turn.view.contained) {
-    const [stable, canary] = await Promise.all([run(STABLE), run(CANARY)])
-    return contained(core, session, turn, stable, canary)
+    const [stable, canary] = await Promise.all([runArm(STABLE), runArm(CANARY)])
+    return contained(passage, stable, canary)
   }
-  const own = await run(turn.arm)
-  const failure = conclude(core, session, turn, own)
-  if (failure === undefined) return combine(turn.view, turn.arm, "scanners", own ?? [])
-  return fallBack(turn, failure, turn.arm === CANARY ? await run(STABLE) : null)
+  const own = await runArm(turn.arm)
+  if (conclude(passage, own)) return serve(passage, own, run)
+  return fallBack(passage, own, turn.arm === CANARY ? await runArm(STABLE) : null)
 }
 
 /** Null: the release is not loaded. */
-function scannersOf<C extends Call>(view: View<C>, arm: ArmIndex): readonly AnyScanner[] | null {
+function scannersOf<C extends Call>(
+  { turn: { view }, context }: Passage<C>,
+  arm: ArmIndex,
+): readonly AnyScanner[] | null {
   const release = arm === CANARY ? view.canary : view.stable
-  return release === undefined ? null : (release.scanners ?? [])
+  return release === undefined ? null : scannersFor(release.scanners ?? [], context.direction)
 }
 
-function runSync(core: Core<never>, scanner: AnyScanner, text: string, context: ScanContext): Scanned {
-  const startedAt = core.clock.monotonic()
-  const since = (): number => core.clock.monotonic() - startedAt
-  try {
-    return read(scanner.name, scanner.scan(text, context), since())
-  } catch (error) {
-    return { scanner: scanner.name, report: null, ms: since(), errorType: "throw", error }
+/** Answer without any scanner: in lockdown, and for what is no text. A pattern would find nothing in `undefined`. */
+function refuse<C extends Call>({ core, session, turn, text }: Passage<C>): Scan | null {
+  if (turn.view.lockdown) {
+    core.telemetry.fallback("lockdown")
+    return blocked(turn.view, "stable", "lockdown")
   }
+  if (typeof text === "string") return null
+  // Whoever called is to blame, so it is evidence against neither arm.
+  core.telemetry.fallback("invalid")
+  session.report(turn.arm, "invalid", new TypeError(`the text to scan must be a string, got ${typeof text}`))
+  return blocked(turn.view, ARMS[turn.arm], "posture", "invalid")
 }
 
-async function runAsync(limit: Limit, scanner: AnyScanner, text: string, context: ScanContext): Promise<Scanned> {
-  const { clock, timeoutMs } = limit
-  const startedAt = clock.monotonic()
-  const since = (): number => clock.monotonic() - startedAt
-  const controller = new AbortController()
-  try {
-    const answer = scanner.scan(text, { ...context, signal: controller.signal })
-    const value = isThenable(answer) ? await within(limit, answer, controller) : answer
-    if (value !== TIMED_OUT) return read(scanner.name, value, since())
-    const error = new Error(`no answer within ${timeoutMs} ms`)
-    return { scanner: scanner.name, report: null, ms: since(), errorType: "timeout", error }
-  } catch (error) {
-    return { scanner: scanner.name, report: null, ms: since(), errorType: "throw", error }
-  }
-}
-
-function read(scanner: string, value: unknown, ms: number): Scanned {
-  const report = readScanReport(value)
-  if (report !== null) return { scanner, report, ms }
-  if (isThenable(value)) void Promise.resolve(value).catch(() => {})
-  return { scanner, report, ms, errorType: "invalid", error: new TypeError("expected a scan report") }
-}
-
-/** Count one scan and tell how it failed, if it did. */
-function conclude<C extends Call>(
-  core: Core<C>,
-  session: GuardSession<C>,
-  turn: Turn<C>,
-  all: readonly Scanned[] | null,
-): ErrorType | undefined {
+/** Count one scan. False when it failed. */
+function conclude<C extends Call>({ core, session, turn }: Passage<C>, run: ScanRun | null): run is ScanRun {
   const { arm } = turn
-  if (all === null) {
+  if (run === null) {
     core.telemetry.fallback("unavailable")
     if (arm === CANARY) session.seat.leaveCanary()
-    return "unavailable"
+    return false
   }
-  let failure: ErrorType | undefined
-  let worst: keyof typeof SEVERITY = "clean"
-  let total = 0
-  for (const { scanner, report, ms, errorType, error } of all) {
-    total += ms
-    core.telemetry.scan(arm, scanner, report?.result ?? "error", ms)
-    if (report !== null) {
-      if (SEVERITY[report.result] > SEVERITY[worst]) worst = report.result
-      core.telemetry.findings(arm, findingsOf(scanner, report))
-    } else {
-      failure ??= errorType ?? "throw"
-      session.report(arm, errorType ?? "throw", error)
-    }
+  for (const { scanner, report, ms, errorType, error } of run.scanned) {
+    core.telemetry.scan(arm, scanner.name, report?.result ?? "error", ms)
+    if (report === null) session.report(arm, errorType ?? "throw", error)
   }
-  if (failure !== undefined) core.telemetry.fallback(failure)
-  if (all.length > 0) session.tally.scan(turn, failure === undefined ? worst : "error", total)
-  return failure
+  core.telemetry.findings(arm, run.findings)
+  if (run.errorType !== undefined) core.telemetry.fallback(run.errorType)
+  if (run.scanned.length > 0) session.tally.scan(turn, run.result, run.ms)
+  return run.errorType === undefined
+}
+
+/** Serve the arm's own answer, and have the other arm's scanners look at the text afterwards. */
+function serve<C extends Call>(
+  passage: Passage<C>,
+  own: ScanRun,
+  run: (scanners: readonly AnyScanner[], arm: ArmIndex) => ScanRun | Promise<ScanRun>,
+): Scan {
+  const { session, turn, text, context } = passage
+  const other = turn.arm === STABLE ? CANARY : STABLE
+  const scanners = scannersOf(passage, other)
+  if (scanners === null || scanners.some(({ stateful }) => stateful === true)) session.tally.skip(turn)
+  else if (own.scanned.length + scanners.length > 0) {
+    session.tally.compareScan(turn, { text, direction: context.direction }, own, () => run(scanners, other))
+  }
+  return answer(turn.view, turn.arm, "scanners", own)
 }
 
 /** Answer for both arms. */
-function contained<C extends Call>(
-  core: Core<C>,
-  session: GuardSession<C>,
-  turn: Turn<C>,
-  stable: readonly Scanned[] | null,
-  canary: readonly Scanned[] | null,
-): Scan {
-  const scanOf = (arm: ArmIndex, all: readonly Scanned[] | null): Scan => {
-    const part = partOf(turn, arm)
-    const failure = conclude(core, session, part, all)
-    if (failure === undefined) return combine(part.view, arm, "scanners", all ?? [])
-    return fallBack(partOf(turn, STABLE), failure, null)
+function contained<C extends Call>(passage: Passage<C>, stable: ScanRun | null, canary: ScanRun | null): Scan {
+  const { session, turn } = passage
+  const scanOf = (arm: ArmIndex, run: ScanRun | null): Scan => {
+    const failure = run === null ? "unavailable" : run.errorType
+    if (conclude({ ...passage, turn: partOf(turn, arm) }, run)) return answer(turn.view, arm, "scanners", run)
+    return blocked(turn.view, "stable", "posture", failure)
   }
-  return joinScans(scanOf(STABLE, stable), scanOf(CANARY, canary))
+  const own = scanOf(STABLE, stable)
+  const joined = joinScans(own, scanOf(CANARY, canary))
+  // Stable would have answered otherwise: from here on this is not its world.
+  session.tally.skip(partOf(turn, CANARY), joined.result !== own.result || joined.redacted !== own.redacted)
+  return joined
 }
 
 /** Answer for a failed scan: with stable's, if it has one. A text that nobody could scan is not clean. */
-function fallBack(turn: Turn<never>, failure: ErrorType, stable: readonly Scanned[] | null): Scan {
-  const { view } = turn
-  if (stable !== null) {
-    const stableFailure = stable.find(({ report }) => report === null)
-    if (stableFailure === undefined) return combine(view, STABLE, "fallback", stable, failure)
+function fallBack<C extends Call>(
+  { session, turn, text, context }: Passage<C>,
+  own: ScanRun | null,
+  stable: ScanRun | null,
+): Scan {
+  const failure = own === null ? "unavailable" : own.errorType
+  if (own !== null && stable !== null) {
+    session.tally.compareScan(turn, { text, direction: context.direction }, own, stable)
   }
-  const lost = turn.arm === CANARY ? "unavailable" : failure
-  const errorType = stable?.find(({ report }) => report === null)?.errorType ?? lost
-  return { result: "blocked", findings: [], arm: "stable", release: view.stableVersion, source: "posture", errorType }
+  if (stable === null || stable.result === "error") {
+    for (const { report, errorType, error } of stable?.scanned ?? []) {
+      if (report === null) session.report(STABLE, errorType ?? "throw", error)
+    }
+    // A canary's failure, and then no stable release to turn to.
+    const lost = turn.arm === CANARY ? "unavailable" : failure
+    return blocked(turn.view, "stable", "posture", stable?.errorType ?? lost)
+  }
+  return answer(turn.view, STABLE, "fallback", stable, failure)
 }
 
-const findingsOf = (scanner: string, report: ScanReport): Finding[] =>
-  (report.findings ?? []).map((finding) => ({ ...finding, scanner }))
-
-function combine(
+function answer(
   view: View<never>,
   arm: ArmIndex,
   source: "scanners" | "fallback",
-  all: readonly Scanned[],
+  run: ScanRun,
   errorType?: ErrorType,
 ): Scan {
-  let result: Scan["result"] = "clean"
-  let redacted: string | undefined
-  const findings: Finding[] = []
-  for (const { scanner, report } of all) {
-    if (report === null) continue
-    if (SEVERITY[report.result] > SEVERITY[result]) result = report.result
-    redacted ??= report.redacted
-    findings.push(...findingsOf(scanner, report))
+  return {
+    // A failed scan is never served: the callers have looked.
+    result: run.result as Scan["result"],
+    findings: run.findings,
+    arm: ARMS[arm],
+    release: versionOf(view, ARMS[arm]),
+    source: source === "scanners" && run.scanned.length === 0 ? "none" : source,
+    redacted: run.redacted,
+    errorType,
   }
-  const release = arm === CANARY ? view.canaryVersion : view.stableVersion
-  const looked = source === "scanners" && all.length === 0 ? "none" : source
-  return { result, findings, arm: ARMS[arm], release, source: looked, redacted, errorType }
 }
 
-function lockdown(core: Core<never>, view: View<never>): Scan {
-  core.telemetry.fallback("lockdown")
-  return { result: "blocked", findings: [], arm: "stable", release: view.stableVersion, source: "lockdown" }
+function blocked(view: View<never>, arm: Arm, source: "posture" | "lockdown", errorType?: ErrorType): Scan {
+  return { result: "blocked", findings: [], arm, release: versionOf(view, arm), source, errorType }
 }
+
+const versionOf = (view: View<never>, arm: Arm): string => (arm === "canary" ? view.canaryVersion : view.stableVersion)

@@ -2,7 +2,7 @@ import type { Call } from "../model/call.js"
 import { ARMS } from "../model/decision.js"
 import type { Arm, Decision, ErrorType, Scan } from "../model/decision.js"
 import type { ArmIndex } from "../evidence/cells.js"
-import type { Alert, EvaluationContext, ScanContext } from "../release/ports.js"
+import type { Alert, Direction, EvaluationContext, ScanContext } from "../release/ports.js"
 import { readAlerts } from "../release/run.js"
 import type { Core } from "./core.js"
 import { ERROR, failed, judgeAsync, judgeSync, unavailable } from "./judge.js"
@@ -38,7 +38,7 @@ export interface EvaluateOptions {
 }
 
 export interface ScanOptions {
-  readonly direction: "input" | "output"
+  readonly direction: Direction
 }
 
 const MONITOR_FAILED: readonly Alert[] = Object.freeze([Object.freeze({ name: "monitor_failed" })])
@@ -160,7 +160,7 @@ export class GuardSession<C extends Call> {
       this.tally.compare(turn, call, own, (copy) =>
         this.core.async ? this.judgeAsync(view, other, copy) : this.judge(view, other, copy),
       )
-    }
+    } else this.tally.skip(turn)
     return answerOf(view, arm, "policy", own)
   }
 

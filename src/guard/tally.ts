@@ -1,11 +1,22 @@
 import type { Call } from "../model/call.js"
 import { ARMS, OUTCOMES } from "../model/decision.js"
 import type { ArmIndex } from "../evidence/cells.js"
-import { recordEvaluation, recordObservation, recordPair, recordPairAfter, recordScan } from "../evidence/cells.js"
+import type { ScanResult } from "../model/decision.js"
+import {
+  recordEvaluation,
+  recordObservation,
+  recordPair,
+  recordPairAfter,
+  recordScan,
+  recordScanPair,
+  SCAN_RESULT_INDEX,
+} from "../evidence/cells.js"
+import type { Direction } from "../release/ports.js"
 import { capture } from "./capture.js"
 import type { Book, Core, Side } from "./core.js"
 import { ERROR, isThenable } from "./judge.js"
 import type { Judged } from "./judge.js"
+import type { ScanRun } from "./scan-run.js"
 import { CANARY, STABLE } from "./seat.js"
 import type { Turn } from "./seat.js"
 
@@ -18,7 +29,9 @@ interface Counts {
   evaluations: number
   scans: number
   observations: number
+  comparedScans: number
   paired: boolean
+  scanPaired: boolean
 }
 
 /** What one session has done: its part of the evidence. */
@@ -27,6 +40,8 @@ export class Tally<C extends Call> {
   private counts: Counts | null = null
   /** The canary's answer differed from stable's, or may have, and was acted on. Outlives a generation: so does the world. */
   private disagreed = false
+  /** An answer of the canary was acted on that nobody compared, so nobody will know: it may have differed. */
+  private lost = false
 
   constructor(
     private readonly core: Core<C>,
@@ -51,9 +66,7 @@ export class Tally<C extends Call> {
     count.evaluations += 1
   }
 
-  scan(turn: Turn<C>, result: "clean" | "flagged" | "blocked" | "error", ms: number): void {
-    // Stable might have let the text through unchanged: from here on this is the canary's world.
-    if (turn.arm === CANARY && result !== "clean" && result !== "error") this.disagreed = true
+  scan(turn: Turn<C>, result: ScanResult, ms: number): void {
     if (!this.known) return
     this.greet(turn)
     const count = this.countsOf(turn)
@@ -79,28 +92,65 @@ export class Tally<C extends Call> {
 
   /**
    * Compare after the answer: `other` is what the other arm made of the call, or judges a copy of it then.
-   * Calls of a session are compared in their order, because what follows an acted-on disagreement is not stable's world.
+   * Calls and texts of a session are compared in their order, because what follows an acted-on disagreement is not stable's world.
    */
   compare(turn: Turn<C>, call: C, own: Judged, other: Judged | ((copy: C) => Judged | Promise<Judged>)): void {
-    const { core } = this
     const count = this.countsOf(turn)
-    if (!turn.sampled || count === null || count.evaluations > MAX_COUNTED) return
+    if (!turn.sampled || count === null || count.evaluations > MAX_COUNTED) {
+      return this.skip(turn, own.outcome !== ERROR)
+    }
     const copy = capture(call)
+    const known = !this.lost
+    this.queue(
+      turn,
+      own.outcome !== ERROR,
+      () => (typeof other === "function" ? other(copy) : other),
+      (judged) => this.record(turn, copy, known, own, judged),
+    )
+  }
+
+  /** The same for a text: `other` is what the other arm's scanners made of it, or has them scan it then. */
+  compareScan(
+    turn: Turn<C>,
+    scanned: { readonly text: string; readonly direction: Direction },
+    own: ScanRun,
+    other: ScanRun | (() => ScanRun | Promise<ScanRun>),
+  ): void {
+    const count = this.countsOf(turn)
+    if (!turn.sampled || count === null || count.comparedScans >= MAX_COUNTED) {
+      return this.skip(turn, own.result !== "error")
+    }
+    count.comparedScans += 1
+    const known = !this.lost
+    this.queue(
+      turn,
+      own.result !== "error",
+      () => (typeof other === "function" ? other() : other),
+      (run) => this.recordScan(turn, scanned, known, own, run),
+    )
+  }
+
+  /** An answer is compared with nothing. `acted`: it was served; a failed canary's was not. */
+  skip(turn: Turn<C>, acted = true): void {
+    if (acted && turn.arm === CANARY) this.lost = true
+  }
+
+  private queue<T>(turn: Turn<C>, acted: boolean, other: () => T | Promise<T>, record: (other: T) => void): void {
+    const { core } = this
     turn.book.sampled += 1
     const pushed = core.shadow.push(this, () => {
       if (turn.book !== core.book) return
-      const judged = typeof other === "function" ? other(copy) : other
-      if (!isThenable(judged)) return this.record(turn, copy, own, judged)
-      return judged.then((settled) => this.record(turn, copy, own, settled))
+      const judged = other()
+      if (!isThenable(judged)) return record(judged)
+      return judged.then(record)
     })
     if (pushed) return
     turn.book.dropped += 1
     core.telemetry.shadow("dropped")
-    // Nobody will know whether they agreed.
-    if (turn.arm === CANARY) this.disagreed = true
+    this.skip(turn, acted)
   }
 
-  private record(turn: Turn<C>, call: C, own: Judged, other: Judged): void {
+  private record(turn: Turn<C>, call: C, known: boolean, own: Judged, other: Judged): void {
     const { core } = this
     const count = this.countsOf(turn)
     if (count === null) return
@@ -109,7 +159,7 @@ export class Tally<C extends Call> {
     book.judged += 1
     core.telemetry.shadow("judged")
     core.telemetry.comparison(stable.outcome, canary.outcome)
-    if (this.disagreed) {
+    if (this.disagreed || !known) {
       recordPairAfter(stratum, cohort, stable.outcome, canary.outcome)
     } else {
       recordPair(stratum, cohort, stable.outcome, canary.outcome, stable.ms, canary.ms, !count.paired)
@@ -145,10 +195,45 @@ export class Tally<C extends Call> {
     if (!shadow.push(this, tell)) tell()
   }
 
+  private recordScan(
+    turn: Turn<C>,
+    { text, direction }: { readonly text: string; readonly direction: Direction },
+    known: boolean,
+    own: ScanRun,
+    other: ScanRun,
+  ): void {
+    const { core, sessionId } = this
+    const count = this.countsOf(turn)
+    if (count === null) return
+    const [stable, canary] = turn.arm === STABLE ? [own, other] : [other, own]
+    const results = [SCAN_RESULT_INDEX[stable.result], SCAN_RESULT_INDEX[canary.result]] as const
+    turn.book.judged += 1
+    core.telemetry.shadow("judged")
+    core.telemetry.scanComparison(...results)
+    if (!this.disagreed && known) {
+      recordScanPair(turn.stratum, turn.cohort, ...results, stable.ms, canary.ms, !count.scanPaired)
+      count.scanPaired = true
+    }
+    // A failed canary was not acted on. Another redacted text is another world, too.
+    const differs = stable.result !== canary.result || stable.redacted !== canary.redacted
+    if (turn.arm === CANARY && canary.result !== "error" && differs) this.disagreed = true
+    if (stable.result === canary.result) return
+    turn.book.scanDiffs.record(direction, stable, canary)
+    core.emit({
+      type: "scan_disagreement",
+      sessionId,
+      served: ARMS[turn.arm],
+      direction,
+      text,
+      stable: { result: stable.result, findings: stable.findings },
+      canary: { result: canary.result, findings: canary.findings },
+    })
+  }
+
   /** Null: a result of a generation that is over. */
   private countsOf({ book }: Turn<C>): Counts | null {
     if (book !== this.core.book) return null
-    if (this.counts?.book !== book) this.counts = { book, evaluations: 0, scans: 0, observations: 0, paired: false }
+    if (this.counts?.book !== book) this.counts = countsIn(book)
     return this.counts
   }
 
@@ -158,6 +243,16 @@ export class Tally<C extends Call> {
     this.core.telemetry.session(turn.arm)
   }
 }
+
+const countsIn = (book: Book): Counts => ({
+  book,
+  evaluations: 0,
+  scans: 0,
+  observations: 0,
+  comparedScans: 0,
+  paired: false,
+  scanPaired: false,
+})
 
 const sideOf = ({ outcome, rule, reason }: Judged): Side => ({ outcome: OUTCOMES[outcome]!, rule, reason })
 

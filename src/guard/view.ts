@@ -36,7 +36,7 @@ const COMPARING = new Set(["shadow", "canary", "baking"])
 /** Build the view of a state. When its stable release is not loaded, the last known stable goes on. */
 export function compileView<C extends Call>(
   state: RolloutState | null,
-  releases: ReadonlyMap<string, AnyRelease<C>>,
+  releases: Pick<ReadonlyMap<string, AnyRelease<C>>, "get">,
   previous: View<C> | null,
 ): View<C> {
   if (state === null) {

@@ -130,6 +130,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     }
     const compare = (own: Judged, other: Judged | ((copy: C) => Judged | Promise<Judged>)): void => {
       if (turn.sampled) session.tally.compare(turn, callOf(args, options.action) as unknown as C, own, other)
+      else session.tally.skip(turn, own.outcome !== ERROR)
     }
 
     const finish = (own: Judged): R | Promise<R> => {
@@ -141,7 +142,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
       if (options.shadow !== false) {
         const other = arm === STABLE ? CANARY : STABLE
         compare(own, (copy) => run(self, other, copy.input as A, true))
-      }
+      } else session.tally.skip(turn)
       asked.judged = true
       return own.value as R
     }

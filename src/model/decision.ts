@@ -35,15 +35,19 @@ export interface Decision {
   readonly errorType?: ErrorType | undefined
 }
 
+/** What a scan of one text ends in, by severity; a scanner may also fail. `error` is never the result of a served scan. */
+export const SCAN_RESULTS = ["clean", "flagged", "blocked", "error"] as const
+export type ScanResult = (typeof SCAN_RESULTS)[number]
+
 /** The result of scanning one text. */
 export interface Scan {
-  readonly result: "clean" | "flagged" | "blocked"
+  readonly result: Exclude<ScanResult, "error">
   readonly findings: readonly Finding[]
   readonly arm: Arm
   readonly release: string
-  /** As for a decision; `none`: the release has no scanner, so nobody has looked. */
+  /** As for a decision; `none`: the release has no scanner for texts of this direction, so nobody has looked. */
   readonly source: "scanners" | "none" | "contained" | "fallback" | "posture" | "lockdown"
-  /** The text with findings masked, when a scanner gave one. */
+  /** The text with everything masked that any of the scanners masks, when one gave such a text. */
   readonly redacted?: string | undefined
   readonly errorType?: ErrorType | undefined
 }

@@ -53,6 +53,12 @@ export interface Stratum {
   readonly pairedLatency: Uint32Array
   /** `[arm][cohort][bin]`: duration of scans. */
   readonly scanLatency: Uint32Array
+  /** `[cohort][stable result][canary result]`: texts scanned by both arms that inference may use. */
+  readonly scanPairs: Float64Array
+  /** `[cohort]`: sessions with at least one of these. */
+  readonly scanPairedSessions: Float64Array
+  /** `[arm][cohort][bin]`: duration of both sides of `scanPairs`. */
+  readonly pairedScanLatency: Uint32Array
 }
 
 /** All evidence of one generation of a rollout. */

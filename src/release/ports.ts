@@ -21,21 +21,33 @@ export interface Policy<C = Call, R extends Evaluation | Promise<Evaluation> = E
   readonly stateful?: boolean | undefined
 }
 
+/** Where a text goes: into the model, or out of it. */
+export const DIRECTIONS = ["input", "output"] as const
+export type Direction = (typeof DIRECTIONS)[number]
+
 export interface ScanContext extends EvaluationContext {
-  readonly direction: "input" | "output"
+  readonly direction: Direction
 }
 
 /** What a scanner answers. */
 export interface ScanReport {
   readonly result: "clean" | "flagged" | "blocked"
   readonly findings?: readonly Omit<Finding, "scanner">[] | undefined
+  /** The text with what this scanner found masked. */
   readonly redacted?: string | undefined
 }
 
-/** Looks at one text. */
+/** Looks at one text. A throw, a rejection or an unknown answer is an error of this scanner, never clean. */
 export interface Scanner<R extends ScanReport | Promise<ScanReport> = ScanReport> {
+  /** A metric label: short, and from a closed set. */
   readonly name: string
   scan(text: string, context: ScanContext): R
+  /** Which texts it is run for. Default: both. */
+  readonly directions?: readonly Direction[] | undefined
+  /** Longest wait for its answer, ms, in an asynchronous guard; the guard's own limit holds beside it. */
+  readonly timeoutMs?: number | undefined
+  /** Scanning changes later answers or the world: it is never run in shadow, nor twice for one text. */
+  readonly stateful?: boolean | undefined
 }
 
 /** Something that a monitor finds worth telling. */

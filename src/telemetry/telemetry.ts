@@ -1,6 +1,7 @@
 import { metrics } from "@opentelemetry/api"
 import type { Attributes, MeterProvider } from "@opentelemetry/api"
-import type { ErrorType, Finding } from "../model/decision.js"
+import { SCAN_RESULTS } from "../model/decision.js"
+import type { ErrorType, Finding, ScanResult } from "../model/decision.js"
 import type { Clock } from "../model/clock.js"
 import { createBinding } from "./binding.js"
 import { complainOnce } from "./complaint.js"
@@ -31,7 +32,9 @@ export interface Telemetry {
   late(arm: 0 | 1): void
   comparison(stable: number, canary: number): void
   shadow(result: "judged" | "dropped" | "failed"): void
-  scan(arm: 0 | 1, scanner: string, result: "clean" | "flagged" | "blocked" | "error", durationMs: number): void
+  scan(arm: 0 | 1, scanner: string, result: ScanResult, durationMs: number): void
+  /** Results as in `SCAN_RESULTS`. */
+  scanComparison(stable: number, canary: number): void
   findings(arm: 0 | 1, findings: readonly Finding[]): void
   alerts(arm: 0 | 1, amount: number): void
   transition(trigger: string): void
@@ -65,9 +68,10 @@ const COUNTERS = {
   "serin.sessionless": { unit: "{evaluation}", description: "Calls without a session id, served by stable" },
   "serin.fallbacks": { unit: "{evaluation}", description: "Calls that the session's own arm could not answer" },
   "serin.comparisons": { unit: "{evaluation}", description: "Calls judged by both arms" },
-  "serin.shadow": { unit: "{evaluation}", description: "What became of calls sampled for the other arm" },
   "serin.late_results": { unit: "{result}", description: "Answers that came after the arm's time limit" },
+  "serin.shadow": { unit: "{evaluation}", description: "What became of calls and texts sampled for the other arm" },
   "serin.scans": { unit: "{scan}", description: "Texts scanned, by scanner" },
+  "serin.scan.comparisons": { unit: "{scan}", description: "Texts scanned by both arms" },
   "serin.findings": { unit: "{finding}", description: "What scanners saw, by category" },
   "serin.alerts": { unit: "{alert}", description: "What monitors raised" },
   "serin.rollout.transitions": { unit: "{transition}", description: "Revisions of the rollout that were applied" },
@@ -190,6 +194,14 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       const { name, attributes, duration } = scannerSeries(scanner)[arm]
       count("serin.scans", `scan/${arm}/${result}/${name}`, () => ({ ...attributes, "serin.scan.result": result }))
       histograms.record(duration, durationMs / 1000)
+    },
+    scanComparison(stable, canary) {
+      const [s, c] = [SCAN_RESULTS[stable]!, SCAN_RESULTS[canary]!]
+      count("serin.scan.comparisons", `scans/${s}/${c}`, () => ({
+        ...base,
+        "serin.stable.scan.result": s,
+        "serin.canary.scan.result": c,
+      }))
     },
     findings(arm, findings) {
       for (const finding of findings) {

@@ -40,6 +40,7 @@ async function emitted(): Promise<MetricData[]> {
   telemetry.sessionless()
   for (const reason of [...ERROR_TYPES, "lockdown"] as const) telemetry.fallback(reason)
   for (const stable of [0, 1, 2, 3]) for (const canary of [0, 1, 2, 3]) telemetry.comparison(stable, canary)
+  for (const stable of [0, 1, 2, 3]) for (const canary of [0, 1, 2, 3]) telemetry.scanComparison(stable, canary)
   for (const result of ["judged", "dropped", "failed"] as const) telemetry.shadow(result)
   telemetry.transition("start")
   const { resourceMetrics } = await reader.collect()

@@ -6,6 +6,7 @@ import {
   recordEvaluation,
   recordPair,
   recordScan,
+  recordScanPair,
   snapshotEvidence,
   subtractEvidence,
 } from "../../src/evidence/cells.js"
@@ -31,6 +32,7 @@ function evidenceOf(calls: readonly RecordedCall[]): Evidence {
   for (const c of calls) {
     recordEvaluation(stratum, c.arm, c.cohort, c.outcome, c.ms, c.first)
     recordPair(stratum, c.cohort, c.outcome, (c.outcome + 1) % 4, c.ms, c.ms * 2, c.first)
+    recordScanPair(stratum, c.cohort, c.outcome, (c.outcome + 1) % 4, c.ms, c.ms * 2, c.first)
     recordScan(stratum, c.arm, c.cohort, (["clean", "flagged", "blocked", "error"] as const)[c.outcome]!, c.ms, c.first)
   }
   return { generation: 1, strata: [stratum] }
@@ -64,6 +66,9 @@ describe("evidence", () => {
         expect(total(stratum.pairs)).toBe(calls.length)
         expect(total(stratum.pairedLatency)).toBe(2 * calls.length)
         expect(total(stratum.scanLatency)).toBe(calls.length)
+        expect(total(stratum.scanPairs)).toBe(calls.length)
+        expect(total(stratum.pairedScanLatency)).toBe(2 * calls.length)
+        expect(total(stratum.scanPairedSessions)).toBe(calls.filter((c) => c.first).length)
         expect(total(stratum.pairedSessions)).toBe(calls.filter((c) => c.first).length)
       }),
       { numRuns: 30 },

@@ -117,6 +117,8 @@ export function count(evidence: Evidence, arm: 0 | 1, name: Cell): number {
   return sum
 }
 
+type PairArray = "pairs" | "pairsAfter" | "pairedSessions" | "scanPairs" | "scanPairedSessions"
+
 /** Sum of one array of pairs over strata. */
-export const total = (evidence: Evidence, key: "pairs" | "pairsAfter" | "pairedSessions"): number =>
+export const total = (evidence: Evidence, key: PairArray): number =>
   evidence.strata.reduce((sum, stratum) => sum + stratum[key].reduce((a, b) => a + b, 0), 0)

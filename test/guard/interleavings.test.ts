@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { OUTCOMES } from "../../src/model/decision.js"
+import { OUTCOMES, SCAN_RESULTS } from "../../src/model/decision.js"
 import { CAP, Counts, countsOf } from "./interleavings/model.js"
 import type { ModelSession, Turn } from "./interleavings/model.js"
 import { readMetrics, verify, verifyPairs } from "./interleavings/expectations.js"
@@ -9,18 +9,51 @@ import type { Mode, Script, Step } from "./interleavings/steps.js"
 import { createWorld, meaning, QUEUE } from "./interleavings/world.js"
 import type { World, WorldOptions } from "./interleavings/world.js"
 
+interface Job {
+  readonly kind: "calls" | "scans"
+  readonly session: ModelSession
+  readonly turn: Turn
+  readonly own: number
+  readonly other: number
+  /** Every answer of the canary before it is compared. */
+  readonly known: boolean
+}
+
+const FAILED = 3
+
 /** In a synchronous guard the pairs can be told to the last one: the queue runs when the event loop does. */
 function createPairs(world: World) {
-  let jobs: { session: ModelSession; turn: Turn; own: number; other: number }[] = []
+  let jobs: Job[] = []
   const pairs = new Counts()
   const shadow = { judged: 0, dropped: 0 }
   const evaluations = new Map<ModelSession, { generation: number; n: number }>()
+  const texts = new Map<ModelSession, { generation: number; n: number }>()
   let closed = false
   world.onCleared(() => (jobs = []))
 
-  const outcome = (script: Script<string>): string | null =>
-    script.later && script.verdict !== "throw" ? null : meaning(script.verdict).verdict
-  const index = (verdict: string | null): number => (verdict === null ? 3 : OUTCOMES.indexOf(verdict as "allow"))
+  function judge(version: string | null, scripts: readonly Script<string>[], words: readonly string[]): number {
+    if (version === null) return FAILED
+    const script = scripts[Number(version[0]) - 1]!
+    const verdict = script.later && script.verdict !== "throw" ? null : meaning(script.verdict).verdict
+    return verdict === null ? FAILED : words.indexOf(verdict)
+  }
+
+  function next(of: Map<ModelSession, { generation: number; n: number }>, session: ModelSession, turn: Turn): number {
+    const { generation } = turn.told
+    const before = of.get(session)
+    const n = before?.generation === generation ? before.n + 1 : 1
+    of.set(session, { generation, n })
+    return n
+  }
+
+  function compare(job: Omit<Job, "known">, isCompared: boolean): void {
+    const { session, turn, own } = job
+    const acted = turn.arm === "canary" && own !== FAILED
+    if (isCompared && !closed && jobs.length < QUEUE) return void jobs.push({ ...job, known: !session.lost })
+    if (isCompared) shadow.dropped += 1
+    // Nobody will know.
+    if (acted) session.lost = true
+  }
 
   return {
     shadow,
@@ -28,37 +61,37 @@ function createPairs(world: World) {
     closed: () => void (closed = true),
     evaluated(session: ModelSession, turn: Turn, scripts: readonly Script<string>[]): void {
       const { told, arm, lockdown } = turn
-      const judge = (version: string | null): number =>
-        version === null ? 3 : index(outcome(scripts[Number(version[0]) - 1]!))
       const isMissing = arm === "canary" && told.canary === null
       if (lockdown || isMissing || session.kind === "sessionless") return
-      const before = evaluations.get(session)
-      const n = before?.generation === told.generation ? before.n + 1 : 1
-      evaluations.set(session, { generation: told.generation, n })
-      const own = judge(arm === "canary" ? told.canary : told.stable)
-      const other = judge(arm === "canary" ? told.stable : told.canary)
-      if (!turn.sampled || n > CAP) return
+      const n = next(evaluations, session, turn)
+      const [mine, others] = arm === "canary" ? [told.canary, told.stable] : [told.stable, told.canary]
+      const [own, other] = [mine, others].map((version) => judge(version, scripts, OUTCOMES)) as [number, number]
       // What failed is compared with what stable answered for it; a stable that failed has nobody who did.
-      if (own === 3 ? arm === "stable" : (arm === "canary" ? told.stable : told.canary) === null) return
-      if (!closed && jobs.length < QUEUE) return void jobs.push({ session, turn, own, other })
-      shadow.dropped += 1
-      if (arm === "canary") session.disagreed = true
+      const hasOther = own === FAILED ? arm === "canary" : others !== null
+      compare({ kind: "calls", session, turn, own, other }, turn.sampled && n <= CAP && hasOther)
     },
-    scanned(session: ModelSession, { arm, told, lockdown }: Turn, scripts: readonly Script<string>[]): void {
-      if (arm !== "canary" || told.canary === null || lockdown) return
-      const verdict = outcome(scripts[Number(told.canary[0]) - 1]!)
-      if (verdict === "flagged" || verdict === "blocked") session.disagreed = true
+    scanned(session: ModelSession, turn: Turn, scripts: readonly Script<string>[]): void {
+      const { told, arm, lockdown } = turn
+      const [mine, others] = arm === "canary" ? [told.canary, told.stable] : [told.stable, told.canary]
+      if (lockdown || mine === null) return
+      const [own, other] = [mine, others].map((version) => judge(version, scripts, SCAN_RESULTS)) as [number, number]
+      // A stable release that is not there has not scanned for a canary that failed.
+      const isCompared = turn.sampled && others !== null && (own !== FAILED || arm === "canary")
+      compare({ kind: "scans", session, turn, own, other }, isCompared && next(texts, session, turn) <= CAP)
     },
     drained(): void {
       const { generation } = world.told()
-      for (const { session, turn, own, other } of jobs.splice(0)) {
+      for (const { kind, session, turn, own, other, known } of jobs.splice(0)) {
         if (turn.told.generation !== generation) continue
         const [s, c] = turn.arm === "stable" ? [own, other] : [other, own]
         shadow.judged += 1
-        const kind = session.disagreed ? "pairsAfter" : "pairs"
-        pairs.add(generation, turn.stratum, kind, turn.cohort, s, c)
-        if (kind === "pairs" && session.pair(generation)) pairs.add(generation, turn.stratum, "sessions", turn.cohort)
-        if (s !== c && turn.arm === "canary" && c !== 3) session.disagreed = true
+        const isStables = known && !session.disagreed
+        const array = kind === "scans" ? (isStables ? "scanPairs" : null) : isStables ? "pairs" : "pairsAfter"
+        if (array !== null) pairs.add(generation, turn.stratum, array, turn.cohort, s, c)
+        if (isStables && session.pair(generation, kind)) {
+          pairs.add(generation, turn.stratum, kind === "scans" ? "scanSessions" : "sessions", turn.cohort)
+        }
+        if (s !== c && turn.arm === "canary" && c !== FAILED) session.disagreed = true
       }
     },
     verify(): void {

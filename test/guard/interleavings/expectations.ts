@@ -120,7 +120,8 @@ export function verify(world: World): void {
   expect(Object.fromEntries(ours)).toEqual(metrics.toObject())
   expect(told.sum("serin.sessions")).toBe(acting.size)
   expect(told.durations).toBe(told.sum("serin.evaluations"))
-  expect(told.sum("serin.comparisons"), "every call judged by both has its outcomes").toBe(
+  const compared = told.sum("serin.comparisons") + told.sum("serin.scan.comparisons")
+  expect(compared, "every call or text judged by both has its outcomes").toBe(
     told.counts.toObject()["serin.shadow judged"] ?? 0,
   )
   expect(told.counts.toObject()["serin.shadow failed"]).toBeUndefined()
@@ -148,7 +149,7 @@ export function verifyPairs(world: World): void {
   const seen = new Map<string, number>()
   for (const [key, value] of Object.entries(countsOf(guard.evidence()).pairs)) {
     const [stratum, kind, cohort, s, c] = key.split(" ")
-    if (kind === "sessions") continue
+    if (kind !== "pairs" && kind !== "pairsAfter") continue
     const cell = `${stratum} ${cohort} ${s} ${c}`
     seen.set(cell, (seen.get(cell) ?? 0) + value)
   }

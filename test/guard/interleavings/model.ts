@@ -57,7 +57,9 @@ export class ModelSession {
   latched = false
   /** Its world is the canary's: pairs count apart. */
   disagreed = false
-  private pairedIn = -1
+  /** An answer of the canary was acted on that nobody compared: what comes after it counts apart, too. */
+  lost = false
+  private readonly pairedIn = { calls: -1, scans: -1 }
   private counted = { generation: -1, evaluations: 0, scans: 0, observations: 0 }
 
   constructor(
@@ -108,9 +110,9 @@ export class ModelSession {
   }
 
   /** True for the first pair of the generation. */
-  pair(generation: number): boolean {
-    const first = this.pairedIn !== generation
-    this.pairedIn = generation
+  pair(generation: number, what: "calls" | "scans"): boolean {
+    const first = this.pairedIn[what] !== generation
+    this.pairedIn[what] = generation
     return first
   }
 }
@@ -140,13 +142,16 @@ export function countsOf({ strata }: Evidence): { cells: Record<string, number>;
       const arm = row < COHORTS ? "stable" : "canary"
       cells.set(`${s} ${arm} ${row % COHORTS} ${CELLS[i % CELLS.length]}`, value)
     }
-    for (const key of ["pairs", "pairsAfter"] as const) {
+    for (const key of ["pairs", "pairsAfter", "scanPairs"] as const) {
       for (const [i, value] of stratum[key].entries()) {
         if (value !== 0) pairs.set(`${s} ${key} ${Math.floor(i / 16)} ${Math.floor((i % 16) / 4)} ${i % 4}`, value)
       }
     }
     for (const [i, value] of stratum.pairedSessions.entries()) {
       if (value !== 0) pairs.set(`${s} sessions ${i}`, value)
+    }
+    for (const [i, value] of stratum.scanPairedSessions.entries()) {
+      if (value !== 0) pairs.set(`${s} scanSessions ${i}`, value)
     }
   }
   const sorted = (map: Map<string, number>): Record<string, number> =>
@@ -184,6 +189,8 @@ export function inconsistencies({ strata }: Evidence): string[] {
     const pairs = sum(stratum.pairs)
     const both = sum(stratum.pairedLatency)
     if (both !== 2 * pairs) wrong.push(`stratum ${s}: ${both} paired durations of ${pairs} pairs`)
+    const [texts, timed] = [sum(stratum.scanPairs), sum(stratum.pairedScanLatency)]
+    if (timed !== 2 * texts) wrong.push(`stratum ${s}: ${timed} paired durations of ${texts} texts`)
   }
   return wrong
 }

@@ -156,6 +156,13 @@ export function createWorld({ mode, onStableError, start, sink }: WorldOptions) 
     })
   }
 
+  /** The session's own arm, or stable after a canary that failed: the other arm's scanners look for comparison only. */
+  function isServedScan(number: number, arm: Arm): boolean {
+    const own = turns.get(number)!.arm
+    const first = asks.find((one) => one.n === number && one.arm === own)
+    return arm === own || first === undefined || first.resolution?.verdict === null
+  }
+
   function release(version: string): Release<Call, Evaluation | Promise<Evaluation>, ScanReport | Promise<ScanReport>> {
     const index = VERSIONS.indexOf(version)
     const reportOf = (answer: unknown): unknown => (typeof answer === "string" ? { result: answer } : answer)
@@ -173,7 +180,8 @@ export function createWorld({ mode, onStableError, start, sink }: WorldOptions) 
           scan(text) {
             const { n: number, scripts } = texts.get(text)!
             const tag = new Tag(number)
-            const answer = ask(tag, armOf(tag, version), version, true, scripts[index]!)
+            const arm = armOf(tag, version)
+            const answer = ask(tag, arm, version, isServedScan(number, arm), scripts[index]!)
             return (answer instanceof Promise ? answer.then(reportOf) : reportOf(answer)) as ScanReport
           },
         },

@@ -1,0 +1,55 @@
+import type { Problem, SerinError } from "../errors.js"
+import { clip, invalid } from "./document.js"
+import { DIRECTIONS } from "./ports.js"
+
+/**
+ * Say what is wrong with a release that was made in code, as `RELEASE_INVALID`; null when nothing is. A scanner that would
+ * silently never run is worse than none. `where` of a problem is the path in the release: `scanners[0].directions`.
+ */
+export function checkRelease(version: string, release: { readonly scanners?: unknown }): SerinError | null {
+  const problems = checkScanners(release.scanners)
+  return problems.length === 0 ? null : invalid("RELEASE_INVALID", `the release ${version}`, problems)
+}
+
+function checkScanners(scanners: unknown = []): Problem[] {
+  if (!Array.isArray(scanners)) {
+    return [{ where: "scanners", message: `must be a list, got ${show(scanners)}`, fix: "write `[scanner]`" }]
+  }
+  return scanners.flatMap((scanner: unknown, i) => checkScanner(scanner, `scanners[${i}]`))
+}
+
+function checkScanner(value: unknown, where: string): Problem[] {
+  if (typeof value !== "object" || value === null) return [{ where, message: `must be a scanner, got ${show(value)}` }]
+  const { name, scan, directions, timeoutMs, stateful } = value as Readonly<Record<string, unknown>>
+  const problems: Problem[] = []
+  const refuse = (key: string, rule: string, got: unknown, fix: string): void => {
+    problems.push({ where: `${where}.${key}`, message: `must be ${rule}, got ${show(got)}`, fix })
+  }
+  if (typeof name !== "string" || name === "") {
+    refuse("name", "a text that is not empty", name, "name what it looks for, such as `pii`")
+  }
+  if (typeof scan !== "function") refuse("scan", "a function", scan, "write `scan(text, context) { … }`")
+  if (directions !== undefined && !isDirections(directions)) {
+    refuse("directions", "a list of `input` and `output`", directions, "leave it out for both")
+  }
+  if (timeoutMs !== undefined && !(typeof timeoutMs === "number" && timeoutMs > 0)) {
+    refuse("timeoutMs", "a number of ms above 0", timeoutMs, "leave it out for the guard's own limit")
+  }
+  if (stateful !== undefined && typeof stateful !== "boolean") {
+    refuse("stateful", "true or false", stateful, "leave it out for false")
+  }
+  return problems
+}
+
+function isDirections(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every((one) => DIRECTIONS.includes(one as never))
+}
+
+function show(value: unknown): string {
+  if (typeof value === "function") return "a function"
+  try {
+    return clip(JSON.stringify(value) ?? String(value))
+  } catch {
+    return typeof value
+  }
+}
