@@ -23,6 +23,9 @@ const LENGTHS: { readonly [K in keyof Stratum]: number } = {
   latency: 2 * COHORTS * BINS,
   pairedLatency: 2 * COHORTS * BINS,
   scanLatency: 2 * COHORTS * BINS,
+  scanPairs: COHORTS * 16,
+  scanPairedSessions: COHORTS,
+  pairedScanLatency: 2 * COHORTS * BINS,
 }
 
 /** Write evidence down. What it was read from may go on counting. */
@@ -52,6 +55,9 @@ export function expandEvidence(compacted: CompactEvidence): Evidence {
         latency: whole("latency"),
         pairedLatency: whole("pairedLatency"),
         scanLatency: whole("scanLatency"),
+        scanPairs: floats("scanPairs"),
+        scanPairedSessions: floats("scanPairedSessions"),
+        pairedScanLatency: whole("pairedScanLatency"),
       }
     }),
   }
@@ -66,6 +72,9 @@ function mapArrays<T>(make: (name: keyof Stratum) => T): { readonly [K in keyof 
     latency: make("latency"),
     pairedLatency: make("pairedLatency"),
     scanLatency: make("scanLatency"),
+    scanPairs: make("scanPairs"),
+    scanPairedSessions: make("scanPairedSessions"),
+    pairedScanLatency: make("pairedScanLatency"),
   }
 }
 

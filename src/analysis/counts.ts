@@ -1,4 +1,4 @@
-import { ARMS, OUTCOMES, type Outcome } from "../model/decision.js"
+import { ARMS, OUTCOMES, SCAN_RESULTS, type Outcome } from "../model/decision.js"
 import { CELLS, COHORTS, cellIndex, pairIndex, type Cell, type Evidence, type Stratum } from "../model/evidence.js"
 import type { PairTally } from "./pairs.js"
 import { total, type Tally } from "./rates.js"
@@ -20,6 +20,11 @@ export function checkCounts(evidence: Evidence): void {
       return `cohort ${Math.floor(i / 16)}, ${pair}`
     })
     checkRow(stratum.pairedSessions, COHORTS, `strata[${index}].pairedSessions`, (i) => `cohort ${i}`)
+    checkRow(stratum.scanPairs, COHORTS * 16, `strata[${index}].scanPairs`, (i) => {
+      const pair = `stable ${SCAN_RESULTS[Math.floor(i / 4) % 4]}, canary ${SCAN_RESULTS[i % 4]}`
+      return `cohort ${Math.floor(i / 16)}, ${pair}`
+    })
+    checkRow(stratum.scanPairedSessions, COHORTS, `strata[${index}].scanPairedSessions`, (i) => `cohort ${i}`)
   })
 }
 
@@ -68,6 +73,23 @@ export function pairTally(stratum: Stratum, outcome: Outcome): PairTally {
     else if (ofStable === outcome) minus[cohort]! += calls
   })
   return { plus, minus, stable, trials, sessions: total(stratum.pairedSessions) }
+}
+
+const isFlag = (result: number): boolean => SCAN_RESULTS[result] === "flagged" || SCAN_RESULTS[result] === "blocked"
+
+/** Cohort totals of flagged or blocked texts over those that both arms scanned. */
+export function scanPairTally(stratum: Stratum): PairTally {
+  const [plus, minus, stable, trials] = [cohorts(), cohorts(), cohorts(), cohorts()]
+  for (let cell = 0; cell < COHORTS * 16; cell++) {
+    const texts = stratum.scanPairs[cell]!
+    if (texts === 0) continue
+    const [cohort, ofStable, ofCanary] = [cell >> 4, isFlag((cell >> 2) & 3), isFlag(cell & 3)]
+    trials[cohort]! += texts
+    if (ofStable) stable[cohort]! += texts
+    if (ofCanary && !ofStable) plus[cohort]! += texts
+    if (ofStable && !ofCanary) minus[cohort]! += texts
+  }
+  return { plus, minus, stable, trials, sessions: total(stratum.scanPairedSessions) }
 }
 
 /** Cohort totals of the pairs that `matches`, of all pairs. */

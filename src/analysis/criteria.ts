@@ -13,7 +13,7 @@ interface RateCells {
  * `latency`: exceedances of stable's p99 plus the limit. `sources` is what may speak for it, known before any data:
  *
  * - `arms`: served sessions of both arms (for a budget, of the canary);
- * - `pairs`: the same call judged by both;
+ * - `pairs`: the same call judged, or the same text scanned, by both;
  * - `trip`: first evaluations of sessions. None for the allow rate: it is so near 1 that stable's upper bound plus the
  *   limit leaves nothing to bet on.
  */
@@ -42,12 +42,12 @@ export const FACTS: Readonly<Record<CriterionName, CriterionFacts>> = {
   escalate_rate_delta_max: outcomeDelta("escalate", "escalation rate", SERVED),
   allow_rate_delta_max: outcomeDelta("allow", "allow rate", ["arms", "pairs"]),
   latency_p99_delta_max: { kind: "latency", label: "p99 latency", sources: ["arms", "pairs"], scans: false },
-  scan_latency_p99_delta_max: { kind: "latency", label: "p99 scan latency", sources: ["arms"], scans: true },
+  scan_latency_p99_delta_max: { kind: "latency", label: "p99 scan latency", sources: ["arms", "pairs"], scans: true },
   scan_flag_rate_delta_max: {
     kind: "delta",
     label: "rate of flagged scans",
     cells: { events: "scan_flagged", trials: "scans" },
-    sources: ["arms"],
+    sources: ["arms", "pairs"],
   },
   alert_rate_delta_max: {
     kind: "delta",

@@ -1,5 +1,5 @@
 import type { Criterion } from "../model/verdict.js"
-import { CANARY, STABLE, flipTally, pairTally } from "./counts.js"
+import { CANARY, STABLE, flipTally, pairTally, scanPairTally } from "./counts.js"
 import { FACTS, type CriterionFacts } from "./criteria.js"
 import { readHistogram } from "./histogram.js"
 import { pairedDelta } from "./pairs.js"
@@ -27,10 +27,11 @@ export function readPairs(criterion: Criterion, strata: readonly Ramped[]): Read
 }
 
 function measure({ name, max }: Criterion, facts: CriterionFacts, ramped: Ramped): Measurement {
-  if (facts.kind === "latency") return measureLatency(max, ramped)
+  if (facts.kind === "latency") return measureLatency(max, facts.scans, ramped)
   if (facts.kind === "budget") return measureFlips(max, facts.flip, ramped)
-  if (facts.outcome === undefined) throw new TypeError(`${name}: is not an outcome of a call, so it has no pairs`)
-  const tally = pairTally(ramped.stratum, facts.outcome)
+  const ofScans = facts.cells.trials === "scans"
+  if (!ofScans && facts.outcome === undefined) throw new TypeError(`${name}: is neither of calls nor of texts`)
+  const tally = facts.outcome === undefined ? scanPairTally(ramped.stratum) : pairTally(ramped.stratum, facts.outcome)
   const delta = isValid(tally) ? pairedDelta(tally, max) : null
   return { ...same(delta), ...sizes(tally.trials, tally.sessions) }
 }
@@ -49,11 +50,12 @@ function measureFlips(max: number, flip: Flip, { stratum }: Ramped): Measurement
   return { ...same(delta), ...sizes(tally.trials, tally.sessions), events: total(tally.events) }
 }
 
-function measureLatency(maxMs: number, { stratum, index }: Ramped): Measurement {
-  const name = `strata[${index}].pairedLatency`
-  const stable = readHistogram(stratum.pairedLatency, STABLE, name)
-  const canary = readHistogram(stratum.pairedLatency, CANARY, name)
-  const sessions = total(stratum.pairedSessions)
+function measureLatency(maxMs: number, scans: boolean, { stratum, index }: Ramped): Measurement {
+  const array = scans ? "pairedScanLatency" : "pairedLatency"
+  const name = `strata[${index}].${array}`
+  const stable = readHistogram(stratum[array], STABLE, name)
+  const canary = readHistogram(stratum[array], CANARY, name)
+  const sessions = total(scans ? stratum.scanPairedSessions : stratum.pairedSessions)
   const timed = enoughTimed({ stable: total(stable.totals), canary: total(canary.totals) })
   const valid = timed && isValid({ trials: stable.totals, sessions })
   const deltas = valid ? pairedLatencyDelta(stable, canary, sessions, maxMs) : same(null)

@@ -22,8 +22,11 @@ export function noDataReason(noData: NoData): string {
 }
 
 /** Say what a verdict is made of: `36 canary and 63 stable evaluations of 5 and 40 sessions`. */
-export function sizesOf({ method, evaluations, sessions, pairs }: Worded): string {
-  if (method === "pairs") return `${count(pairs)} calls of ${count(sessions.canary)} sessions, judged by both`
+export function sizesOf({ criterion, method, evaluations, sessions, pairs }: Worded): string {
+  if (method === "pairs") {
+    const [things, done] = criterion.startsWith("scan_") ? ["texts", "scanned"] : ["calls", "judged"]
+    return `${count(pairs)} ${things} of ${count(sessions.canary)} sessions, ${done} by both`
+  }
   if (evaluations.stable === 0) {
     return `${count(evaluations.canary)} evaluations of ${count(sessions.canary)} canary sessions`
   }

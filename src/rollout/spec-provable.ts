@@ -76,5 +76,5 @@ export function checkSessions(
 
 const servesBoth = ({ weightBp }: Stage): boolean => weightBp > 0 && weightBp < FULL_BP
 
-/** Texts are scanned and runs are watched once, by the release that serves: there are no pairs of them. */
-const isServedOnly = (name: CriterionName): boolean => name.startsWith("scan_") || name.startsWith("alert_")
+/** Runs are watched once, by the release that serves: there are no pairs of them. */
+const isServedOnly = (name: CriterionName): boolean => name.startsWith("alert_")

@@ -4,7 +4,7 @@ import { explain } from "../../src/analysis/explain.js"
 import { judge } from "../../src/analysis/judge.js"
 import { noDataVerdict } from "../../src/analysis/no-data.js"
 import { rateDelta } from "../../src/analysis/rates.js"
-import { createStratum, mergeEvidence, recordPair, recordScan } from "../../src/evidence/cells.js"
+import { createStratum, mergeEvidence, recordPair, recordScan, recordScanPair } from "../../src/evidence/cells.js"
 import { CELLS, COHORTS, cellIndex, pairIndex, type Evidence, type Stratum } from "../../src/model/evidence.js"
 import { CRITERIA, type Criterion, type Result, type Verdict } from "../../src/model/verdict.js"
 import { addTo, alike, denying, enforce, input, notify, on, serve, uniforms, type World } from "./traffic.js"
@@ -151,6 +151,39 @@ describe("judge", () => {
     expect(on(verdict, "scan_flag_rate_delta_max").estimate).toBeCloseTo(0.5, 12)
     expect(on(verdict, "alert_rate_delta_max").estimate).toBeCloseTo(-0.5, 12)
     expect(on(verdict, "alert_rate_delta_max").result).toBe("pass")
+  })
+
+  it("compares scans by texts that both arms scanned, weighed as calls that both judged", () => {
+    const flagged = createStratum()
+    const slow = createStratum()
+    for (let i = 0; i < 6400; i++) {
+      const cohort = i % 64
+      const round = Math.floor(i / 64)
+      const flags = round % 10 === 0 ? 1 : 0
+      const newly = round % 4 === 1 ? 2 : flags
+      recordScanPair(flagged, cohort, flags, newly, 1, 1, i < 640)
+      recordScanPair(slow, cohort, flags, flags, 1, 400, i < 640)
+    }
+    const criteria = [enforce("scan_flag_rate_delta_max"), enforce("scan_latency_p99_delta_max", 50)]
+    const [newFlags, slower] = [flagged, slow].map((s) => judge(input(criteria, [s], { shadow: true, weights: [0] })))
+    const flags = on(newFlags!, "scan_flag_rate_delta_max")
+    expect(flags).toMatchObject({ result: "breach", method: "pairs", pairs: 6400 })
+    expect(flags.sources).toMatchObject([
+      { source: "arms", weight: 0.5, logE: 0 },
+      { source: "pairs", weight: 0.5 },
+    ])
+    expect(flags.estimate).toBeCloseTo(0.25, 12)
+    expect(flags.reason).toContain("6,400 texts of 640 sessions, scanned by both")
+    expect(on(newFlags!, "scan_latency_p99_delta_max")).toMatchObject({ result: "pass", method: "pairs" })
+    expect(on(slower!, "scan_latency_p99_delta_max")).toMatchObject({ result: "breach", method: "pairs" })
+    expect(on(slower!, "scan_flag_rate_delta_max")).toMatchObject({ result: "pass", estimate: 0 })
+  })
+
+  it("counts a scan that failed as a text that was not flagged, in either arm", () => {
+    const stratum = createStratum()
+    for (let i = 0; i < 3200; i++) recordScanPair(stratum, i % 64, 3, i % 2 === 0 ? 3 : 0, 1, 1, i < 640)
+    const verdict = judge(input([enforce("scan_flag_rate_delta_max")], [stratum], { shadow: true, weights: [0] }))
+    expect(on(verdict, "scan_flag_rate_delta_max")).toMatchObject({ result: "pass", estimate: 0, pairs: 3200 })
   })
 
   it("never breaches by a criterion that only notifies, and never passes for want of one", () => {
@@ -308,16 +341,16 @@ describe("no data", () => {
   })
 
   it("of what only served sessions tell does not hold a shadow stage, but every stage after it", () => {
-    const criteria = [enforce("deny_rate_delta_max"), enforce("scan_flag_rate_delta_max")]
+    const criteria = [enforce("deny_rate_delta_max"), enforce("alert_rate_delta_max")]
     const strata = [serve(world({ shadow: true }))]
     expect(judge(input(criteria, strata, { weights: [0], shadow: true })).result).toBe("pass")
     expect(judge(input(criteria, [...strata, createStratum()], { weights: [0, 500], shadow: true }))).toMatchObject({
       result: "inconclusive",
-      reason: expect.stringContaining("scan_flag_rate_delta_max"),
+      reason: expect.stringContaining("alert_rate_delta_max"),
     })
-    const scansAlone = [enforce("scan_flag_rate_delta_max")]
-    expect(judge(input(scansAlone, strata, { weights: [0], shadow: true })).result).toBe("pass")
-    expect(judge(input(scansAlone, strata, { weights: [10_000], shadow: true })).result).toBe("inconclusive")
+    const alertsAlone = [enforce("alert_rate_delta_max")]
+    expect(judge(input(alertsAlone, strata, { weights: [0], shadow: true })).result).toBe("pass")
+    expect(judge(input(alertsAlone, strata, { weights: [10_000], shadow: true })).result).toBe("inconclusive")
   })
 
   it("is insufficient below the sessions that a variance needs", () => {
@@ -463,6 +496,7 @@ describe("evidence", () => {
       (s) => (s.pairs[pairIndex(9, 1, 3)] = -2),
       /strata\[1\]\.pairs \(cohort 9, stable deny, canary error\)/,
     ],
+    ["scan pairs negative", (s) => (s.scanPairs[3] = -1), /scanPairs \(cohort 0, stable clean, canary error\)/],
     ["paired sessions NaN", (s) => (s.pairedSessions[2] = NaN), /pairedSessions \(cohort 2\)/],
   ]
   it.each(broken)("that is not made of counts is refused by name: %s", (_, breakIt, message) => {
@@ -550,6 +584,9 @@ describe("evidence", () => {
       latency: turn(stratum.latency, 2, 17),
       pairedLatency: turn(stratum.pairedLatency, 2, 17),
       scanLatency: turn(stratum.scanLatency, 2, 17),
+      scanPairs: turn(stratum.scanPairs, 1, 17),
+      scanPairedSessions: turn(stratum.scanPairedSessions, 1, 17),
+      pairedScanLatency: turn(stratum.pairedScanLatency, 2, 17),
     }
     const before = judge(input(CALLS, [stratum], { shadow: true, weights: [5000] }))
     const after = judge(input(CALLS, [turned], { shadow: true, weights: [5000] }))

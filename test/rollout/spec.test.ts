@@ -293,15 +293,22 @@ describe("a rollout that could never advance", () => {
     expect(readCanary("max_sessions: 1", "stages: [100]").maxSessions).toBe(1)
   })
 
-  it.each(["scan_flag_rate_delta_max: 0.1", "scan_latency_p99_delta_max: 5ms", "alert_rate_delta_max: 0.1"])(
-    "is not one that enforces %s beside a shadow stage, but one where 100 is the only stage that serves",
+  it("is not one that enforces alerts beside a shadow stage, but one where 100 is the only stage that serves", () => {
+    const alerts = criteria("alert_rate_delta_max: 0.1")
+    expect(read(withCanary(alerts)).stages[0]?.weightBp).toBe(0)
+    for (const shadow of ["shadow: true", "shadow: false"]) {
+      const [problem, ...others] = linesOf(withCanary(shadow, alerts, "stages: [100]"))
+      expect(others).toEqual([])
+      expect(problem).toContain("it compares sessions that stable and the canary serve, and no stage has both")
+    }
+  })
+
+  it.each(["scan_flag_rate_delta_max: 0.1", "scan_latency_p99_delta_max: 5ms"])(
+    "is one that enforces %s without a shadow where 100 is the only stage that serves: texts are scanned by both in shadow",
     (criterion) => {
-      expect(read(withCanary(criteria(criterion))).stages[0]?.weightBp).toBe(0)
-      for (const shadow of ["shadow: true", "shadow: false"]) {
-        const [problem, ...others] = linesOf(withCanary(shadow, criteria(criterion), "stages: [100]"))
-        expect(others).toEqual([])
-        expect(problem).toContain("it compares sessions that stable and the canary serve, and no stage has both")
-      }
+      expect(read(withCanary("shadow: true", criteria(criterion), "stages: [100]")).criteria).toHaveLength(1)
+      const [problem] = linesOf(withCanary("shadow: false", criteria(criterion), "stages: [100]"))
+      expect(problem).toContain("with `shadow: false` no stage has both releases")
     },
   )
 })
