@@ -48,11 +48,11 @@ describe("the budget of shadow judging", () => {
     const { guard, clock, pairs } = costly(10, { cpuShare: 0.1 })
     decide(guard, 20)
     await clock.settle()
-    let rested = false
-    const idle = guard.idle().then(() => (rested = true))
+    const at = { rest: false }
+    const idle = guard.idle().then(() => (at.rest = true))
     await clock.settle()
-    expect(rested).toBe(false)
-    for (let i = 0; i < 100 && !rested; i++) {
+    expect(at.rest).toBe(false)
+    for (let i = 0; i < 100 && !at.rest; i++) {
       clock.advance(50)
       await clock.settle()
     }

@@ -142,7 +142,11 @@ describe("with trustedKeys, releaseDirectory", () => {
     ["__proto__", '{"__proto__":{"payload":"","payloadType":"","signatures":[]}}'],
     [
       "more signatures than anybody needs",
-      JSON.stringify({ payload: "", payloadType: "", signatures: Array(17).fill({ sig: "A".repeat(86) }) }),
+      JSON.stringify({
+        payload: "",
+        payloadType: "",
+        signatures: Array.from({ length: 17 }, () => ({ sig: "A".repeat(86) })),
+      }),
     ],
     ["nesting without end", `{"payload":${"[".repeat(30_000)}`],
     ["a file without end", " ".repeat(64 * 1024 + 1)],
