@@ -11,6 +11,7 @@ export default defineConfig(({ mode }) => ({
     alias: [
       { find: /^serin$/, replacement: source("index.ts") },
       { find: /^serin\/testing$/, replacement: source("testing/index.ts") },
+      { find: /^serin\/decision-log$/, replacement: source("decision-log.ts") },
     ],
   },
   test: {

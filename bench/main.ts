@@ -7,10 +7,10 @@ import {
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics"
 import { createGuard, initialState, parseSpec } from "serin"
-import type { Release, RolloutState } from "serin"
+import type { Call, GuardOptions, Release, RolloutState } from "serin"
 import { metricProducer } from "serin/metric-producer"
 import { handWrittenCanary } from "./hand-written.js"
-import { compare, garbage } from "./measure.js"
+import { compare, compareBursts, garbage } from "./measure.js"
 import type { Batch } from "./measure.js"
 
 const { values: options } = parseArgs({
@@ -64,11 +64,15 @@ const releases = new Map([
 ])
 const call = { action: "refund", input: { amount: 5 } }
 
-function guardFor(shadowSampleBp: number, path: "api" | "producer" = "api") {
+function guardFor(
+  shadowSampleBp: number,
+  path: "api" | "producer" = "api",
+  more: Partial<GuardOptions<Call, "sync">> = {},
+) {
   const fixed = state(shadowSampleBp)
   const reader = { current: () => fixed, onChange: () => () => {} }
   const metrics = path === "producer" ? { metrics: metricProducer() } : { meterProvider: provider() }
-  return createGuard({ rollout: "bench", state: reader, releases, ...metrics })
+  return createGuard({ rollout: "bench", state: reader, releases, ...metrics, ...more })
 }
 
 const IDS = Array.from({ length: 1024 }, (_, i) => `session-${i}`)
@@ -119,6 +123,16 @@ const rows = [
   compare("decision after 1,000 sessions vs after-1-session", afterSessions(1_000), afterSessions(1), rounds),
   compare("decision after 1,000,000 sessions vs after-1-session", afterSessions(1_000_000), afterSessions(1), rounds),
 ]
+const log = guardFor(0, "producer", { decisionLog: { write() {} } })
+rows.push(
+  await compareBursts(
+    "decision with a decision log vs without",
+    guarded(log),
+    guarded(guardFor(0, "producer")),
+    () => log.idle(),
+    { n: 5000, rounds: rounds * 5 },
+  ),
+)
 const bytes = {
   api: garbage(guarded(guardFor(0))),
   producer: garbage(guarded(guardFor(0, "producer"))),

@@ -19,18 +19,44 @@ const ROUND_MS = 15
 export function compare(name: string, ours: Batch, theirs: Batch, rounds: number): Row {
   const oursN = calibrate(ours)
   const theirsN = calibrate(theirs)
-  const ratios: number[] = []
-  const oursTimes: number[] = []
-  const theirsTimes: number[] = []
+  const timed: Timed[] = []
   for (let i = 0; i < rounds; i++) {
     const first = i % 2 === 0
     let a = first ? time(ours, oursN) : 0
     const b = time(theirs, theirsN)
     if (!first) a = time(ours, oursN)
-    ratios.push(a / b)
-    oursTimes.push(a)
-    theirsTimes.push(b)
+    timed.push([a, b])
   }
+  return rowOf(name, timed)
+}
+
+/** The same for work that leaves more behind: `n` operations are timed, then `rest` ends what they left, untimed. */
+export async function compareBursts(
+  name: string,
+  ours: Batch,
+  theirs: Batch,
+  rest: () => Promise<void>,
+  { n, rounds }: { readonly n: number; readonly rounds: number },
+): Promise<Row> {
+  const timed: Timed[] = []
+  // The first rounds warm both up.
+  for (let i = -rounds; i < rounds; i++) {
+    const a = time(ours, n)
+    await rest()
+    const b = time(theirs, n)
+    await rest()
+    if (i >= 0) timed.push([a, b])
+  }
+  return rowOf(name, timed)
+}
+
+/** Ours and theirs in one round, ns per operation. */
+type Timed = readonly [ours: number, theirs: number]
+
+function rowOf(name: string, timed: readonly Timed[]): Row {
+  const ratios = timed.map(([ours, theirs]) => ours / theirs)
+  const oursTimes = timed.map(([ours]) => ours)
+  const theirsTimes = timed.map(([, theirs]) => theirs)
   return {
     name,
     ratio: quantile(ratios, 0.5),

@@ -90,7 +90,10 @@ export interface Embedded<C extends Call = Call, M extends Mode = "sync"> extend
    * store as well, as is each verdict that moves the rollout. Null when there is nothing to judge here. Never rejects.
    */
   verdictRecord(): Promise<VerdictRecord | null>
-  /** Stop judging and following, finish what is under way within 2 s, and leave no handle. Calls are still answered. */
+  /**
+   * Stop judging and following, finish what is under way within 2 s (and 2 s more for a decision log whose sink is slow), and leave no
+   * handle. Calls are still answered.
+   */
   close(): Promise<void>
 }
 
@@ -193,7 +196,7 @@ export async function embed<C extends Call = Call>(
     })
     await ended.catch(() => {})
     follower.close()
-    guard.close()
+    await guard.close()
   }
 
   /** Load what the state names and is not there yet; while something is missing, again after each interval. */

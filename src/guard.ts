@@ -5,6 +5,7 @@ import type { Call } from "./model/call.js"
 import type { Clock } from "./model/clock.js"
 import { systemClock } from "./model/clock.js"
 import type { Arm, Decision, Scan } from "./model/decision.js"
+import type { DecisionSink } from "./model/decision-entry.js"
 import type { Evidence } from "./model/evidence.js"
 import type { Diff } from "./evidence/diffs.js"
 import type { ScanDiff } from "./evidence/scan-diffs.js"
@@ -13,6 +14,7 @@ import { armWeights, phaseOf } from "./rollout/phase.js"
 import type { RolloutState } from "./rollout/state.js"
 import { recent } from "./session/recent.js"
 import { startTimeOf } from "./session/start-time.js"
+import { complainOnce } from "./telemetry/complaint.js"
 import { createTelemetry } from "./telemetry/telemetry.js"
 import type { Gauges } from "./telemetry/gauges.js"
 import type { MetricSink } from "./telemetry/reading.js"
@@ -22,6 +24,8 @@ import type { Limit } from "./guard/judge.js"
 import { CANARY, STABLE } from "./guard/seat.js"
 import type { Core, GuardEvent, OnStableError } from "./guard/core.js"
 import type { Recognise } from "./guard/once.js"
+import { createDecisionLog } from "./guard/decision-log.js"
+import type { DecisionLogOptions } from "./guard/decision-log.js"
 import { GuardSession } from "./guard/session.js"
 import type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/session.js"
 import { createShadowQueue } from "./guard/shadow.js"
@@ -75,6 +79,8 @@ export interface GuardOptions<C extends Call, M extends Mode> {
   readonly meterProvider?: MeterProvider | undefined
   /** Have metrics read at collection by a `metricProducer()` instead: a decision then calls no instrument. */
   readonly metrics?: MetricSink | undefined
+  /** Have every decision and scan written down. Default: nothing is. Who made the sink closes it, after the guard. */
+  readonly decisionLog?: DecisionSink | DecisionLogOptions | undefined
   readonly clock?: Clock | undefined
   /**
    * Sessions remembered, 1 or more; about 0.7 KB each, at most twice as many are held. Default 20,000. A session that was
@@ -142,10 +148,13 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
   shadow(): ShadowStatus
   /** Look at the releases again, after one was loaded. Throws `RELEASE_INVALID` for one that cannot be run: it is left out. */
   refresh(): void
-  /** Resolve when all calls waiting for the other arm have been judged. */
+  /** Resolve when all calls waiting for the other arm have been judged, and the decision log has taken what waits (2 s at most). */
   idle(): Promise<void>
-  /** Stop listening, hand what was counted to OpenTelemetry, and answer calls as before. */
-  close(): void
+  /**
+   * Stop listening, hand what was counted to OpenTelemetry, and answer calls as before. All at once, but for a decision log: the promise
+   * resolves when it has taken what waits, after 2 s at most. Never rejects.
+   */
+  close(): Promise<void>
 }
 
 export function createGuard<C extends Call = Call>(
@@ -179,6 +188,15 @@ export function createGuard<C extends Call = Call>(
     // A sink may ask before there is a core.
     gauges: () => gaugesOf(state, clock.now(), made),
   })
+  const log =
+    options.decisionLog === undefined
+      ? null
+      : createDecisionLog(options.decisionLog, {
+          rollout: options.rollout,
+          clock,
+          count: telemetry.decisionLog,
+          complain: complainOnce(),
+        })
 
   const limitOf = (arm: 0 | 1): Limit => ({ clock, timeoutMs: timeoutMs[arm], onLate: () => telemetry.late(arm) })
   const core: Core<C> = {
@@ -187,6 +205,7 @@ export function createGuard<C extends Call = Call>(
     clock,
     telemetry,
     shadow: createShadowQueue(options.shadow ?? {}, clock, () => telemetry.shadow("failed")),
+    recorder: log,
     async: options.async ?? false,
     limits: [limitOf(STABLE), limitOf(CANARY)],
     onStableError,
@@ -271,10 +290,15 @@ export function createGuard<C extends Call = Call>(
       apply()
       releases.require()
     },
-    idle: () => core.shadow.idle(),
-    close() {
+    async idle() {
+      await core.shadow.idle()
+      await log?.flush()
+    },
+    async close() {
       unsubscribe()
       core.shadow.close()
+      // What became of the last entries is counted, too.
+      if (log !== null) await log.close()
       telemetry.close()
     },
   }

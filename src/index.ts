@@ -2,6 +2,7 @@ export { embed } from "./embed.js"
 export type { Embedded, EmbedOptions, ReleasesFrom, Status, VerdictRecord } from "./embed.js"
 export { createGuard } from "./guard.js"
 export type { Answer, Guard, GuardOptions, Mode, ReleaseFor, Session, ShadowStatus, StateReader } from "./guard.js"
+export type { DecisionLogOptions } from "./guard/decision-log.js"
 export type { GuardEvent, OnStableError, ScanSide, Side } from "./guard/core.js"
 export type { Recognise } from "./guard/once.js"
 export type { Attributes } from "./guard/seat.js"
@@ -13,6 +14,14 @@ export type { Problem, SerinErrorCode } from "./errors.js"
 export type { Call } from "./model/call.js"
 export type { Clock } from "./model/clock.js"
 export type { Arm, Decision, Effect, ErrorType, Finding, Outcome, Scan, ScanResult } from "./model/decision.js"
+export type {
+  DecisionEntry,
+  DecisionLogEntry,
+  DecisionSink,
+  PairEntry,
+  PairSide,
+  ScanEntry,
+} from "./model/decision-entry.js"
 export { BINS, CELLS, cellIndex, COHORTS, pairIndex } from "./model/evidence.js"
 export type { Cell, Evidence, Stratum } from "./model/evidence.js"
 export type {

@@ -29,6 +29,11 @@ export function answerOf(
 /** Answer for a stable release that failed, with what the host asked for; throws only where it asked for that. */
 export function posture(onStableError: OnStableError, view: View<never>, stable: Judged): Decision {
   if (onStableError === "throw" && stable.errorType === "throw") throw stable.error
+  return lost(onStableError, view, stable)
+}
+
+/** The same where nothing can be thrown. */
+export function lost(onStableError: OnStableError, view: View<never>, stable: Judged): Decision {
   return {
     outcome: postureOf(onStableError),
     arm: "stable",

@@ -3,7 +3,7 @@ import { OUTCOMES } from "../model/decision.js"
 import type { Decision, Effect, Finding, Scan } from "../model/decision.js"
 import type { ArmIndex } from "../evidence/cells.js"
 import type { Alert } from "../release/ports.js"
-import { answerOf, posture } from "./answer.js"
+import { answerOf, lost, posture } from "./answer.js"
 import { capture } from "./capture.js"
 import { postureOf } from "./core.js"
 import type { Core } from "./core.js"
@@ -12,6 +12,7 @@ import type { Judged } from "./judge.js"
 import { CANARY, STABLE } from "./seat.js"
 import type { Turn } from "./seat.js"
 import type { GuardSession } from "./session.js"
+import type { View } from "./view.js"
 
 /**
  * Contained, neither release is known to be safe: both judge every call, and the stricter answer is served. That is so for
@@ -45,6 +46,7 @@ export function contain<C extends Call>(
   session: GuardSession<C>,
   turn: Turn<C>,
   call: C,
+  callId?: string,
 ): Decision | Promise<Decision> {
   const { view } = turn
   // Both judge the call as it came, whatever one of them does to it.
@@ -52,13 +54,41 @@ export function contain<C extends Call>(
   const serve = (stable: Judged, canary: Judged): Decision => {
     const ruling = ruleBetween(stable, canary, postureOf(core.onStableError))
     tell(core, session, turn, copy, stable, canary, ruling)
-    if (ruling === null) return posture(core.onStableError, view, stable)
-    const errorType = ruling.source === "fallback" ? canary.errorType : stable.errorType
-    return answerOf(view, ruling.arm, ruling.source, ruling.arm === CANARY ? canary : stable, errorType)
+    const { onStableError } = core
+    const decision = ruledOf(view, stable, canary, ruling) ?? lost(onStableError, view, stable)
+    record(core, session, turn, copy, decision, stable, canary, callId)
+    return ruling === null ? posture(onStableError, view, stable) : decision
   }
   if (!core.async) return serve(session.judge(view, STABLE, call), session.judge(view, CANARY, copy))
   const both = [session.judgeAsync(view, STABLE, call), session.judgeAsync(view, CANARY, copy)] as const
   return Promise.all(both).then(([stable, canary]) => serve(stable, canary))
+}
+
+/** The decision of a ruling; null: there is none. */
+export function ruledOf(view: View<never>, stable: Judged, canary: Judged, ruling: Ruling | null): Decision | null {
+  if (ruling === null) return null
+  const errorType = ruling.source === "fallback" ? canary.errorType : stable.errorType
+  return answerOf(view, ruling.arm, ruling.source, ruling.arm === CANARY ? canary : stable, errorType)
+}
+
+/** Hand on what was decided, and what it was decided from. */
+export function record<C extends Call>(
+  core: Core<C>,
+  session: GuardSession<C>,
+  turn: Turn<C>,
+  call: C,
+  decision: Decision,
+  stable: Judged,
+  canary: Judged,
+  callId?: string,
+): void {
+  const { recorder } = core
+  if (recorder === null) return
+  const [own, other] = turn.arm === CANARY ? [canary, stable] : [stable, canary]
+  // An async guard asks them side by side.
+  const ms = core.async ? Math.max(stable.ms, canary.ms) : stable.ms + canary.ms
+  recorder.decision(session, turn, call, decision, own, ms, callId)
+  recorder.pair(turn, own, other)
 }
 
 /** Report what failed and count what both said. */

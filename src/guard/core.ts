@@ -11,6 +11,7 @@ import type { Direction } from "../release/ports.js"
 import type { Telemetry } from "../telemetry/telemetry.js"
 import type { Limit } from "./judge.js"
 import type { Recognise } from "./once.js"
+import type { Recorder } from "./recorder.js"
 import type { ShadowQueue } from "./shadow.js"
 import type { View } from "./view.js"
 
@@ -79,6 +80,8 @@ export interface Core<C extends Call> {
   readonly clock: Clock
   readonly telemetry: Telemetry
   readonly shadow: ShadowQueue
+  /** Null: nobody wants to be told. */
+  readonly recorder: Recorder | null
   readonly async: boolean
   /** How long an asynchronous answer of each arm is waited for. */
   readonly limits: readonly [stable: Limit, canary: Limit]

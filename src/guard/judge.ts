@@ -19,6 +19,8 @@ export interface Judged {
   readonly error: unknown
   /** What a wrapped function answered. */
   readonly value: unknown
+  /** The entry of the decision log that it led to, for the pair that may follow. (A WeakMap would cost more than the entry.) */
+  logged?: { readonly id: string; readonly sessionId: string; readonly startedAt: number } | undefined
 }
 
 export const ERROR = OUTCOME_INDEX.error

@@ -9,8 +9,9 @@ import { ERROR, failed, judgeAsync, judgeSync, unavailable } from "./judge.js"
 import type { Judged } from "./judge.js"
 import { contentKey, createOnce } from "./once.js"
 import type { Once } from "./once.js"
-import { answerOf, locked, posture } from "./answer.js"
+import { answerOf, locked, lost, posture } from "./answer.js"
 import { contain, observeBoth } from "./contain.js"
+import { recordScan } from "./recorder.js"
 import { scanAsync, scanSync } from "./scan.js"
 import { CANARY, Seat, STABLE } from "./seat.js"
 import type { Attributes, Turn } from "./seat.js"
@@ -78,14 +79,15 @@ export class GuardSession<C extends Call> {
 
   evaluate(call: C, options?: EvaluateOptions): Decision | Promise<Decision> {
     const key = this.keyOf(call, options?.callId)
-    if (key === null || this.pin === "none" || this.core.view.lockdown) return this.decide(call)
-    return this.once.answer(key, call, this.core.view.contained, () => this.decide(call), isKept)
+    if (key === null || this.pin === "none" || this.core.view.lockdown) return this.decide(call, options?.callId)
+    return this.once.answer(key, call, this.core.view.contained, () => this.decide(call, options?.callId), isKept)
   }
 
   scan(text: string, options?: ScanOptions): Scan | Promise<Scan> {
     const direction = options?.direction ?? "input"
     const context: ScanContext = { ...this.context, direction }
-    return this.core.async ? scanAsync(this.core, this, text, context) : scanSync(this.core, this, text, context)
+    const scan = this.core.async ? scanAsync : scanSync
+    return recordScan(this.core, this, direction, text, () => scan(this.core, this, text, context))
   }
 
   /** Never throws: a monitor that fails, or that is not there because its release is not, raises the alert `monitor_failed`. */
@@ -129,29 +131,30 @@ export class GuardSession<C extends Call> {
     return contentKey(call)
   }
 
-  private decide(call: C): Decision | Promise<Decision> {
+  private decide(call: C, callId?: string): Decision | Promise<Decision> {
     const { core } = this
     const turn = this.seat.take()
     if (turn.view.lockdown) {
       core.telemetry.fallback("lockdown")
-      const decision = locked(turn.view)
+      const decision = this.tell(turn, call, locked(turn.view), null, 0, callId)
       return core.async ? Promise.resolve(decision) : decision
     }
-    if (turn.view.contained) return contain(core, this, turn, call)
-    if (core.async) return this.decideAsync(turn, call)
+    if (turn.view.contained) return contain(core, this, turn, call, callId)
+    if (core.async) return this.decideAsync(turn, call, callId)
     const own = this.judge(turn.view, turn.arm, call)
-    if (own.outcome !== ERROR) return this.serve(turn, call, own)
-    return this.settle(turn, call, own, this.fail(turn, own) ? this.judge(turn.view, STABLE, call) : own)
+    if (own.outcome !== ERROR) return this.serve(turn, call, own, callId)
+    return this.settle(turn, call, own, this.fail(turn, own) ? this.judge(turn.view, STABLE, call) : own, callId)
   }
 
-  private async decideAsync(turn: Turn<C>, call: C): Promise<Decision> {
+  private async decideAsync(turn: Turn<C>, call: C, callId?: string): Promise<Decision> {
     const own = await this.judgeAsync(turn.view, turn.arm, call)
-    if (own.outcome !== ERROR) return this.serve(turn, call, own)
-    return this.settle(turn, call, own, this.fail(turn, own) ? await this.judgeAsync(turn.view, STABLE, call) : own)
+    if (own.outcome !== ERROR) return this.serve(turn, call, own, callId)
+    const stable = this.fail(turn, own) ? await this.judgeAsync(turn.view, STABLE, call) : own
+    return this.settle(turn, call, own, stable, callId)
   }
 
   /** Serve the arm's own answer, and have the other arm judge the call afterwards. */
-  private serve(turn: Turn<C>, call: C, own: Judged): Decision {
+  private serve(turn: Turn<C>, call: C, own: Judged, callId?: string): Decision {
     const { view, arm } = turn
     this.tally.evaluation(turn, own)
     const other = arm === STABLE ? CANARY : STABLE
@@ -161,7 +164,7 @@ export class GuardSession<C extends Call> {
         this.core.async ? this.judgeAsync(view, other, copy) : this.judge(view, other, copy),
       )
     } else this.tally.skip(turn)
-    return answerOf(view, arm, "policy", own)
+    return this.tell(turn, call, answerOf(view, arm, "policy", own), own, own.ms, callId)
   }
 
   /** Count a failed evaluation. True when stable may still answer for the canary. */
@@ -181,14 +184,30 @@ export class GuardSession<C extends Call> {
   }
 
   /** Answer for a failed evaluation: with stable's answer, or, if that failed too, with what the host asked for. */
-  private settle(turn: Turn<C>, call: C, own: Judged, stable: Judged): Decision {
+  private settle(turn: Turn<C>, call: C, own: Judged, stable: Judged, callId?: string): Decision {
     const { view } = turn
     if (stable !== own) {
       if (own.errorType !== "unavailable") this.tally.compare(turn, call, own, stable)
-      if (stable.outcome !== ERROR) return answerOf(view, STABLE, "fallback", stable, own.errorType)
+      const fallback = answerOf(view, STABLE, "fallback", stable, own.errorType)
+      if (stable.outcome !== ERROR) return this.tell(turn, call, fallback, own, own.ms + stable.ms, callId)
       this.report(STABLE, stable.errorType ?? "throw", stable.error)
     }
-    return posture(this.core.onStableError, view, stable)
+    const { onStableError } = this.core
+    this.tell(turn, call, lost(onStableError, view, stable), own, stable === own ? own.ms : own.ms + stable.ms, callId)
+    return posture(onStableError, view, stable)
+  }
+
+  /** Hand on what was decided, and answer it. */
+  private tell(
+    turn: Turn<C>,
+    call: C,
+    decision: Decision,
+    own: Judged | null,
+    ms: number,
+    callId: string | undefined,
+  ): Decision {
+    this.core.recorder?.decision(this, turn, call, decision, own, ms, callId)
+    return decision
   }
 
   judge(view: View<C>, arm: ArmIndex, call: C): Judged {

@@ -159,6 +159,7 @@ export class Tally<C extends Call> {
     book.judged += 1
     core.telemetry.shadow("judged")
     core.telemetry.comparison(stable.outcome, canary.outcome)
+    core.recorder?.pair(turn, own, other)
     if (this.disagreed || !known) {
       recordPairAfter(stratum, cohort, stable.outcome, canary.outcome)
     } else {

@@ -1,9 +1,11 @@
 import type { Call } from "../model/call.js"
+import type { Decision } from "../model/decision.js"
 import { SerinError } from "../errors.js"
 import type { ArmIndex } from "../evidence/cells.js"
 import type { Evaluation } from "../release/ports.js"
+import { answerOf, locked, lost } from "./answer.js"
 import { capture } from "./capture.js"
-import { ruleBetween, tell } from "./contain.js"
+import { record, ruleBetween, ruledOf, tell } from "./contain.js"
 import type { Core } from "./core.js"
 import { ERROR, failed, isThenable, read, TIMED_OUT, timedOut, within } from "./judge.js"
 import type { Judged } from "./judge.js"
@@ -43,6 +45,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
   interface Asked {
     readonly self: unknown
     readonly args: A
+    readonly callId: string | undefined
     /** A release answered, not the posture: such an answer stands when the call is asked again. */
     judged: boolean
   }
@@ -114,15 +117,23 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     const { self, args } = asked
     const turn = session.seat.take()
     const { arm } = turn
+    const note = (decision: Decision, own: Judged | null, ms: number): void => {
+      if (core.recorder?.wants(session) !== true) return
+      core.recorder.decision(session, turn, callOf(args, options.action), decision, own, ms, asked.callId)
+    }
     if (turn.view.lockdown) {
       core.telemetry.fallback("lockdown")
+      note(locked(turn.view), null, 0)
       return refuse(asked, new SerinError("LOCKED_DOWN", "the kill switch denies every call; give wrap() a `denied`"))
     }
     if (turn.view.contained) {
       const copy = capture(args)
       return both(run(self, STABLE, args, false), run(self, CANARY, copy, true), (stableSide, canarySide) => {
         const ruling = ruleBetween(stableSide, canarySide, "deny")
-        tell(core, session, turn, callOf(copy, options.action) as unknown as C, stableSide, canarySide, ruling)
+        const call = callOf(copy, options.action) as unknown as C
+        tell(core, session, turn, call, stableSide, canarySide, ruling)
+        const decision = ruledOf(turn.view, stableSide, canarySide, ruling) ?? lost("deny", turn.view, stableSide)
+        record(core, session, turn, call, decision, stableSide, canarySide, asked.callId)
         if (ruling === null) return refuse(asked, stableSide.error)
         asked.judged = true
         return (ruling.arm === CANARY ? canarySide : stableSide).value as R
@@ -135,10 +146,14 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
 
     const finish = (own: Judged): R | Promise<R> => {
       if (own.outcome === ERROR) {
-        if (!session.fail(turn, own)) return refuse(asked, own.error)
+        if (!session.fail(turn, own)) {
+          note(lost("deny", turn.view, own), own, own.ms)
+          return refuse(asked, own.error)
+        }
         return after(run(self, STABLE, args, false), (fallback) => conclude(own, fallback))
       }
       session.tally.evaluation(turn, own)
+      if (core.recorder !== null) note(answerOf(turn.view, arm, "policy", own), own, own.ms)
       if (options.shadow !== false) {
         const other = arm === STABLE ? CANARY : STABLE
         compare(own, (copy) => run(self, other, copy.input as A, true))
@@ -148,7 +163,12 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     }
     const conclude = (own: Judged, fallback: Judged): R => {
       compare(own, fallback)
-      if (fallback.outcome !== ERROR) {
+      const stableFailed = fallback.outcome === ERROR
+      const decision = stableFailed
+        ? lost("deny", turn.view, fallback)
+        : answerOf(turn.view, STABLE, "fallback", fallback, own.errorType)
+      note(decision, own, own.ms + fallback.ms)
+      if (!stableFailed) {
         asked.judged = true
         return fallback.value as R
       }
@@ -159,23 +179,23 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     return after(run(self, arm, args, arm === CANARY), finish) as R
   }
 
-  /** The call's id, for this pair of functions only. Null: none, or none that can be read. */
-  function keyOf(args: A): string | null {
+  /** Undefined: the call has no id, or none that can be read. */
+  function idOf(args: A): string | undefined {
     try {
       const callId: unknown = options.callId?.(...args)
-      return typeof callId === "string" && callId !== "" ? `${name}/${callId}` : null
+      return typeof callId === "string" && callId !== "" ? callId : undefined
     } catch {
-      return null
+      return undefined
     }
   }
 
   return function guarded(this: unknown, ...args: A): R {
-    const asked: Asked = { self: this, args, judged: false }
+    const callId = options.callId === undefined ? undefined : idOf(args)
+    const asked: Asked = { self: this, args, callId, judged: false }
     const session = find(args)
-    const key = options.callId === undefined ? null : keyOf(args)
-    if (key === null || session.sessionId === "" || core.view.lockdown) return decide(asked, session)
+    if (callId === undefined || session.sessionId === "" || core.view.lockdown) return decide(asked, session)
     return session.once.answer(
-      key,
+      `${name}/${callId}`,
       args,
       core.view.contained,
       () => decide(asked, session),

@@ -39,3 +39,8 @@ export function cohortOf(salt: string, sessionId: string): number {
 export function shadowBucketOf(salt: string, sessionId: string): number {
   return spread(hash32(salted(`${salt}/shadow`, sessionId)), BUCKETS)
 }
+
+/** Give the session's place in the sampling of logs, in [0, 1). It depends on the rollout's name alone, so that it outlives every change of state. */
+export function logHashOf(rollout: string, sessionId: string): number {
+  return hash32(salted(`${rollout}/log`, sessionId)) / 2 ** 32
+}

@@ -38,6 +38,7 @@ export interface Telemetry {
   findings(arm: 0 | 1, findings: readonly Finding[]): void
   alerts(arm: 0 | 1, amount: number): void
   transition(trigger: string): void
+  decisionLog(result: "written" | "dropped" | "failed", amount: number): void
   /** Hand over what was counted; what comes later is not told. */
   close(): void
 }
@@ -74,6 +75,7 @@ const COUNTERS = {
   "serin.scan.comparisons": { unit: "{scan}", description: "Texts scanned by both arms" },
   "serin.findings": { unit: "{finding}", description: "What scanners saw, by category" },
   "serin.alerts": { unit: "{alert}", description: "What monitors raised" },
+  "serin.decision_log": { unit: "{entry}", description: "What became of entries of the decision log" },
   "serin.rollout.transitions": { unit: "{transition}", description: "Revisions of the rollout that were applied" },
 } as const
 
@@ -117,6 +119,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const sessionlessSlot = counters.slot("serin.sessionless", base)
   const fallbackSlots = slots("serin.fallbacks", "serin.fallback.reason", [...ERROR_TYPES, "lockdown"])
   const shadowSlots = slots("serin.shadow", "serin.shadow.result", ["judged", "dropped", "failed"])
+  const logSlots = slots("serin.decision_log", "serin.decision_log.result", ["written", "dropped", "failed"])
   const comparisonSlots = OUTCOME_LABELS.flatMap((s) =>
     OUTCOME_LABELS.map((c) =>
       counters.slot("serin.comparisons", { ...base, "serin.stable.outcome": s, "serin.canary.outcome": c }),
@@ -217,6 +220,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     alerts: (arm, amount) => counters.add(alertSlots[arm]!, amount),
     transition: (trigger) =>
       count("serin.rollout.transitions", `transition/${trigger}`, () => ({ ...base, "serin.trigger": trigger })),
+    decisionLog: (result, amount) => counters.add(logSlots.get(result)!, amount),
     close() {
       cancelTimer()
       binding.close()

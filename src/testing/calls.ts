@@ -1,6 +1,9 @@
 import { readFile } from "node:fs/promises"
 import { describeProblems, SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
+import type { Call } from "../model/call.js"
+import { DECISION_FORMAT, readEntry } from "../model/decision-entry.js"
+import type { DecisionLogEntry } from "../model/decision-entry.js"
 
 /** One tool call of a recorded session. */
 export interface RecordedCall {
@@ -9,6 +12,9 @@ export interface RecordedCall {
   readonly turn?: number | undefined
   readonly tool: string
   readonly input: unknown
+  /** What a decision log has of the call besides. */
+  readonly resource?: unknown
+  readonly principal?: unknown
   readonly output?: unknown
 }
 
@@ -28,8 +34,26 @@ export async function readCalls(path: string): Promise<RecordedCall[]> {
 }
 
 /**
+ * Take the calls out of a decision log, in its order, each once. Pairs, scans and calls that belong to no session are passed over.
+ * An entry is one call, whatever was answered to it.
+ */
+export async function recordedCalls(
+  entries: AsyncIterable<DecisionLogEntry> | Iterable<DecisionLogEntry>,
+): Promise<RecordedCall[]> {
+  const calls: RecordedCall[] = []
+  const seen = new Set<string>()
+  for await (const entry of entries) {
+    const call = callOf(entry)
+    // A process that dies while it compresses a file leaves some of its entries twice.
+    if (call !== null && !seen.has(entry.id)) calls.push(call)
+    seen.add(entry.id)
+  }
+  return calls
+}
+
+/**
  * Parse recorded calls, one `{ session, turn?, tool, input, output? }` a line in JSON. Blank lines and further keys are
- * passed over. Fails with `CALLS_INVALID`, which has every bad line up to the twentieth, then their count.
+ * passed over. A line of a decision log is taken as {@link recordedCalls} does. Fails with `CALLS_INVALID`, which has every bad line up to the twentieth, then their count.
  */
 export function parseCalls(text: string, { path }: { readonly path: string }): RecordedCall[] {
   const calls: RecordedCall[] = []
@@ -41,6 +65,7 @@ export function parseCalls(text: string, { path }: { readonly path: string }): R
     .entries()) {
     if (line.trim() === "") continue
     const read = readLine(line)
+    if (read === null) continue
     if (typeof read !== "string") calls.push(read)
     else if (++bad <= SHOWN_PROBLEMS) problems.push({ where: `${path}:${i + 1}`, message: read })
   }
@@ -52,8 +77,22 @@ export function parseCalls(text: string, { path }: { readonly path: string }): R
   return calls
 }
 
-/** Read one line, or say what is wrong with it. */
-function readLine(line: string): RecordedCall | string {
+/** Null: it is no call. */
+function callOf(entry: DecisionLogEntry): RecordedCall | null {
+  if (entry.kind !== "decision" || entry.sessionId === null) return null
+  const { action, input, resource, principal } = (entry.call ?? {}) as Partial<Call>
+  if (typeof action !== "string" || action === "") return null
+  return {
+    session: entry.sessionId,
+    tool: action,
+    input,
+    ...(resource !== undefined && { resource }),
+    ...(principal !== undefined && { principal }),
+  }
+}
+
+/** Read one line, or say what is wrong with it. Null: it is none that has a call. */
+function readLine(line: string): RecordedCall | string | null {
   let value: unknown
   try {
     value = JSON.parse(line)
@@ -61,6 +100,10 @@ function readLine(line: string): RecordedCall | string {
     return `is no JSON: ${error instanceof Error ? error.message : "unknown"}`
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return "is no object"
+  if ((value as Record<string, unknown>)["format"] === DECISION_FORMAT) {
+    const entry = readEntry(value)
+    return typeof entry === "string" ? entry : callOf(entry)
+  }
   const { session, turn, tool, input, output } = value as Record<string, unknown>
   const wrong = [
     ...(typeof session === "string" && session !== "" ? [] : ["`session` must be a text that is not empty"]),

@@ -1,4 +1,4 @@
-export { parseCalls, readCalls, type RecordedCall } from "./calls.js"
+export { parseCalls, readCalls, recordedCalls, type RecordedCall } from "./calls.js"
 export { fakeClock, type FakeClock } from "./fake-clock.js"
 export { sfc32 } from "./sfc32.js"
 export { storeContract, type StoreFixture, type TestFramework } from "./store-contract.js"

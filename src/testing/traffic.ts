@@ -84,7 +84,7 @@ function* play(
         at: Math.floor(due.at),
         sessionId: due.sessionId,
         startedAt: due.startedAt,
-        call: { action: recorded.tool, input: recorded.input },
+        call: callOf(recorded),
         recorded,
       }
       due.at += gap(meanGapMs)
@@ -95,6 +95,13 @@ function* play(
     enqueue(queue, { sessionId, startedAt: Math.floor(arrival), calls, next: 0, at: arrival })
   }
 }
+
+const callOf = ({ tool, input, resource, principal }: RecordedCall): Call => ({
+  action: tool,
+  input,
+  ...(resource !== undefined && { resource }),
+  ...(principal !== undefined && { principal }),
+})
 
 /** Keep the queue sorted with what is due first at its end; of two that are due at once the first in stays first. */
 function enqueue(queue: Playing[], session: Playing): void {

@@ -38,6 +38,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     node: true,
   },
   stores: { units: ["rollout"], node: true },
+  "decision-log": { units: [], packages: ["rotating-file-stream"], node: true },
   sources: { units: ["evidence", "analysis"], node: true },
   engines: { units: ["release"], packages: ["zod", "yaml", "fastest-levenshtein", "@marcbachmann/cel-js"], node: true },
   embed: {

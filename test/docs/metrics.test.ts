@@ -42,6 +42,7 @@ async function emitted(): Promise<MetricData[]> {
   for (const stable of [0, 1, 2, 3]) for (const canary of [0, 1, 2, 3]) telemetry.comparison(stable, canary)
   for (const stable of [0, 1, 2, 3]) for (const canary of [0, 1, 2, 3]) telemetry.scanComparison(stable, canary)
   for (const result of ["judged", "dropped", "failed"] as const) telemetry.shadow(result)
+  for (const result of ["written", "dropped", "failed"] as const) telemetry.decisionLog(result, 1)
   telemetry.transition("start")
   const { resourceMetrics } = await reader.collect()
   telemetry.close()

@@ -5,7 +5,9 @@ import { fileURLToPath } from "node:url"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { isSerinError } from "../../src/errors.js"
-import { parseCalls, readCalls } from "../../src/testing/calls.js"
+import type { DecisionLogEntry } from "../../src/model/decision-entry.js"
+import { parseCalls, readCalls, recordedCalls } from "../../src/testing/calls.js"
+import { replaySessions } from "../../src/testing/traffic.js"
 import { sharedIsThere, sharedPath, skipNote } from "../shared.js"
 
 const parse = (text: string) => parseCalls(text, { path: "calls.jsonl" })
@@ -20,6 +22,63 @@ function problemsOf(text: string): string[] {
   }
   throw new Error("the calls were accepted")
 }
+
+describe("a decision log", () => {
+  const entry = (id: string, differs: object) =>
+    ({
+      format: "serin/decision/1",
+      kind: "decision",
+      id,
+      at: 1,
+      rollout: "demo",
+      revision: 1,
+      generation: 1,
+      sessionId: "s",
+      startedAt: 1,
+      arm: "stable",
+      release: "1.0.0",
+      outcome: "deny",
+      source: "policy",
+      durationMs: 1,
+      call: { action: "refund", input: { amount: 5 } },
+      ...differs,
+    }) as DecisionLogEntry
+  const side = { release: "1", outcome: "deny" as const, durationMs: 1 }
+  const entries = [
+    entry("1", {}),
+    entry("2", { sessionId: null, startedAt: null }),
+    entry("3", { kind: "pair", of: "1", stable: side, canary: side }),
+    entry("4", { call: { action: "look", principal: { id: 1 }, resource: "r" } }),
+    entry("5", { call: null }),
+    entry("1", {}),
+  ]
+  const calls = [
+    { session: "s", tool: "refund", input: { amount: 5 } },
+    { session: "s", tool: "look", input: undefined, principal: { id: 1 }, resource: "r" },
+  ]
+
+  it("gives its calls, each once, and nothing that is no call of a session", async () => {
+    expect(await recordedCalls(entries)).toEqual(calls)
+  })
+
+  it("is read by parseCalls line by line, and a bad line is named", () => {
+    const lines = entries.slice(0, 5).map((one) => JSON.stringify(one))
+    expect(parse([...lines, LINE].join("\n")).map(({ tool }) => tool)).toEqual(["refund", "look", "calculate"])
+    expect(problemsOf(JSON.stringify({ format: "serin/decision/1", kind: "decision" }))[0]).toMatch(
+      /^calls.jsonl:1: a decision has no valid `id`/,
+    )
+  })
+
+  it("plays its calls with all that they had", async () => {
+    const [, look] = await recordedCalls(entries)
+    const options = { seed: 1, sessionsPerMinute: 1, startAt: 0, meanGapMs: 1 }
+    expect(replaySessions([look!], options).next().value.call).toEqual({
+      action: "look",
+      principal: { id: 1 },
+      resource: "r",
+    })
+  })
+})
 
 describe("parseCalls", () => {
   it("reads one call a line", () => {
