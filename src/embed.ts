@@ -14,7 +14,10 @@ import { createShelf } from "./embed/shelf.js"
 import type { ReleasesFrom } from "./embed/shelf.js"
 import { SerinError } from "./errors.js"
 import { createGuard } from "./guard.js"
-import type { Guard, GuardOptions, Mode, ReleaseFor, ShadowStatus } from "./guard.js"
+import type { Guard, GuardOptions, Mode, ReleaseFor } from "./guard.js"
+import { describeFuse } from "./guard/fuse.js"
+import type { BlownFuse } from "./guard/fuse.js"
+import type { ShadowStatus } from "./guard/shadow.js"
 import type { Call } from "./model/call.js"
 import { systemClock } from "./model/clock.js"
 import type { TrustedKeys } from "./release/trust.js"
@@ -66,6 +69,8 @@ export interface Status {
   readonly follower: FollowerStatus
   /** Why `start: true` did not start the canary that the file names. */
   readonly notice?: string | undefined
+  /** Why this process keeps every session on stable, whatever the state says; null while its fuse is whole. */
+  readonly fuse: BlownFuse | null
   /** How far the other arm's judgement has come in this process, and what it takes. */
   readonly shadow: ShadowStatus
   /** The last judgement; null before the first. Its `problem` says when another process judges. */
@@ -158,6 +163,10 @@ export async function embed<C extends Call = Call>(
     actor,
     everyMs: judgeEveryMs,
     diffs: () => guard.diffs(),
+    fuse: () => {
+      const blown = guard.fuse()
+      return blown && describeFuse(blown)
+    },
     releasesReady: () => shelf.has(follower.current()?.canary ?? null),
   })
   const loading = keepLoading()
@@ -175,6 +184,7 @@ export async function embed<C extends Call = Call>(
         phase: phaseOf(state),
         follower: follower.status(),
         notice: notice ?? undefined,
+        fuse: guard.fuse(),
         shadow: guard.shadow(),
         report: leader.report(),
         unavailable: shelf.problems,

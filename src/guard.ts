@@ -10,15 +10,17 @@ import type { Evidence } from "./model/evidence.js"
 import type { Diff } from "./evidence/diffs.js"
 import type { ScanDiff } from "./evidence/scan-diffs.js"
 import type { Alert, Evaluation, Release, ScanReport } from "./release/ports.js"
-import { armWeights, phaseOf } from "./rollout/phase.js"
+import { phaseOf } from "./rollout/phase.js"
 import type { RolloutState } from "./rollout/state.js"
 import { recent } from "./session/recent.js"
 import { startTimeOf } from "./session/start-time.js"
 import { complainOnce } from "./telemetry/complaint.js"
 import { createTelemetry } from "./telemetry/telemetry.js"
-import type { Gauges } from "./telemetry/gauges.js"
 import type { MetricSink } from "./telemetry/reading.js"
-import { coverageOf, createBook, openStrata } from "./guard/core.js"
+import { createBook, coverageOf, openStrata } from "./guard/core.js"
+import { createFuse } from "./guard/fuse.js"
+import type { BlownFuse, FuseOptions } from "./guard/fuse.js"
+import { gaugesOf } from "./guard/gauges.js"
 import { isThenable } from "./guard/judge.js"
 import type { Limit } from "./guard/judge.js"
 import { CANARY, STABLE } from "./guard/seat.js"
@@ -29,7 +31,7 @@ import type { DecisionLogOptions } from "./guard/decision-log.js"
 import { GuardSession } from "./guard/session.js"
 import type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/session.js"
 import { createShadowQueue } from "./guard/shadow.js"
-import type { ShadowOptions } from "./guard/shadow.js"
+import type { ShadowOptions, ShadowStatus } from "./guard/shadow.js"
 import { createGate } from "./guard/gate.js"
 import type { Gate } from "./guard/gate.js"
 import { compileView } from "./guard/view.js"
@@ -89,6 +91,8 @@ export interface GuardOptions<C extends Call, M extends Mode> {
   readonly sessionMemory?: number | undefined
   /** What judging calls with the other arm may cost: calls that wait, share of a core, how many at once. */
   readonly shadow?: ShadowOptions | undefined
+  /** When this process goes to stable by itself, without waiting for a judgement. `false`: never. */
+  readonly fuse?: FuseOptions | false | undefined
 }
 
 /** One agent conversation or run. Keep it or ask again: the arm is the same. */
@@ -103,18 +107,6 @@ export interface Session<C extends Call, M extends Mode> {
   scan(text: string, options: ScanOptions): Answer<M, Scan>
   /** Show an event to the monitor of the session's arm. Never throws: a monitor that fails raises `monitor_failed`. */
   observe(event: unknown): readonly Alert[]
-}
-
-/** How much of the comparison is done, and what it costs. */
-export interface ShadowStatus {
-  /** Share of the sampled calls of this generation that both arms have judged, [0, 1]; null: none was sampled. */
-  readonly coverage: number | null
-  /** Share of one core that judging took lately. */
-  readonly cpuShare: number
-  /** Calls that wait to be judged. */
-  readonly waiting: number
-  /** Calls of this generation that found the queue full. */
-  readonly dropped: number
 }
 
 /** What the host calls. */
@@ -146,6 +138,13 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
   scanDiffs(): readonly ScanDiff[]
   /** How far the other arm's judgement has come, and what it takes. */
   shadow(): ShadowStatus
+  /** Why this process keeps every session on stable; null while the fuse is whole. */
+  fuse(): BlownFuse | null
+  /**
+   * Put a new fuse in: sessions may be the canary's again, but for those that stable has served. Does nothing while the fuse is whole. Its
+   * hold ends with the next judgement.
+   */
+  resetFuse(): void
   /** Look at the releases again, after one was loaded. Throws `RELEASE_INVALID` for one that cannot be run: it is left out. */
   refresh(): void
   /** Resolve when all calls waiting for the other arm have been judged, and the decision log has taken what waits (2 s at most). */
@@ -179,14 +178,21 @@ export function createGuard<C extends Call = Call>(
     throw new TypeError(`recognise must be call-id or content, got ${String(recognise)}`)
   }
   const sessions = recent<GuardSession<C>>(options.sessionMemory ?? 20_000)
+  // What may throw comes before what has a timer.
+  const shadow = createShadowQueue(options.shadow ?? {}, clock, () => telemetry.shadow("failed"))
+  const fuse =
+    options.fuse === false ? null : createFuse(options.fuse === undefined ? {} : options.fuse, () => clock.now(), blow)
+  fuse?.reset(state.current()?.spec.intent ?? null)
   let made: Core<C> | null = null
   const telemetry = createTelemetry({
     rollout: options.rollout,
     clock,
     meterProvider: options.meterProvider,
     metrics: options.metrics,
-    // A sink may ask before there is a core.
-    gauges: () => gaugesOf(state, clock.now(), made),
+    gauges: () => {
+      const now = clock.now()
+      return gaugesOf(state.current(), state.confirmedAt?.() ?? now, now, made)
+    },
   })
   const log =
     options.decisionLog === undefined
@@ -204,8 +210,9 @@ export function createGuard<C extends Call = Call>(
     book: createBook(state.current()?.generation ?? 0),
     clock,
     telemetry,
-    shadow: createShadowQueue(options.shadow ?? {}, clock, () => telemetry.shadow("failed")),
+    shadow,
     recorder: log,
+    fuse,
     async: options.async ?? false,
     limits: [limitOf(STABLE), limitOf(CANARY)],
     onStableError,
@@ -227,10 +234,24 @@ export function createGuard<C extends Call = Call>(
   reportUnknown(core, releases, options.releases !== undefined)
   const sessionless = new GuardSession<C>(core, "", 0, undefined, "none")
 
+  const isBlown = (): boolean => fuse !== null && fuse.blown() !== null
+
+  /** From the next call on; the call that blew it is answered as any that the canary fails. */
+  function blow(blown: BlownFuse): void {
+    core.view = { ...core.view, canaryServes: false, fuseBlown: true }
+    telemetry.fuse(blown.cause)
+    core.emit({ type: "fuse", ...blown })
+  }
+
   function apply(): void {
     const previous = core.view
-    core.view = compileView(state.current(), releases, previous)
-    if (core.view.generation !== core.book.generation) core.book = createBook(core.view.generation)
+    const next = state.current()
+    const generation = next?.generation ?? 0
+    if (generation !== core.book.generation) {
+      core.book = createBook(generation)
+      fuse?.reset(next?.spec.intent ?? null)
+    }
+    core.view = compileView(next, releases, previous, isBlown())
     openStrata(core.book, core.view.ramp.length)
     // What waits was asked of releases that are no longer compared.
     if (core.view.sampleBp === 0 || core.view.generation !== previous.generation) core.shadow.clear()
@@ -286,6 +307,12 @@ export function createGuard<C extends Call = Call>(
       waiting: core.shadow.waiting(),
       dropped: core.book.dropped,
     }),
+    fuse: () => fuse?.blown() ?? null,
+    resetFuse() {
+      if (!isBlown()) return
+      fuse?.reset(core.view.state?.spec.intent ?? null)
+      apply()
+    },
     refresh() {
       apply()
       releases.require()
@@ -312,16 +339,6 @@ function reportUnknown(core: Core<never>, releases: Gate<object>, expected: bool
   if (!releases.has(state.stable)) core.emit({ type: "unknown_release", arm: "stable", version: state.stable })
   if (state.canary !== null && !releases.has(state.canary)) {
     core.emit({ type: "unknown_release", arm: "canary", version: state.canary })
-  }
-}
-
-function gaugesOf(state: StateReader, now: number, core: Core<never> | null): Gauges {
-  const current = state.current()
-  return {
-    weightBp: current === null ? 0 : armWeights(current, now).canary,
-    phase: current === null ? "idle" : phaseOf(current).phase,
-    stateAgeMs: now - (state.confirmedAt?.() ?? now),
-    shadowCoverage: core === null ? null : coverageOf(core.book),
   }
 }
 

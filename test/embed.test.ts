@@ -183,6 +183,39 @@ describe("a rollout in one process", () => {
     expect(guard.status().shadow).toEqual({ coverage: 0.5, cpuShare: 0, waiting: 0, dropped: 75 })
   })
 
+  it("does not advance while the fuse of its process is blown, and does when it is reset", async () => {
+    await write("rollout.yaml", spec())
+    let broken = true
+    const policy = { evaluate: () => "allow" as const }
+    const canary = {
+      evaluate() {
+        if (broken) throw new Error("boom")
+        return "allow" as const
+      },
+    }
+    const releases = new Map([
+      ["1.4.0", { version: "1.4.0", policy }],
+      ["1.5.0", { version: "1.5.0", policy: canary }],
+    ])
+    const { guard, clock } = await open({ releases, store: memoryStore() })
+    for (let n = 0; n < 5; n++) guard.session(`first-${n}`).evaluate({ action: "get_user" })
+    await guard.idle()
+    broken = false
+    expect(guard.status().fuse).toMatchObject({ cause: "errors", inARow: 5 })
+    await guard.judge()
+    const holdsOf = () => guard.status().state.holds.map(({ reason, note }) => [reason, note])
+    expect(holdsOf()).toContainEqual(["fuse", "the canary's policy failed 5 times in a row"])
+    await traffic(guard, clock, 60)
+    expect(guard.status().report?.verdict?.result).toBe("pass")
+    expect(holdsOf()).toEqual([["fuse", "the canary's policy failed 5 times in a row"]])
+    expect(guard.status().phase.phase).toBe("shadow")
+    guard.resetFuse()
+    expect(guard.status().fuse).toBeNull()
+    await guard.judge()
+    expect(guard.status().phase).toMatchObject({ phase: "canary", weightBp: 500 })
+    expect(holdsOf()).toEqual([])
+  })
+
   it("compares nothing until somebody starts it", async () => {
     await safety(STABLE_RULES)
     const { guard, clock } = await open({ start: false })

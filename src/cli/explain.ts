@@ -67,6 +67,11 @@ export const explainCommand = defineCommand({
     if (verdict !== null && !snapshot.judged) {
       out.line(`no process is judging this rollout: the verdict is of ${formatWhen(verdict.at, snapshot.now)}`)
     }
+    const fuse = isUnderWay(snapshot.phase) ? snapshot.state.holds.find(({ reason }) => reason === "fuse") : undefined
+    if (fuse !== undefined) {
+      const why = fuse.note === undefined ? "" : `: ${fuse.note}`
+      out.line(`a fuse keeps the canary out of the judging process since ${formatWhen(fuse.since, snapshot.now)}${why}`)
+    }
     if (diffs !== null) out.lines(diffLines(diffs, verdict))
     return EXIT.ok
   },

@@ -89,6 +89,8 @@ function holdStep(state: RolloutState, reason: HoldReason, say: Say): string {
       return `the evidence does not settle it yet: \`${say("explain")}\`; more calls may, \`${say('promote --reason "…"')}\` decides it`
     case "approval":
       return `it waits for \`${say('approve --reason "…"')}\``
+    case "fuse":
+      return `a process took the canary out by itself; mend it and \`${say("start")}\` a new version. \`guard.resetFuse()\` in that process, or its restart, takes the risk`
     case "releases":
       return `release ${state.canary} cannot be loaded where it should run: \`${say("validate")}\``
   }

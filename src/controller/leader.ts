@@ -35,6 +35,8 @@ export interface LeaderOptions {
   readonly diffs?: (() => readonly Diff[]) | undefined
   /** False while a release that the state names is not loaded: the rollout holds. */
   readonly releasesReady?: (() => boolean) | undefined
+  /** Why the fuse of this process is blown; null while it is whole. */
+  readonly fuse?: (() => string | null) | undefined
 }
 
 /**
@@ -150,7 +152,8 @@ export function createLeader(options: LeaderOptions): Leader {
     const state = follower.current()
     if (state === null) return null
     const releases = options.releasesReady?.() === false ? "missing" : "ready"
-    const event = { type: "tick", actor, verdict, releases } as const
+    const fuse = options.fuse?.() ?? undefined
+    const event = { type: "tick", actor, verdict, releases, fuse } as const
     if (transition(state, event, clock.now()) === state) return null
     return follower.act(event).then(() => {})
   }

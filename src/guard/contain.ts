@@ -151,7 +151,8 @@ export function observeBoth<C extends Call>(
   const look = (arm: ArmIndex, seen: unknown): readonly Alert[] | null => {
     const release = arm === CANARY ? view.canary : view.stable
     const alerts = session.watch(turn, arm, seen)
-    if (release?.monitor !== undefined) session.tally.observation(partOf(turn, arm), alerts?.length ?? 1)
+    if (release?.monitor !== undefined)
+      session.tally.observation(partOf(turn, arm), alerts?.length ?? 1, alerts === null)
     return alerts
   }
   const stable = look(STABLE, event) ?? failure

@@ -9,6 +9,7 @@ import { createScanDiffs } from "../evidence/scan-diffs.js"
 import type { ScanDiffs } from "../evidence/scan-diffs.js"
 import type { Direction } from "../release/ports.js"
 import type { Telemetry } from "../telemetry/telemetry.js"
+import type { BlownFuse, Fuse } from "./fuse.js"
 import type { Limit } from "./judge.js"
 import type { Recognise } from "./once.js"
 import type { Recorder } from "./recorder.js"
@@ -55,6 +56,7 @@ export type GuardEvent<C = Call> =
       readonly error: unknown
     }
   | { readonly type: "unknown_release"; readonly arm: Arm; readonly version: string }
+  | ({ readonly type: "fuse" } & BlownFuse)
   | { readonly type: "applied"; readonly revision: number; readonly phase: string }
 
 export type OnStableError = "deny" | "escalate" | "throw"
@@ -82,6 +84,8 @@ export interface Core<C extends Call> {
   readonly shadow: ShadowQueue
   /** Null: nobody wants to be told. */
   readonly recorder: Recorder | null
+  /** Null: turned off. */
+  readonly fuse: Fuse | null
   readonly async: boolean
   /** How long an asynchronous answer of each arm is waited for. */
   readonly limits: readonly [stable: Limit, canary: Limit]

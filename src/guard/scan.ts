@@ -105,7 +105,7 @@ function conclude<C extends Call>({ core, session, turn }: Passage<C>, run: Scan
   }
   core.telemetry.findings(arm, run.findings)
   if (run.errorType !== undefined) core.telemetry.fallback(run.errorType)
-  if (run.scanned.length > 0) session.tally.scan(turn, run.result, run.ms)
+  if (run.scanned.length > 0) session.tally.scan(turn, run.result, run.ms, run.errorType)
   return run.errorType === undefined
 }
 

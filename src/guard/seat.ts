@@ -50,6 +50,8 @@ export class Seat<C extends Call> {
   private latched = false
   /** Began when the canary had all the sessions that it may have. */
   private full = false
+  /** Called while the fuse was blown. Those of the canary are displaced, and stable's must not be compared with nobody. */
+  private aside = false
 
   constructor(
     private readonly core: Core<C>,
@@ -68,6 +70,7 @@ export class Seat<C extends Call> {
     const turn = this.look()
     this.begun = true
     if (turn.arm === STABLE) this.latched = true
+    if (turn.view.fuseBlown) this.aside = true
     return turn
   }
 
@@ -97,7 +100,7 @@ export class Seat<C extends Call> {
       book,
       stratum: book.strata[rampIndexAt(view.ramp, startedAt) + 1] ?? book.strata[0]!,
       cohort: this.cohort,
-      inferable: arm === drawn,
+      inferable: arm === drawn && !view.fuseBlown && !this.aside,
       sampled: this.shadowBucket < view.sampleBp,
     }
   }
@@ -110,6 +113,7 @@ export class Seat<C extends Call> {
     this.shadowBucket = shadowBucketOf(salt, sessionId)
     this.cohort = cohortOf(salt, sessionId)
     this.full = false
+    this.aside = false
   }
 }
 

@@ -99,7 +99,7 @@ export class GuardSession<C extends Call> {
     const alerts = this.watch(turn, turn.arm, event)
     // Like a call that it could not judge: what stable saw, it does not know.
     if (release === undefined && turn.arm === CANARY) this.seat.leaveCanary()
-    if (release?.monitor !== undefined) this.tally.observation(turn, alerts?.length ?? 1)
+    if (release?.monitor !== undefined) this.tally.observation(turn, alerts?.length ?? 1, alerts === null)
     // A canary that cannot watch leaves it to stable, as with every other component.
     return alerts ?? (turn.arm === CANARY ? this.watch(turn, STABLE, event) : null) ?? MONITOR_FAILED
   }

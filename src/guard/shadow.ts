@@ -15,6 +15,18 @@ export interface ShadowOptions {
   readonly concurrency?: number | undefined
 }
 
+/** How much of the comparison is done, and what it costs. */
+export interface ShadowStatus {
+  /** Share of the sampled calls of this generation that both arms have judged, [0, 1]; null: none was sampled. */
+  readonly coverage: number | null
+  /** Share of one core that judging took lately. */
+  readonly cpuShare: number
+  /** Calls that wait to be judged. */
+  readonly waiting: number
+  /** Calls of this generation that found the queue full. */
+  readonly dropped: number
+}
+
 /** Judges one captured call with the arm that did not serve it. A promise when the policy is async. */
 export type ShadowJob = () => Promise<void> | void
 

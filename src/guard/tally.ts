@@ -1,7 +1,7 @@
 import type { Call } from "../model/call.js"
 import { ARMS, OUTCOMES } from "../model/decision.js"
 import type { ArmIndex } from "../evidence/cells.js"
-import type { ScanResult } from "../model/decision.js"
+import type { ErrorType, ScanResult } from "../model/decision.js"
 import {
   recordEvaluation,
   recordObservation,
@@ -14,6 +14,7 @@ import {
 import type { Direction } from "../release/ports.js"
 import { capture } from "./capture.js"
 import type { Book, Core, Side } from "./core.js"
+import type { Component } from "./fuse.js"
 import { ERROR, isThenable } from "./judge.js"
 import type { Judged } from "./judge.js"
 import type { ScanRun } from "./scan-run.js"
@@ -54,6 +55,7 @@ export class Tally<C extends Call> {
   evaluation(turn: Turn<C>, judged: Judged): void {
     const { telemetry } = this.core
     telemetry.evaluation(turn.arm, judged.outcome, judged.ms, judged.errorType)
+    if (turn.arm === CANARY) this.canaryRan(turn, "policy", judged.errorType)
     if (!this.known) return telemetry.sessionless()
     this.greet(turn)
     const count = this.countsOf(turn)
@@ -66,7 +68,8 @@ export class Tally<C extends Call> {
     count.evaluations += 1
   }
 
-  scan(turn: Turn<C>, result: ScanResult, ms: number): void {
+  scan(turn: Turn<C>, result: ScanResult, ms: number, errorType: ErrorType | undefined): void {
+    if (turn.arm === CANARY) this.canaryRan(turn, "scanners", errorType)
     if (!this.known) return
     this.greet(turn)
     const count = this.countsOf(turn)
@@ -77,8 +80,9 @@ export class Tally<C extends Call> {
     count.scans += 1
   }
 
-  /** Count an event that the arm's monitor saw. */
-  observation(turn: Turn<C>, alerts: number): void {
+  /** Count an event that the arm's monitor saw; a monitor that failed raised one alert. */
+  observation(turn: Turn<C>, alerts: number, failed: boolean): void {
+    if (turn.arm === CANARY) this.canaryRan(turn, "monitor", failed ? "throw" : undefined)
     this.core.telemetry.alerts(turn.arm, alerts)
     if (!this.known) return
     this.greet(turn)
@@ -160,10 +164,12 @@ export class Tally<C extends Call> {
     core.telemetry.shadow("judged")
     core.telemetry.comparison(stable.outcome, canary.outcome)
     core.recorder?.pair(turn, own, other)
+    if (turn.arm === STABLE) this.canaryRan(turn, "policy", canary.errorType)
     if (this.disagreed || !known) {
       recordPairAfter(stratum, cohort, stable.outcome, canary.outcome)
     } else {
       recordPair(stratum, cohort, stable.outcome, canary.outcome, stable.ms, canary.ms, !count.paired)
+      if (!count.paired && core.view.underWay) core.fuse?.paired(stable.outcome, canary.outcome)
       count.paired = true
     }
     if (stable.outcome === canary.outcome) return
@@ -211,6 +217,7 @@ export class Tally<C extends Call> {
     turn.book.judged += 1
     core.telemetry.shadow("judged")
     core.telemetry.scanComparison(...results)
+    if (turn.arm === STABLE) this.canaryRan(turn, "scanners", canary.errorType)
     if (!this.disagreed && known) {
       recordScanPair(turn.stratum, turn.cohort, ...results, stable.ms, canary.ms, !count.scanPaired)
       count.scanPaired = true
@@ -229,6 +236,12 @@ export class Tally<C extends Call> {
       stable: { result: stable.result, findings: stable.findings },
       canary: { result: canary.result, findings: canary.findings },
     })
+  }
+
+  /** Tell the fuse, while there is a canary to take out. What comes late from another generation is not about this one. */
+  private canaryRan({ book }: Turn<C>, component: Component, errorType: ErrorType | undefined): void {
+    const { core } = this
+    if (core.fuse !== null && core.view.underWay && book === core.book) core.fuse.ran(component, errorType)
   }
 
   /** Null: a result of a generation that is over. */

@@ -18,10 +18,13 @@ export interface View<C extends Call> {
   readonly ramp: readonly RampEntry[]
   /** The kill switch denies every call. */
   readonly lockdown: boolean
-  /** Sessions may be served by the canary. False at once on rollback and kill, whatever the ramp says. */
+  /** Sessions may be served by the canary. False at once on rollback, kill and a blown fuse, whatever the ramp says. */
   readonly canaryServes: boolean
   /** Both releases judge every call, and the stricter answer is served. */
   readonly contained: boolean
+  readonly fuseBlown: boolean
+  /** A canary is being put to the test: shadow, canary or baking. */
+  readonly underWay: boolean
   /** Share of sessions that both releases judge, basis points; 0 when nothing is being compared. */
   readonly sampleBp: number
   readonly stableVersion: string
@@ -31,13 +34,14 @@ export interface View<C extends Call> {
   readonly canary: AnyRelease<C> | undefined
 }
 
-const COMPARING = new Set(["shadow", "canary", "baking"])
+const UNDER_WAY = new Set(["shadow", "canary", "baking"])
 
 /** Build the view of a state. When its stable release is not loaded, the last known stable goes on. */
 export function compileView<C extends Call>(
   state: RolloutState | null,
   releases: Pick<ReadonlyMap<string, AnyRelease<C>>, "get">,
   previous: View<C> | null,
+  fuseBlown = false,
 ): View<C> {
   if (state === null) {
     return {
@@ -48,6 +52,8 @@ export function compileView<C extends Call>(
       lockdown: false,
       canaryServes: false,
       contained: false,
+      fuseBlown: false,
+      underWay: false,
       sampleBp: 0,
       stableVersion: previous?.stableVersion ?? "",
       canaryVersion: "",
@@ -57,15 +63,18 @@ export function compileView<C extends Call>(
   }
   const stable = releases.get(state.stable) ?? previous?.stable
   const canary = state.canary === null ? undefined : releases.get(state.canary)
+  const underWay = UNDER_WAY.has(phaseOf(state).phase)
   return {
     state,
     generation: state.generation,
     salt: state.salt,
     ramp: state.ramp,
     lockdown: state.kill === "deny",
-    canaryServes: servesCanary(state),
+    canaryServes: servesCanary(state) && !fuseBlown,
+    fuseBlown,
     contained: isContained(state),
-    sampleBp: COMPARING.has(phaseOf(state).phase) ? state.spec.shadowSampleBp : 0,
+    underWay,
+    sampleBp: underWay ? state.spec.shadowSampleBp : 0,
     stableVersion: stable?.version ?? state.stable,
     canaryVersion: state.canary ?? "",
     stable,

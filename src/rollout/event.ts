@@ -72,6 +72,8 @@ export interface TickEvent {
   readonly sessions?: Verdict["sessions"] | undefined
   /** `missing`: processes that serve this rollout have not loaded its releases. Default `ready`. */
   readonly releases?: "ready" | "missing" | undefined
+  /** Why a process took the canary out by its fuse, while it is blown. */
+  readonly fuse?: string | undefined
 }
 
 /** What can happen to a rollout. */

@@ -1,6 +1,6 @@
 import type { Verdict } from "../model/verdict.js"
 import type { RolloutSpec } from "./spec.js"
-import type { Actor, Hold, RampEntry, RolloutState } from "./state.js"
+import type { Actor, Hold, HoldReason, RampEntry, RolloutState } from "./state.js"
 
 /** Longest reason that is kept, characters: a kill must not fail because somebody pasted a log. */
 const MAX_REASON = 2000
@@ -51,6 +51,8 @@ export function extendRamp(spec: RolloutSpec, ramp: readonly RampEntry[], stage:
   return [...ramp, { at: Math.max(at, previous?.at ?? at), weightBp, stage }]
 }
 
+const LASTING: ReadonlySet<HoldReason> = new Set<HoldReason>(["paused", "releases", "fuse"])
+
 /** Holds that belong to the rollout, not to the stage that is being left. */
 export const lastingHolds = (holds: readonly Hold[]): readonly Hold[] =>
-  holds.filter(({ reason }) => reason === "paused" || reason === "releases")
+  holds.filter(({ reason }) => LASTING.has(reason))

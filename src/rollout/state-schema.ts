@@ -120,7 +120,7 @@ export const VERDICT_SCHEMA = exactly<Verdict>({
 
 const actor = exactly<Actor>({ kind: z.enum(["human", "controller"]), id: z.string().max(256) })
 const hold = exactly<Hold>({
-  reason: z.enum(["paused", "breach", "no_data", "srm", "sample", "inconclusive", "approval", "releases"]),
+  reason: z.enum(["paused", "breach", "no_data", "srm", "sample", "inconclusive", "approval", "releases", "fuse"]),
   since: time,
   note: text.optional(),
 })

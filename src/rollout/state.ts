@@ -14,7 +14,8 @@ export interface RampEntry {
 /** `stable`: nobody is served by the canary; `deny`: every call is denied. */
 export type Kill = "off" | "stable" | "deny"
 
-export type HoldReason = "paused" | "breach" | "no_data" | "srm" | "sample" | "inconclusive" | "approval" | "releases"
+export type HoldReason =
+  "paused" | "breach" | "no_data" | "srm" | "sample" | "inconclusive" | "approval" | "releases" | "fuse"
 
 /** A reason, with a start time, for which the rollout does not advance. */
 export interface Hold {

@@ -1,7 +1,7 @@
 import type { NoData, Verdict } from "../model/verdict.js"
 import type { TickEvent } from "./event.js"
 import { phaseOf } from "./phase.js"
-import { containBoth, extendRamp, lastingHolds, revise, rollBack } from "./revise.js"
+import { bounded, containBoth, extendRamp, revise, rollBack } from "./revise.js"
 import type { Stage } from "./spec.js"
 import type { Hold, HoldReason, RolloutState } from "./state.js"
 
@@ -43,13 +43,15 @@ interface Look {
   readonly short: boolean
   readonly overdue: boolean
   readonly releases: "ready" | "missing"
+  /** Why a fuse is blown. */
+  readonly fuse: string | undefined
 }
 
 /** Null: nothing that a tick may move, or a verdict on another generation. */
 function lookAt(state: RolloutState, event: TickEvent, now: number): Look | null {
   const phase = phaseOf(state)
   if (phase.phase !== "shadow" && phase.phase !== "canary" && phase.phase !== "baking") return null
-  const { verdict, releases = "ready" } = event
+  const { verdict, releases = "ready", fuse } = event
   if (verdict !== null && verdict.generation !== state.generation) return null
   const { spec } = state
   const stage = spec.stages[phase.stage]
@@ -67,6 +69,7 @@ function lookAt(state: RolloutState, event: TickEvent, now: number): Look | null
     short: sessions !== undefined && (paired ? sessions.paired : sessions.canary) < spec.minSessions,
     overdue: spec.maxStageMs !== null && elapsedMs >= spec.maxStageMs,
     releases,
+    fuse,
   }
 }
 
@@ -108,6 +111,7 @@ function reasonsToHold(state: RolloutState, look: Look): ReadonlySet<HoldReason>
 
   add("paused", had("paused"))
   add("releases", look.releases === "missing")
+  add("fuse", look.fuse !== undefined)
   // A breach does not un-happen when later data look better: a human resumes, promotes or rolls back.
   add("breach", verdict?.result === "breach" || had("breach"))
   add("no_data", noData !== null)
@@ -122,6 +126,7 @@ function reasonsToHold(state: RolloutState, look: Look): ReadonlySet<HoldReason>
   return reasons
 }
 
+/** Nothing holds: this look has found so. */
 function advance(state: RolloutState, event: TickEvent, look: Look, now: number): RolloutState {
   const { actor } = event
   const { verdict, index } = look
@@ -131,7 +136,7 @@ function advance(state: RolloutState, event: TickEvent, look: Look, now: number)
     return revise(state, now, cause, { ended: { kind: "promoted", at: now }, holds: [] })
   }
   const ramp = extendRamp(state.spec, state.ramp, index + 1, now)
-  return revise(state, now, { event: "advance", actor, reason, verdict }, { ramp, holds: lastingHolds(state.holds) })
+  return revise(state, now, { event: "advance", actor, reason, verdict }, { ramp, holds: [] })
 }
 
 /** Only a change of the set is a revision: a number that moves is not. */
@@ -146,8 +151,15 @@ function hold(
   const added = [...reasons].filter((reason) => !kept.some((hold) => hold.reason === reason))
   if (kept.length === state.holds.length && added.length === 0) return state
   const holds: Hold[] = [...kept]
-  for (const reason of added)
-    holds.push({ reason, since: now, ...(reason === "no_data" ? { note: look.noData ?? "" } : {}) })
+  for (const reason of added) {
+    const note = noteOf(reason, look)
+    holds.push({ reason, since: now, ...(note === undefined ? {} : { note }) })
+  }
   const text = holds.length === 0 ? "nothing holds" : `held by ${holds.map((hold) => hold.reason).join(", ")}`
   return revise(state, now, { event: "hold", actor: event.actor, reason: text, verdict: look.verdict }, { holds })
+}
+
+function noteOf(reason: HoldReason, { noData, fuse }: Look): string | undefined {
+  if (reason === "no_data") return noData ?? ""
+  return reason === "fuse" && fuse !== undefined ? bounded(fuse) : undefined
 }

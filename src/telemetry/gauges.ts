@@ -11,6 +11,7 @@ export interface Gauges {
   readonly stateAgeMs: number
   /** Share of the calls sampled for the other arm that it has judged; null: none was sampled. */
   readonly shadowCoverage: number | null
+  readonly fuseBlown: boolean
 }
 
 export interface GaugeReader {
@@ -25,18 +26,20 @@ const GAUGES = {
   "serin.rollout.phase": { unit: "1", description: "1 for the phase in force" },
   "serin.rollout.state.age": { unit: "s", description: "Time since the rollout state was last confirmed" },
   "serin.shadow.coverage": { unit: "1", description: "Share of the sampled calls that both arms have judged" },
+  "serin.fuse": { unit: "1", description: "1 while this process keeps every session on stable by its fuse" },
 } as const
 
 /** Read the gauges of one rollout; `base` is on every point. */
 export function createGauges(show: () => Gauges, base: Attributes, complain: Complain): GaugeReader {
   function values(): Record<keyof typeof GAUGES, readonly NumberPoint[]> {
-    const { weightBp, phase, stateAgeMs, shadowCoverage } = show()
+    const { weightBp, phase, stateAgeMs, shadowCoverage, fuseBlown } = show()
     const age = { value: Math.max(0, stateAgeMs / 1000), attributes: base }
     return {
       "serin.rollout.weight": [{ value: weightBp / 10_000, attributes: base }],
       "serin.rollout.phase": [{ value: 1, attributes: { ...base, "serin.phase": phase } }],
       "serin.rollout.state.age": Number.isFinite(stateAgeMs) ? [age] : [],
       "serin.shadow.coverage": shadowCoverage === null ? [] : [{ value: shadowCoverage, attributes: base }],
+      "serin.fuse": [{ value: fuseBlown ? 1 : 0, attributes: base }],
     }
   }
 

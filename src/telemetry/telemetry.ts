@@ -21,6 +21,9 @@ export interface TelemetryOptions {
   readonly metrics?: MetricSink | undefined
 }
 
+/** Why a process took its canary out by itself. */
+export type FuseCause = (typeof FUSE_CAUSES)[number]
+
 /** OpenTelemetry instruments of one guard. Everything takes indices: arm 0 stable, 1 canary; outcome as in `OUTCOMES`. */
 export interface Telemetry {
   evaluation(arm: 0 | 1, outcome: number, durationMs: number, errorType?: ErrorType): void
@@ -37,6 +40,7 @@ export interface Telemetry {
   scanComparison(stable: number, canary: number): void
   findings(arm: 0 | 1, findings: readonly Finding[]): void
   alerts(arm: 0 | 1, amount: number): void
+  fuse(cause: FuseCause): void
   transition(trigger: string): void
   decisionLog(result: "written" | "dropped" | "failed", amount: number): void
   /** Hand over what was counted; what comes later is not told. */
@@ -60,6 +64,7 @@ export const FINDING_CATEGORIES = [
 
 const OUTCOME_LABELS = ["allow", "deny", "escalate", "error"] as const
 const ERROR_TYPES: readonly ErrorType[] = ["timeout", "throw", "invalid", "unavailable"]
+const FUSE_CAUSES = ["errors", "timeouts", "newly_denied", "newly_allowed"] as const
 const MAX_SCANNERS = 32
 const REBIND_EVERY_MS = 1000
 
@@ -76,6 +81,7 @@ const COUNTERS = {
   "serin.findings": { unit: "{finding}", description: "What scanners saw, by category" },
   "serin.alerts": { unit: "{alert}", description: "What monitors raised" },
   "serin.decision_log": { unit: "{entry}", description: "What became of entries of the decision log" },
+  "serin.fuses": { unit: "{fuse}", description: "Times that a process took the canary out at once" },
   "serin.rollout.transitions": { unit: "{transition}", description: "Revisions of the rollout that were applied" },
 } as const
 
@@ -120,6 +126,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const fallbackSlots = slots("serin.fallbacks", "serin.fallback.reason", [...ERROR_TYPES, "lockdown"])
   const shadowSlots = slots("serin.shadow", "serin.shadow.result", ["judged", "dropped", "failed"])
   const logSlots = slots("serin.decision_log", "serin.decision_log.result", ["written", "dropped", "failed"])
+  const fuseSlots = slots("serin.fuses", "serin.fuse.cause", FUSE_CAUSES)
   const comparisonSlots = OUTCOME_LABELS.flatMap((s) =>
     OUTCOME_LABELS.map((c) =>
       counters.slot("serin.comparisons", { ...base, "serin.stable.outcome": s, "serin.canary.outcome": c }),
@@ -218,6 +225,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       }
     },
     alerts: (arm, amount) => counters.add(alertSlots[arm]!, amount),
+    fuse: (cause) => counters.add(fuseSlots.get(cause)!),
     transition: (trigger) =>
       count("serin.rollout.transitions", `transition/${trigger}`, () => ({ ...base, "serin.trigger": trigger })),
     decisionLog: (result, amount) => counters.add(logSlots.get(result)!, amount),

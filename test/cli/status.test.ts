@@ -48,6 +48,20 @@ describe("serin status", () => {
     expect(await bench().serin("status")).toMatchObject({ code: 5, out: expect.stringContaining("killed") })
   })
 
+  it("says why a fuse is blown, and how it is reset", async () => {
+    await bench().serin("start")
+    const fuse = "the canary's policy failed 5 times in a row"
+    await bench().act({ type: "tick", actor: controller, verdict: verdictOf("pass"), fuse })
+    bench().clock.advance(60_000)
+    const { code, out } = await bench().serin("status")
+    expect(code).toBe(3)
+    expect(out).toMatch(/hold +fuse for 1m: the canary's policy failed 5 times in a row/)
+    expect(out).toMatch(/next +a process took the canary out by itself.*`serin start`.*`guard\.resetFuse\(\)`/)
+    expect((await bench().serin("explain")).out).toContain(
+      "a fuse keeps the canary out of the judging process since 1m ago: the canary's policy failed 5 times in a row",
+    )
+  })
+
   it("shows ramp, holds with their age, releases and what comes next", async () => {
     await bench().serin("start")
     await advance(bench(), verdictOf("pass"))

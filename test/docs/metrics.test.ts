@@ -24,7 +24,7 @@ async function emitted(): Promise<MetricData[]> {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 2 ** 31 - 1 })
   const meterProvider = new MeterProvider({ readers: [reader] })
-  const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500, shadowCoverage: 0.5 })
+  const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500, shadowCoverage: 0.5, fuseBlown: false })
   const telemetry = createTelemetry({ rollout: "demo", clock: fakeClock(), gauges, meterProvider })
   for (const arm of [0, 1] as const) {
     for (const outcome of [0, 1, 2]) telemetry.evaluation(arm, outcome, 1)
@@ -43,6 +43,7 @@ async function emitted(): Promise<MetricData[]> {
   for (const stable of [0, 1, 2, 3]) for (const canary of [0, 1, 2, 3]) telemetry.scanComparison(stable, canary)
   for (const result of ["judged", "dropped", "failed"] as const) telemetry.shadow(result)
   for (const result of ["written", "dropped", "failed"] as const) telemetry.decisionLog(result, 1)
+  for (const cause of ["errors", "timeouts", "newly_denied", "newly_allowed"] as const) telemetry.fuse(cause)
   telemetry.transition("start")
   const { resourceMetrics } = await reader.collect()
   telemetry.close()

@@ -15,6 +15,7 @@ const HOLDS: Record<HoldReason, true> = {
   inconclusive: true,
   approval: true,
   releases: true,
+  fuse: true,
 }
 const PHASES: Record<Phase["phase"], true> = {
   idle: true,

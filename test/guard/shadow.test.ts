@@ -48,15 +48,15 @@ describe("the budget of shadow judging", () => {
     const { guard, clock, pairs } = costly(10, { cpuShare: 0.1 })
     decide(guard, 20)
     await clock.settle()
-    const at = { rest: false }
-    const idle = guard.idle().then(() => (at.rest = true))
+    const rested: number[] = []
+    void guard.idle().then(() => rested.push(pairs()))
     await clock.settle()
-    expect(at.rest).toBe(false)
-    for (let i = 0; i < 100 && !at.rest; i++) {
+    expect(rested).toEqual([])
+    for (let i = 0; i < 100 && rested.length === 0; i++) {
       clock.advance(50)
       await clock.settle()
     }
-    await idle
+    expect(rested).toEqual([20])
     expect([pairs(), guard.shadow().waiting, guard.shadow().coverage]).toEqual([20, 0, 1])
   })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import type { NoData } from "../../src/model/verdict.js"
 import { phaseOf } from "../../src/rollout/phase.js"
+import { parseState, serializeState } from "../../src/rollout/state.js"
 import type { RolloutState } from "../../src/rollout/state.js"
 import { NO_DATA_GRACE_MS } from "../../src/rollout/tick.js"
 import { transition } from "../../src/rollout/transition.js"
@@ -241,6 +242,27 @@ describe("holds", () => {
     const held = transition(state, { ...tick, releases: "missing" }, due)
     expect(holdsOf(held)).toEqual(["releases"])
     expect(transition(held, tick, due).ramp).toHaveLength(3)
+  })
+
+  it("a fuse that is blown holds a pass, says why, outlasts a promotion to the next stage, and is lifted when it is whole", () => {
+    const tick = { type: "tick", actor: CONTROLLER, verdict: verdictOf("pass") } as const
+    const held = transition(state, { ...tick, fuse: "the canary's policy failed 5 times in a row" }, due)
+    expect(held.holds).toEqual([{ reason: "fuse", since: due, note: "the canary's policy failed 5 times in a row" }])
+    expect(parseState(serializeState(held))).toEqual(held)
+    expect(transition(held, { ...tick, fuse: "and again" }, due + 1)).toBe(held)
+    const next = transition(held, { type: "promote", ...asked }, due)
+    expect(holdsOf(next)).toEqual(["fuse"])
+    expect(transition(held, tick, due).ramp).toHaveLength(3)
+  })
+
+  it("a fuse that is blown delays no rollback", () => {
+    const breach = { type: "tick", actor: CONTROLLER, verdict: verdictOf("breach"), fuse: "why" } as const
+    expect(phase(transition(state, breach, NOW + 1))).toBe("rolled_back")
+  })
+
+  it("a reason of a fuse that is too long is cut", () => {
+    const tick = { type: "tick", actor: CONTROLLER, verdict: verdictOf("pass"), fuse: "x".repeat(9000) } as const
+    expect(() => serializeState(transition(state, tick, due))).not.toThrow()
   })
 
   it("a pause keeps a pass from advancing", () => {

@@ -99,12 +99,14 @@ const ticks = fc
     offset: generationOffset,
     sessions: fc.constantFrom(0, 1000, 1000),
     srm: fc.constantFrom(true, false, false, false),
+    fuse: fc.constantFrom("why", undefined, undefined, undefined),
   })
-  .map(({ result, noData, offset, sessions, srm }): Make => {
+  .map(({ result, noData, offset, sessions, srm, fuse }): Make => {
     return ({ generation }) => ({
       type: "tick",
       actor: CONTROLLER,
       noData,
+      fuse,
       verdict: result === null ? null : verdictOf(result, { generation: generation + offset, sessions, srm }),
     })
   })
@@ -264,6 +266,7 @@ describe("whatever happens, in whatever order, with whatever clock", () => {
       const entry = before.ramp.at(-1)!
       const stage = before.spec.stages[entry.stage]!
       expect(event.verdict).toMatchObject({ result: "pass", generation: before.generation, srm: { flagged: false } })
+      expect(event.fuse).toBeUndefined()
       expect(now - entry.at).toBeGreaterThanOrEqual(stage.periodMs)
       expect(before.holds.filter(({ reason }) => reason === "paused" || reason === "breach")).toEqual([])
       if (stage.approval) expect(before.approvals.map((approval) => approval.stage)).toContain(entry.stage)

@@ -92,7 +92,7 @@ function hostProvider(...failing: Step[]) {
   }
 }
 
-const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500, shadowCoverage: null })
+const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500, shadowCoverage: null, fuseBlown: false })
 let told: unknown[][] = []
 const open: Telemetry[] = []
 
@@ -181,7 +181,7 @@ describe("telemetry whose provider fails", () => {
       host.collect()
       expect(host.counts.get("serin.evaluations allow")).toBe(3)
       expect(host.durations()).toBe(1)
-      expect(host.observed()).toBe(3)
+      expect(host.observed()).toBe(4)
       metrics.disable()
     }
   })

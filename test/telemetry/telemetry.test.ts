@@ -17,7 +17,7 @@ import { createTelemetry, DURATION_BOUNDARIES } from "../../src/telemetry/teleme
 import type { Telemetry } from "../../src/telemetry/telemetry.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
 
-const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500, shadowCoverage: 0.5 })
+const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500, shadowCoverage: 0.5, fuseBlown: false })
 
 /** A reader that collects only when asked. */
 class ManualReader extends PeriodicExportingMetricReader {
@@ -321,7 +321,13 @@ describe("metrics by arm", () => {
         const telemetry = createTelemetry({
           rollout: "demo",
           clock: fakeClock(),
-          gauges: () => ({ weightBp: held.length, phase: "canary", stateAgeMs: 0, shadowCoverage: 0.5 }),
+          gauges: () => ({
+            weightBp: held.length,
+            phase: "canary",
+            stateAgeMs: 0,
+            shadowCoverage: 0.5,
+            fuseBlown: false,
+          }),
           metrics: producer,
         })
         telemetry.evaluation(1, 0, 2)
