@@ -150,6 +150,19 @@ describe("failures in a row", () => {
     }
   })
 
+  it("of scanners in shadow blow it", async () => {
+    const canary: Release = { ...release("2.0.0", () => "allow"), scanners: [{ name: "s", scan: boom }] }
+    const releases = new Map([release("1.0.0", () => "allow"), canary].map((one) => [one.version, one]))
+    const { guard } = harness({}, shadowOnly, { releases })
+    for (let i = 0; i < 5; i++) {
+      expect(guard.fuse()).toBeNull()
+      guard.session(`s-${i}`).scan("text", { direction: "input" })
+      guard.session(`s-${i}`).evaluate(call)
+      await guard.idle()
+    }
+    expect(guard.fuse()).toMatchObject({ cause: "errors", component: "scanners", inARow: 5 })
+  })
+
   it("of a wrapped canary blow it", () => {
     const { guard } = harness({}, everybody)
     const evaluate = guard.wrap((_: string): "allow" => "allow", boom, {

@@ -143,6 +143,9 @@ async function play(options: WorldOptions, all: readonly Step[]): Promise<void> 
       case "change":
         world.change(step)
         break
+      case "reset fuse":
+        world.resetFuse()
+        break
       case "release":
         world.release(step.version, step.present)
         break
@@ -213,6 +216,7 @@ const options = (mode: Mode): fc.Arbitrary<WorldOptions> =>
       "no state" as const,
     ),
     sink: fc.boolean(),
+    fuse: fc.boolean(),
   })
 
 describe("whatever happens in whatever order, calls are answered, arms hold and counts add up", () => {

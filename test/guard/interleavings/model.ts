@@ -16,6 +16,7 @@ export interface Told {
   readonly canary: string | null
   readonly stableName: string
   readonly canaryName: string
+  readonly fuseBlown: boolean
 }
 
 /** What has to be true of one call at the moment when it is asked. */
@@ -36,6 +37,7 @@ export const NOTHING: Told = {
   canary: null,
   stableName: "",
   canaryName: "",
+  fuseBlown: false,
 }
 
 /** What a guard knows after it has looked. A stable release that is gone goes on. */
@@ -49,6 +51,7 @@ export function told(state: RolloutState | null, loaded: ReadonlySet<string>, be
     canary: state.canary !== null && loaded.has(state.canary) ? state.canary : null,
     stableName: stable ?? state.stable,
     canaryName: state.canary ?? "",
+    fuseBlown: false,
   }
 }
 
@@ -60,6 +63,8 @@ export class ModelSession {
   /** An answer of the canary was acted on that nobody compared: what comes after it counts apart, too. */
   lost = false
   private readonly pairedIn = { calls: -1, scans: -1 }
+  /** Called while the fuse was blown, with this salt. */
+  private asideIn: string | null = null
   private counted = { generation: -1, evaluations: 0, scans: 0, observations: 0 }
 
   constructor(
@@ -72,8 +77,9 @@ export class ModelSession {
   look(told: Told): Turn {
     const { state } = told
     const lockdown = state?.kill === "deny"
-    const serves =
+    const counts =
       state !== null && state.kill === "off" && state.ended?.kind !== "rolled_back" && state.ramp.length > 0
+    const serves = counts && !told.fuseBlown
     const apart = { told, lockdown, stratum: 0, cohort: 0, inferable: false, sampled: false }
     if (this.kind === "sessionless") return { ...apart, arm: "stable" }
     if (this.kind === "pinned") return { ...apart, arm: serves && !this.latched ? "canary" : "stable" }
@@ -83,14 +89,14 @@ export class ModelSession {
     const startedAt = this.startedAt ?? 0
     const drawn = armAt(ramp, bucketOf(salt, this.id), startedAt)
     const arm = serves && !this.latched ? drawn : "stable"
-    const compares = serves && state.ended === null
+    const compares = counts && state.ended === null
     return {
       told,
       lockdown,
       arm,
       stratum: rampIndexAt(ramp, startedAt) + 1,
       cohort: cohortOf(salt, this.id),
-      inferable: arm === drawn,
+      inferable: arm === drawn && !told.fuseBlown && this.asideIn !== salt,
       sampled: compares && shadowBucketOf(salt, this.id) < state.spec.shadowSampleBp,
     }
   }
@@ -98,6 +104,7 @@ export class ModelSession {
   take(told: Told): Turn {
     const turn = this.look(told)
     if (turn.arm === "stable") this.latched = true
+    if (told.fuseBlown) this.asideIn = told.state?.salt ?? null
     return turn
   }
 

@@ -33,7 +33,7 @@ export type Step =
   | { readonly do: "answer"; readonly which: number; readonly race: boolean }
   | { readonly do: "advance"; readonly ms: number }
   | { readonly do: "wall"; readonly ms: number }
-  | { readonly do: "drain" | "close" }
+  | { readonly do: "drain" | "close" | "reset fuse" }
 
 export type Mode = "sync" | "async" | "wrap"
 
@@ -99,6 +99,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("wall" as const), ms: fc.constantFrom(-5000, 5000) }) },
   { weight: 5, arbitrary: fc.constant({ do: "drain" as const }) },
   { weight: 1, arbitrary: fc.constant({ do: "close" as const }) },
+  { weight: 1, arbitrary: fc.constant({ do: "reset fuse" as const }) },
 )
 
 export const steps = fc.array(step, { minLength: 5, maxLength: 60, size: "max" })

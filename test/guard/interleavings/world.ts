@@ -10,7 +10,7 @@ import type { MetricsReading } from "../../../src/telemetry/reading.js"
 import { fakeClock } from "../../../src/testing/fake-clock.js"
 import { fakeState, spec, stateWith, T0 } from "../harness.js"
 import { ModelSession, NOTHING, told } from "./model.js"
-import type { Turn } from "./model.js"
+import type { Told, Turn } from "./model.js"
 import type { Change, Mode, Script, Scripts, Step, Verdict, Watch } from "./steps.js"
 
 export const LIMIT = { stable: 20, canary: 30 } as const
@@ -84,10 +84,12 @@ export interface WorldOptions {
   readonly start: "whole" | "no stable" | "no state"
   /** Metrics are read by a sink; else they go to the meter that nobody has registered. */
   readonly sink: boolean
+  /** The guard has a fuse, of few failures. */
+  readonly fuse: boolean
 }
 
 /** A guard, releases that do what the steps say, and all that was asked and answered. */
-export function createWorld({ mode, onStableError, start, sink }: WorldOptions) {
+export function createWorld({ mode, onStableError, start, sink, fuse }: WorldOptions) {
   const clock = fakeClock(T0)
   const isAsync = mode === "async"
   const eligibleSpec = { ...spec, shadowSampleBp: 6000, eligible: { tier: ["in"] } }
@@ -207,6 +209,7 @@ export function createWorld({ mode, onStableError, start, sink }: WorldOptions) 
     onStableError,
     shadow: { queue: QUEUE },
     timeoutMs: LIMIT,
+    fuse: fuse && { consecutiveErrors: 3, threshold: 1000 },
     ...(sink && { metrics: { register: (reading) => ((read = reading), () => {}) } }),
     onEvent: () => {
       throw new Error("a listener that throws")
@@ -232,6 +235,9 @@ export function createWorld({ mode, onStableError, start, sink }: WorldOptions) 
       action: () => "a",
     },
   )
+
+  /** When the fuse blows is for other tests to say; here it is what follows from it. */
+  const toldNow = (): Told => ({ ...now, fuseBlown: guard.fuse() !== null })
 
   function generationAt(at: number): number {
     return generations.findLast(([from]) => from <= at)![1]
@@ -299,7 +305,7 @@ export function createWorld({ mode, onStableError, start, sink }: WorldOptions) 
     const isOnce = mode !== "wrap" && !!step.callId && model.kind !== "sessionless" && now.state?.kill !== "deny"
     const before = isOnce ? remembered.get(key) : undefined
     const stands = before !== undefined && before.scripts === scripts ? before : undefined
-    const turn = stands === undefined ? model.take(now) : null
+    const turn = stands === undefined ? model.take(toldNow()) : null
     if (turn !== null) turns.set(tag.n, turn)
     servedCalls.add(call)
     const at = clock.monotonic()
@@ -349,7 +355,7 @@ export function createWorld({ mode, onStableError, start, sink }: WorldOptions) 
   function scan(step: Extract<Step, { do: "scan" }>): Asked<Scan> {
     const model = sessions[step.session]!
     const session = find(model)
-    const turn = model.take(now)
+    const turn = model.take(toldNow())
     const number = ++n
     turns.set(number, turn)
     texts.set(String(number), { n: number, scripts: step.scripts })
@@ -376,7 +382,7 @@ export function createWorld({ mode, onStableError, start, sink }: WorldOptions) 
   function observe(step: Extract<Step, { do: "observe" }>): void {
     const model = sessions[step.session]!
     const session = find(model)
-    const turn = model.take(now)
+    const turn = model.take(toldNow())
     const alerts = session.observe({ scripts: step.scripts }).map(({ name }) => name)
     if (turn.arm === "canary" && turn.told.canary === null) model.latched = true
     watched.push({ session: model, turn, scripts: step.scripts, alerts })
@@ -421,7 +427,7 @@ export function createWorld({ mode, onStableError, start, sink }: WorldOptions) 
     asked,
     watched,
     reader,
-    told: () => now,
+    told: toldNow,
     isClosed: () => closed,
     generationAt,
     metrics: () => read?.(),
@@ -433,6 +439,12 @@ export function createWorld({ mode, onStableError, start, sink }: WorldOptions) 
     change,
     advance,
     microtasks,
+    resetFuse(): void {
+      if (guard.fuse() === null) return
+      guard.resetFuse()
+      expect(guard.fuse(), "a fuse that is reset is whole").toBeNull()
+      look()
+    },
     release(version: string, isPresent: boolean): void {
       if (isPresent) {
         present.add(version)
