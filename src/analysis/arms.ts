@@ -1,5 +1,5 @@
 import type { Criterion } from "../model/verdict.js"
-import { CANARY, STABLE, armTally, armTotal, sessionsOf } from "./counts.js"
+import { CANARY, STABLE, armTally, armTotal, column, sessionsOf } from "./counts.js"
 import { FACTS } from "./criteria.js"
 import { readHistogram } from "./histogram.js"
 import { latencyDelta } from "./quantiles.js"
@@ -64,10 +64,11 @@ function measureBudget({ max }: Criterion, { stratum }: Ramped): Measurement {
 
 function measureLatency(maxMs: number, array: "latency" | "scanLatency", { stratum, index }: Ramped): Measurement {
   const name = `strata[${index}].${array}`
-  const stable = readHistogram(stratum[array], STABLE, name)
-  const canary = readHistogram(stratum[array], CANARY, name)
+  const trials = array === "scanLatency" ? "scans" : "evaluations"
+  const stable = readHistogram(stratum[array], STABLE, column(stratum, STABLE, trials), name)
+  const canary = readHistogram(stratum[array], CANARY, column(stratum, CANARY, trials), name)
   const evaluations = { stable: total(stable.totals), canary: total(canary.totals) }
-  const cell = sessionsOf(array === "scanLatency" ? "scans" : "evaluations")
+  const cell = sessionsOf(trials)
   const sessions = { stable: armTotal(stratum, STABLE, cell), canary: armTotal(stratum, CANARY, cell) }
   const valid =
     enoughSessions(sessions) && enoughTimed(evaluations) && isSpread(stable.totals) && isSpread(canary.totals)

@@ -1,26 +1,45 @@
 import { logSumExp } from "./special.js"
 
-/** Shares of the largest safe bet that are played side by side. */
-const FRACTIONS = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95] as const
-
-/** ln capital of each constant bet. Capitals of processes that share no session merge by adding, bet by bet. */
-export type Capitals = readonly number[]
-
-export const NO_BETS: Capitals = FRACTIONS.map(() => 0)
-
-/**
- * Bet against "the mean difference is at most `max`" with one more session. Exact at every sample size, for session
- * means of canary minus stable; against "at least `max`" bet with both negated.
- * Waudby-Smith & Ramdas 2020, a grid of constant bets.
- *
- * @param difference of one finished session, in [−1, 1]
- */
-export function placeBets(capitals: Capitals, difference: number, max: number): Capitals {
-  if (!(Math.abs(difference) <= 1)) throw new RangeError(`difference: must be within [-1, 1], got ${difference}`)
-  return capitals.map((capital, i) => capital + Math.log1p(((FRACTIONS[i] ?? 0) / (1 + max)) * (difference - max)))
+/** What a bet is about: values from `least` to 1, of which the mean is said to be at most `max`. */
+export interface Game {
+  readonly max: number
+  /** −1 for differences, 0 for events. */
+  readonly least: -1 | 0
 }
 
-/** Log e-value: the average capital. */
-export function bettingLogE(capitals: Capitals): number {
-  return logSumExp(capitals) - Math.log(capitals.length)
+/** One of the bets that are made side by side. Weights of all sum to 1. */
+export interface Bet {
+  /** Share of the largest bet that no value can ruin. */
+  readonly fraction: number
+  readonly weight: number
+}
+
+/**
+ * Bets for excesses of every size. The best fraction is about (excess / share of discordant trials): a fifth to a half where
+ * the excess is of the size of the limit, nearly all in a catastrophe, and the least are for what only a million calls can
+ * show. Any weights are valid; these were chosen by simulation.
+ */
+export const PORTFOLIO: readonly Bet[] = [
+  { fraction: 0.02, weight: 0.03 },
+  { fraction: 0.06, weight: 0.04 },
+  { fraction: 0.12, weight: 0.1 },
+  { fraction: 0.22, weight: 0.25 },
+  { fraction: 0.35, weight: 0.25 },
+  { fraction: 0.55, weight: 0.13 },
+  { fraction: 0.9, weight: 0.2 },
+]
+
+/**
+ * Log of what each bet makes of its capital when a trial ends in `value`, of a constant bet against "the mean is at most
+ * `max`". Exact at every sample size for independent values, whatever their distribution; against "at least" bet with
+ * all negated. Waudby-Smith & Ramdas 2020.
+ */
+export function logReturns(value: number, { max, least }: Game, bets: readonly Bet[] = PORTFOLIO): number[] {
+  if (!(value >= least && value <= 1)) throw new RangeError(`value: must be within [${least}, 1], got ${value}`)
+  return bets.map(({ fraction }) => Math.log1p((fraction / (max - least)) * (value - max)))
+}
+
+/** Log e-value of log capitals, bet by bet: what all bets together have. */
+export function bettingLogE(logCapitals: readonly number[], bets: readonly Bet[] = PORTFOLIO): number {
+  return logSumExp(logCapitals.map((capital, i) => capital + Math.log(bets[i]?.weight ?? 0)))
 }

@@ -102,6 +102,13 @@ export function flipTally(stratum: Stratum, matches: (stable: Outcome, canary: O
   return { events, trials, sessions: total(stratum.pairedSessions) }
 }
 
+/** Pairs of all outcomes, per cohort, of an array `[cohort][stable][canary]`. */
+export function pairTrials(pairs: Float64Array): readonly number[] {
+  const trials = cohorts()
+  for (let cell = 0; cell < COHORTS * 16; cell++) trials[cell >> 4]! += pairs[cell]!
+  return trials
+}
+
 function eachPair(
   stratum: Stratum,
   visit: (cohort: number, stable: Outcome, canary: Outcome, calls: number) => void,
@@ -116,7 +123,8 @@ function eachPair(
   }
 }
 
-function column(stratum: Stratum, arm: ArmIndex, cell: Cell): number[] {
+/** One cell of one arm, per cohort. */
+export function column(stratum: Stratum, arm: ArmIndex, cell: Cell): number[] {
   const at = CELLS.indexOf(cell)
   const values = cohorts()
   for (let cohort = 0; cohort < COHORTS; cohort++) values[cohort] = stratum.cells[cellIndex(arm, cohort, at)] ?? 0

@@ -9,6 +9,7 @@ import type { Reading } from "./reading.js"
 import { logSumExp } from "./special.js"
 import { logEWithin, logEWorse, pool } from "./strata.js"
 import { tripLogE, type TripState } from "./trip.js"
+import { wagerLogE, wagerLower } from "./wager.js"
 import { reasonOf } from "./wording.js"
 
 /** Chance that a canary at or beyond a limit is ever said to be within it. All criteria must pass, so none shares it. */
@@ -51,7 +52,9 @@ export function weighCriterion(criterion: Criterion, context: WeighContext): Wei
     const reading = source === "arms" ? arms : pairs
     if (reading === null) return 0
     if (isZeroTolerance(criterion)) return reading.events > 0 ? CERTAIN : 0
-    return logEWorse(reading.worse, reading.rho.worse)
+    return reading.wagers === undefined
+      ? logEWorse(reading.worse, reading.rho.worse)
+      : wagerLogE(reading.wagers.strata, reading.wagers.game)
   }
   const sources = planned.map(({ source, weight }) => ({ source, weight, logE: logEOf(source) }))
   return {
@@ -123,7 +126,10 @@ function estimate(reading: Reading, alphaBreach: number): Numbers {
   const most = reading.limit + within.score / within.information
   return {
     estimate: (least + most) / 2,
-    lower: lower(least, worse.information, alphaBreach, reading.rho.worse),
+    lower:
+      reading.wagers === undefined
+        ? lower(least, worse.information, alphaBreach, reading.rho.worse)
+        : wagerLower(reading.wagers.strata, reading.wagers.game.least, alphaBreach),
     upper: upper(most, within.information, ALPHA_PASS, reading.rho.within),
   }
 }

@@ -1,8 +1,8 @@
 import type { Criterion } from "../model/verdict.js"
-import { CANARY, STABLE, flipTally, pairTally, scanPairTally } from "./counts.js"
+import { CANARY, STABLE, flipTally, pairTally, pairTrials, scanPairTally } from "./counts.js"
 import { FACTS, type CriterionFacts } from "./criteria.js"
 import { readHistogram } from "./histogram.js"
-import { pairedDelta } from "./pairs.js"
+import { eventWager, pairedDelta, pairedWager } from "./pairs.js"
 import { pairedLatencyDelta } from "./quantiles.js"
 import type { Ramped } from "./ramp.js"
 import { rateAgainst, total, type PerCohort } from "./rates.js"
@@ -23,7 +23,9 @@ export const PASS_PAIRED_SESSIONS = 50
 /** Read what calls judged by both arms say about a criterion. Pairs need no split: every stratum has its say. */
 export function readPairs(criterion: Criterion, strata: readonly Ramped[]): Reading {
   const measured = strata.map((ramped) => measure(criterion, FACTS[criterion.name], ramped))
-  return gather(criterion, measured, ({ canary }) => canary >= PASS_PAIRED_SESSIONS)
+  const { kind } = FACTS[criterion.name]
+  const least = kind === "latency" ? undefined : kind === "budget" ? 0 : -1
+  return gather(criterion, measured, ({ canary }) => canary >= PASS_PAIRED_SESSIONS, least)
 }
 
 function measure({ name, max }: Criterion, facts: CriterionFacts, ramped: Ramped): Measurement {
@@ -32,8 +34,9 @@ function measure({ name, max }: Criterion, facts: CriterionFacts, ramped: Ramped
   const ofScans = facts.cells.trials === "scans"
   if (!ofScans && facts.outcome === undefined) throw new TypeError(`${name}: is neither of calls nor of texts`)
   const tally = facts.outcome === undefined ? scanPairTally(ramped.stratum) : pairTally(ramped.stratum, facts.outcome)
-  const delta = isValid(tally) ? pairedDelta(tally, max) : null
-  return { ...same(delta), ...sizes(tally.trials, tally.sessions) }
+  const valid = isValid(tally)
+  const delta = valid ? pairedDelta(tally, max) : null
+  return { ...same(delta), wager: valid ? pairedWager(tally) : null, ...sizes(tally.trials, tally.sessions) }
 }
 
 type Flip = Extract<CriterionFacts, { kind: "budget" }>["flip"]
@@ -46,15 +49,18 @@ function measureFlips(max: number, flip: Flip, { stratum }: Ramped): Measurement
   // How the calls of a session cluster is better seen in stable's allows than in flips, which are few.
   const allows = pairTally(stratum, "allow")
   const clustering = { events: allows.stable, trials: allows.trials, sessions: allows.sessions }
-  const delta = isValid(tally) ? rateAgainst(tally, max, clustering) : null
-  return { ...same(delta), ...sizes(tally.trials, tally.sessions), events: total(tally.events) }
+  const valid = isValid(tally)
+  const delta = valid ? rateAgainst(tally, max, clustering) : null
+  const wager = valid ? eventWager(tally, clustering) : null
+  return { ...same(delta), wager, ...sizes(tally.trials, tally.sessions), events: total(tally.events) }
 }
 
 function measureLatency(maxMs: number, scans: boolean, { stratum, index }: Ramped): Measurement {
   const array = scans ? "pairedScanLatency" : "pairedLatency"
   const name = `strata[${index}].${array}`
-  const stable = readHistogram(stratum[array], STABLE, name)
-  const canary = readHistogram(stratum[array], CANARY, name)
+  const trials = pairTrials(scans ? stratum.scanPairs : stratum.pairs)
+  const stable = readHistogram(stratum[array], STABLE, trials, name)
+  const canary = readHistogram(stratum[array], CANARY, trials, name)
   const sessions = total(scans ? stratum.scanPairedSessions : stratum.pairedSessions)
   const timed = enoughTimed({ stable: total(stable.totals), canary: total(canary.totals) })
   const valid = timed && isValid({ trials: stable.totals, sessions })

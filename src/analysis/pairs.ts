@@ -1,4 +1,6 @@
-import { clusteredDeff, clusterVariance, total, type Delta, type PerCohort } from "./rates.js"
+import { clusteredDeff, clusterVariance, cohortsInUse, ownDeff, total } from "./rates.js"
+import type { Delta, PerCohort, Tally } from "./rates.js"
+import type { Wager } from "./wager.js"
 
 /** Calls that both arms judged, per cohort, for one outcome X. */
 export interface PairTally {
@@ -29,4 +31,29 @@ export function pairedDelta(pairs: PairTally, max: number): Delta {
     variance: Math.max(clusterVariance(difference, pairs.trials), (deff * restricted) / trials),
     deff,
   }
+}
+
+/** What discordant pairs have to bet on: +1 where only the canary ends in X, −1 where only stable does. */
+export function pairedWager(pairs: PairTally): Wager {
+  const [plus, minus, trials] = [total(pairs.plus), total(pairs.minus), total(pairs.trials)]
+  const difference = Array.from(pairs.plus, (value, k) => value - (pairs.minus[k] ?? 0))
+  const prior = clusteredDeff({ events: pairs.stable, trials: pairs.trials, sessions: pairs.sessions })
+  const estimate = (plus - minus) / trials
+  const spread = {
+    variance: clusterVariance(difference, pairs.trials),
+    binomial: (plus + minus) / trials - estimate * estimate,
+  }
+  const sizes = { events: plus + minus, trials, cohorts: cohortsInUse(pairs.trials) }
+  return { plus, minus, trials, deff: ownDeff(spread, sizes, prior) }
+}
+
+/** What events have to bet on against a budget. `clustering` as in `rateAgainst`. */
+export function eventWager(tally: Tally, clustering: Tally): Wager {
+  const [plus, trials] = [total(tally.events), total(tally.trials)]
+  const spread = {
+    variance: clusterVariance(tally.events, tally.trials),
+    binomial: (plus / trials) * (1 - plus / trials),
+  }
+  const sizes = { events: plus, trials, cohorts: cohortsInUse(tally.trials) }
+  return { plus, minus: 0, trials, deff: ownDeff(spread, sizes, clusteredDeff(clustering)) }
 }

@@ -1,6 +1,5 @@
 import { exceedances, msAt, positionOf, quantilePosition, type Histogram } from "./histogram.js"
-import { pairedDelta } from "./pairs.js"
-import { rateDelta, type Delta, type PerCohort } from "./rates.js"
+import { clusteredDeff, clusterVariance, rateDelta, total, type Delta } from "./rates.js"
 
 /** The quantile that latency criteria bound. */
 export const QUANTILE = 0.99
@@ -36,22 +35,31 @@ export function latencyDelta(
 }
 
 /**
- * The same for calls that both arms timed. Which calls were slow in one arm only is not kept: the floor of the variance
- * takes every slow call of stable to be one.
+ * The same for calls that both arms timed. Which calls were slow in one arm only is not kept, but what is left of a cohort
+ * when its slow calls of either arm cancel is: as long as they are few that is their number, and later the variance by
+ * cohorts is well known. One more keeps a variance where nothing differs.
  */
 export function pairedLatencyDelta(stable: Histogram, canary: Histogram, sessions: number, maxMs: number): Exceedance {
-  return judgeBothWays(stable, canary, maxMs, (slowStable, slowCanary) =>
-    pairedDelta({ plus: slowCanary, minus: slowStable, stable: slowStable, trials: stable.totals, sessions }, 0),
-  )
+  return judgeBothWays(stable, canary, maxMs, (slowStable, slowCanary) => {
+    const trials = total(stable.totals)
+    const difference = slowCanary.map((slow, k) => slow - (slowStable[k] ?? 0))
+    const deff = clusteredDeff({ events: slowStable, trials: stable.totals, sessions })
+    const discordant = 1 + difference.reduce((sum, value) => sum + Math.abs(value), 0)
+    return {
+      estimate: total(difference) / trials,
+      variance: Math.max(clusterVariance(difference, stable.totals), (deff * discordant) / (trials * trials)),
+      deff,
+    }
+  })
 }
 
 function judgeBothWays(
   stable: Histogram,
   canary: Histogram,
   maxMs: number,
-  compare: (slowStable: PerCohort, slowCanary: PerCohort) => Delta,
+  compare: (slowStable: readonly number[], slowCanary: readonly number[]) => Delta,
 ): Exceedance {
-  const quantile = quantilePosition(stable, QUANTILE)
+  const quantile = quantilePosition([stable], QUANTILE)
   // Splitting the quantile's own bin makes stable's share exactly 1 − p, also when half of all durations are alike.
   const slowStable = exceedances(stable, quantile)
   const shifted = (position: number): number => positionOf(msAt(position) + maxMs)

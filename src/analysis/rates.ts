@@ -27,6 +27,8 @@ export interface RateDelta extends Delta {
 export const ICC_PRIOR = 0.1
 /** Events and non-events from which on the design effect is estimated. */
 const MIN_EVENTS = 10
+/** Cohorts that the prior is worth where an estimated design effect is smaller than it. */
+const PRIOR_COHORTS = 10
 
 /**
  * Compare a rate between the arms of one stratum against the largest acceptable difference `max`.
@@ -109,6 +111,23 @@ export function designEffect(tally: Tally): number {
 export function clusteredDeff(tally: Tally): number {
   const spread = kish(tally) - 1
   return spread > 0 ? 1 + Math.max(ICC_PRIOR, (designEffect(tally) - 1) / spread) * spread : 1
+}
+
+/**
+ * Design effect of outcomes of their own `variance` (of the mean of `trials`), where independent ones would have `binomial`
+ * each. A larger one than `prior` counts at once, however few the `events`; a smaller one only as far as it is known.
+ */
+export function ownDeff(
+  { variance, binomial }: { readonly variance: number; readonly binomial: number },
+  { events, trials, cohorts }: { readonly events: number; readonly trials: number; readonly cohorts: number },
+  prior: number,
+): number {
+  if (!(binomial > 0)) return prior
+  const own = (variance * trials) / binomial
+  if (own >= prior) return own
+  if (events < MIN_EVENTS || trials - events < MIN_EVENTS) return prior
+  const blended = (PRIOR_COHORTS * prior + (cohorts - 1) * own) / (PRIOR_COHORTS + cohorts - 1)
+  return Math.max(1, blended)
 }
 
 export function total(values: ArrayLike<number>): number {

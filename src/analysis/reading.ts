@@ -1,9 +1,11 @@
 import type { Criterion } from "../model/verdict.js"
+import type { Game } from "./betting.js"
 import { FACTS } from "./criteria.js"
 import { msAt, quantilePosition, type Histogram } from "./histogram.js"
 import { QUANTILE } from "./quantiles.js"
 import { cohortsInUse, total, type Delta, type PerCohort } from "./rates.js"
 import { NO_LOOK, lookAt, type Look } from "./strata.js"
+import { NO_WAGER, type Wager } from "./wager.js"
 
 /** Fewest sessions of one stratum at which the normal approximation is valid: with fewer it says nothing. */
 export const STRATUM_GUARD = { stableSessions: 20, canarySessions: 5, cohorts: 2 } as const
@@ -30,6 +32,8 @@ export interface Sizes {
 export interface Measurement extends Sizes {
   readonly worse: Delta | null
   readonly within: Delta | null
+  /** What is bet on for a breach, where outcomes are counted one by one. */
+  readonly wager?: Wager | null
   /** Events against a budget. */
   readonly events?: number
   readonly histograms?: readonly [stable: Histogram, canary: Histogram]
@@ -44,6 +48,8 @@ export interface Reading extends Sizes {
   /** Looks for a breach and for a pass; they differ only where durations are known to a bin. */
   readonly worse: readonly Look[]
   readonly within: readonly Look[]
+  /** For a breach by betting, instead of `worse`. */
+  readonly wagers?: { readonly game: Game; readonly strata: readonly Wager[] } | undefined
   readonly events: number
   /** Canary evaluations, or pairs, of strata that say something, divided by their design effects. */
   readonly effective: number
@@ -57,6 +63,7 @@ export function gather(
   criterion: Criterion,
   strata: readonly Measurement[],
   enoughSessions: (sessions: Two) => boolean,
+  least?: Game["least"],
 ): Reading {
   const { kind } = FACTS[criterion.name]
   const latency = kind === "latency"
@@ -71,6 +78,10 @@ export function gather(
     rho: { worse: 1 / (tauWorse * tauWorse), within: 1 / (tau * tau) },
     worse: strata.map(({ worse }) => (worse === null ? NO_LOOK : lookAt(worse, limit))),
     within: strata.map(({ within }) => (within === null ? NO_LOOK : lookAt(within, limit))),
+    wagers:
+      least === undefined
+        ? undefined
+        : { game: { max: criterion.max, least }, strata: strata.map(({ wager }) => wager ?? NO_WAGER) },
     evaluations,
     sessions,
     pairs: sum((p) => p.pairs),
@@ -102,9 +113,6 @@ function quantilesOf(strata: readonly Measurement[]): Reading["quantiles"] {
 }
 
 function pooledQuantile(histograms: readonly Histogram[]): number | null {
-  const [first, ...rest] = histograms
-  if (first === undefined) return null
-  const pooled = first.pooled.slice()
-  for (const { pooled: more } of rest) more.forEach((value, bin) => (pooled[bin]! += value))
-  return total(pooled) > 0 ? msAt(quantilePosition({ ...first, pooled }, QUANTILE)) : null
+  const used = histograms.filter(({ totals }) => total(totals) > 0)
+  return used.length > 0 ? msAt(quantilePosition(used, QUANTILE)) : null
 }

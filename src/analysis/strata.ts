@@ -27,7 +27,7 @@ export function pool(looks: readonly Look[]): Look {
 
 /** Log e-value against "the excess is at or below the limit in every stratum", wherever a regression started. */
 export function logEWorse(looks: readonly Look[], rho: number): number {
-  return startMixture(
+  return lateStart(
     looks.map((_, start) => {
       const { score, information } = pool(looks.slice(start))
       return logE(score, information, rho)
@@ -48,4 +48,19 @@ export function logEWithin(looks: readonly Look[], rho: number): number {
 export function startMixture(logEFrom: readonly number[]): number {
   const waiting = -Math.log(logEFrom.length + 1)
   return logSumExp([waiting, ...logEFrom.map((value, j) => value - Math.log((j + 1) * (j + 2)))])
+}
+
+/** Share of the e-value that has all evidence in it; the rest asks in which stratum harm began. */
+const FROM_THE_START = 0.5
+
+/**
+ * The same with half of the weight on the very first start: most releases that are bad are so from the first call on, and are the
+ * more urgent to find.
+ */
+export function lateStart(logEFrom: readonly number[]): number {
+  const mixed = startMixture(logEFrom)
+  const first = logEFrom[0]
+  return first === undefined
+    ? mixed
+    : logSumExp([Math.log(FROM_THE_START) + first, Math.log1p(-FROM_THE_START) + mixed])
 }

@@ -236,8 +236,8 @@ describe("judge", () => {
     const weights = (sources: typeof served.sources) =>
       Object.fromEntries((sources ?? []).map((s) => [s.source, s.weight]))
     expect(weights(served.sources)).toEqual({ arms: 0.8, trip: 0.2 })
-    expect(weights(shadowed.sources)).toEqual({ arms: 0.4, pairs: 0.4, trip: 0.2 })
-    expect(shadowed.logEWorse).toBeCloseTo((served.logEWorse ?? 0) - Math.LN2, 8)
+    expect(weights(shadowed.sources)).toEqual({ arms: 0.15, pairs: 0.8, trip: 0.05 })
+    expect(shadowed.logEWorse).toBeCloseTo((served.logEWorse ?? 0) + Math.log(0.15 / 0.8), 8)
     // The breach came from the arms, so they are shown although the pass would have come from pairs.
     expect(shadowed).toMatchObject({ result: "breach", method: "arms" })
   })

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest"
 import {
   exceedances,
   msAt,
+  openHistogram,
   positionOf,
   quantilePosition,
   readHistogram,
@@ -21,7 +22,12 @@ function histograms(stable: readonly number[], canary: readonly number[]): [Hist
   const data = new Uint32Array(2 * COHORTS * BINS)
   stable.forEach((ms, i) => (data[binIndex(0, i % COHORTS, binOf(ms))]! += 1))
   canary.forEach((ms, i) => (data[binIndex(1, i % COHORTS, binOf(ms))]! += 1))
-  return [readHistogram(data, 0, "test"), readHistogram(data, 1, "test")]
+  const dealt = (durations: readonly number[]): number[] => {
+    const totals = Array.from({ length: COHORTS }, () => 0)
+    durations.forEach((_, i) => (totals[i % COHORTS]! += 1))
+    return totals
+  }
+  return [readHistogram(data, 0, dealt(stable), "test"), readHistogram(data, 1, dealt(canary), "test")]
 }
 
 const ramp = (count: number, from: number, to: number): number[] =>
@@ -45,14 +51,14 @@ describe("histograms", () => {
   it("interpolate a quantile to a bin's width", () => {
     const [stable] = histograms(ramp(20_000, 10, 110), [])
     for (const p of [0.5, 0.9, 0.99]) {
-      expect(relativeError(msAt(quantilePosition(stable, p)), 10 + 100 * p)).toBeLessThan(0.001)
+      expect(relativeError(msAt(quantilePosition([stable], p)), 10 + 100 * p)).toBeLessThan(0.001)
     }
   })
 
   it("count what is above a position, splitting its bin", () => {
     const [stable] = histograms([1, 1, 1, 1, 2, 4], [])
     const sum = (position: number): number => exceedances(stable, position).reduce((a, b) => a + b, 0)
-    expect(quantilePosition(stable, 0.5)).toBeCloseTo(binOf(1) + 0.75, 9)
+    expect(quantilePosition([stable], 0.5)).toBeCloseTo(binOf(1) + 0.75, 9)
     expect(sum(binOf(1))).toBe(6)
     expect(sum(binOf(1) + 0.25)).toBe(5)
     expect(sum(binOf(1) + 1)).toBe(2)
@@ -62,10 +68,29 @@ describe("histograms", () => {
 
   it("count what is in the overflow bin and in rows of every length", () => {
     const [stable] = histograms([1e9, 0.0000001, 63_500], [])
-    expect(stable.pooled[0]).toBe(1)
-    expect(stable.pooled[BINS - 2]).toBe(1)
-    expect(stable.pooled[BINS - 1]).toBe(1)
-    expect(stable.totals.reduce((a, b) => a + b, 0)).toBe(3)
+    expect([0, 1, BINS - 3, BINS - 2, BINS - 1, BINS].map(stable.at)).toEqual([1, 0, 0, 1, 1, 0])
+    expect(exceedances(stable, 0.25).slice(0, 4)).toEqual([1, 0.75, 1, 0])
+  })
+
+  it("read as far down as they are asked, in whatever order", () => {
+    const durations = ramp(500, 1, 300)
+    const [once] = histograms(durations, [])
+    const [twice] = histograms(durations, [])
+    const below = exceedances(once, binOf(2))
+    expect(twice.last(binOf(299))).toBe(binOf(Math.max(...durations)))
+    expect(twice.last(BINS - 1)).toBe(BINS - 2)
+    expect(exceedances(twice, binOf(200)).reduce((a, b) => a + b, 0)).toBeLessThan(200)
+    expect(exceedances(twice, binOf(2))).toEqual(below)
+    expect(below.reduce((a, b) => a + b, 0)).toBe(durations.filter((ms) => binOf(ms) >= binOf(2)).length)
+  })
+
+  it("have one quantile together", () => {
+    const [low, high] = histograms(ramp(900, 1, 2), ramp(100, 50, 60))
+    const together = msAt(quantilePosition([low, high], 0.95))
+    expect(relativeError(together, 55)).toBeLessThan(0.03)
+    expect(quantilePosition([], 0.5)).toBe(0)
+    const [, empty] = histograms([1], [])
+    expect(quantilePosition([empty], 0.5)).toBe(BINS)
   })
 })
 
@@ -75,7 +100,7 @@ describe("latency", () => {
   it("makes stable's share of slow calls exactly one in a hundred, also when most durations are alike", () => {
     for (const durations of [calm, calm.map(() => 10)]) {
       const [stable] = histograms(durations, [])
-      const slow = exceedances(stable, quantilePosition(stable, 0.99)).reduce((a, b) => a + b, 0)
+      const slow = exceedances(stable, quantilePosition([stable], 0.99)).reduce((a, b) => a + b, 0)
       expect(slow).toBeCloseTo(64, 6)
     }
   })
@@ -110,7 +135,7 @@ describe("latency", () => {
     expect(beyond.within.estimate).toBeCloseTo(0.99, 9)
   })
 
-  it("uses the pairing: the floor is stable's own slow calls, nothing happens twice", () => {
+  it("uses the pairing: what is slow in both arms is no noise, and a variance stays where nothing differs", () => {
     const [stable, canary] = histograms(
       calm,
       calm.map((ms) => ms + 30),
@@ -119,7 +144,12 @@ describe("latency", () => {
     expect(worse.estimate).toBeGreaterThan(0.2)
     const same = pairedLatencyDelta(stable, stable, 640, 10)
     expect(same.within.estimate).toBeCloseTo(-0.01, 3)
-    expect(same.within.variance).toBeGreaterThanOrEqual((2 * 0.01 * 0.999) / 6400)
+    expect(same.worse.variance).toBeGreaterThan(0)
+    // 64 of stable's calls are slow and no call of the canary is slower than that by 10 ms: 64 discordant calls.
+    expect(same.within.variance).toBeGreaterThanOrEqual(64 / 6400 ** 2)
+    expect(same.within.variance).toBeLessThan((3 * 64) / 6400 ** 2)
+    const equal = pairedLatencyDelta(stable, stable, 640, 0)
+    expect(equal.worse.variance).toBeGreaterThan(0)
   })
 
   const world = (over: Partial<World>): World => ({
@@ -193,15 +223,16 @@ describe("latency", () => {
       const read = (rows: [number, number][][]): Histogram => {
         const bins = 1000
         const data = new Uint32Array(rows.length * bins)
-        const pooled = new Float64Array(bins)
-        rows.forEach((row, k) =>
-          row.forEach(([bin, n]) => ((data[k * bins + origin + bin]! += n), (pooled[origin + bin]! += n))),
+        rows.forEach((row, k) => row.forEach(([bin, n]) => (data[k * bins + origin + bin]! += n)))
+        return openHistogram(
+          data,
+          0,
+          bins,
+          rows.map((row) => row.reduce((sum, [, n]) => sum + n, 0)),
         )
-        const totals = Float64Array.from(rows, (row) => row.reduce((sum, [, n]) => sum + n, 0))
-        return { data, offset: 0, bins, totals, pooled, used: Int32Array.from(rows, () => bins) }
       }
       const [stable, canary] = [read(c.stable.hist), read(c.canary.hist)]
-      const quantile = quantilePosition(stable, c.p)
+      const quantile = quantilePosition([stable], c.p)
       expect(relativeError(c.gamma ** (quantile - origin), c.qStable)).toBeLessThan(1e-9)
       const threshold = origin + Math.log(c.qStable + c.deltaMax) / Math.log(c.gamma)
       const delta = rateDelta(

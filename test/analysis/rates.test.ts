@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { logE, lower, upper } from "../../src/analysis/mixture.js"
 import { pairedDelta } from "../../src/analysis/pairs.js"
 import { clusterVariance, designEffect, kish, rateAgainst, rateDelta, type Tally } from "../../src/analysis/rates.js"
-import { logEWithin, logEWorse, lookAt, pool, startMixture } from "../../src/analysis/strata.js"
+import { lateStart, logEWithin, logEWorse, lookAt, pool, startMixture, type Look } from "../../src/analysis/strata.js"
 import { relativeError, vectors } from "./vectors.js"
 
 type Arm = { x: number[]; n: number[]; sessions: number }
@@ -209,7 +209,17 @@ describe("rates", () => {
   })
 })
 
+const logEOf = ({ score, information }: Look, rho: number): number => logE(score, information, rho)
+
 describe("strata", () => {
+  it("give half of the weight to harm from the very first call, and are an average at most", () => {
+    expect(lateStart([])).toBe(0)
+    // ½·E + ½·(½·E + ½) of one stratum; of three, what starts later counts as well.
+    expect(lateStart([Math.log(100)])).toBeCloseTo(Math.log(75.25), 12)
+    expect(lateStart([0, 0, 0])).toBeCloseTo(0, 12)
+    expect(lateStart([-50, -50, Math.log(2400)])).toBeCloseTo(Math.log(2400 / 24 + 1 / 8), 9)
+  })
+
   it("says nothing before the first stratum, and nothing from empty ones", () => {
     expect(startMixture([])).toBe(0)
     expect(
@@ -256,7 +266,7 @@ describe("strata", () => {
         [upper(estimate, information, c.alpha, rho), c.upper],
         [logE(score, information, rho), c.logEWorse],
         [logEWithin(looks, rho), c.logEWithin],
-        [logEWorse(looks, rho), c.logEStartMix],
+        [startMixture(looks.map((_, from) => logEOf(pool(looks.slice(from)), rho))), c.logEStartMix],
       ]
       for (const [actual, expected] of checks) expect(relativeError(actual, expected)).toBeLessThan(1e-6)
     }

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest"
-import { NO_BETS, bettingLogE, placeBets } from "../../src/analysis/betting.js"
 import { judge } from "../../src/analysis/judge.js"
 import { logBayesFactor } from "../../src/analysis/srm.js"
 import { advanceTrip, bet, ceilingOf, tripLogE, type TripState } from "../../src/analysis/trip.js"
@@ -134,29 +133,6 @@ describe("trip", () => {
       // The file's ceiling is stable's bound alone.
       expect(relativeError((ceiling ?? NaN) - c.deltaMax, c.ceiling)).toBeLessThan(1e-6)
       expect(relativeError(logE, c.logE)).toBeLessThan(1e-6)
-    }
-  })
-})
-
-describe("betting", () => {
-  it("wins on harm, loses on none, and refuses what is not a difference of means", () => {
-    const after = (difference: number) =>
-      bettingLogE(Array.from({ length: 40 }, () => difference).reduce((c, d) => placeBets(c, d, 0.02), NO_BETS))
-    expect(after(0.3)).toBeGreaterThan(Math.log(20))
-    expect(after(0.02)).toBeCloseTo(0, 12)
-    expect(after(0)).toBeLessThan(0)
-    // The largest loss there is leaves every bet with capital.
-    for (const capital of placeBets(NO_BETS, -1, 0.9)) expect(capital).toBeGreaterThan(Math.log(0.049))
-    expect(() => placeBets(NO_BETS, 1.01, 0.02)).toThrow(RangeError)
-    expect(() => placeBets(NO_BETS, NaN, 0.02)).toThrow(RangeError)
-  })
-
-  type Bets = { m0: number; d: number[]; logCapital: number[]; logE: number }
-  vectors<Bets>("stats-betting.json", "gridBet", (cases) => {
-    for (const c of cases) {
-      const capitals = c.d.reduce((before, d) => placeBets(before, d, c.m0), NO_BETS)
-      c.logCapital.forEach((expected, i) => expect(relativeError(capitals[i] ?? NaN, expected)).toBeLessThan(1e-6))
-      expect(relativeError(bettingLogE(capitals), c.logE)).toBeLessThan(1e-6)
     }
   })
 })

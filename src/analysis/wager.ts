@@ -1,0 +1,71 @@
+import { bettingLogE, logReturns, type Game } from "./betting.js"
+import { lateStart } from "./strata.js"
+
+/** What one stratum has to bet on: trials that ended in +1, in −1 and in 0, and how much sessions inflate their noise. */
+export interface Wager {
+  readonly plus: number
+  readonly minus: number
+  readonly trials: number
+  readonly deff: number
+}
+
+/** A stratum that says nothing. */
+export const NO_WAGER: Wager = { plus: 0, minus: 0, trials: 0, deff: 1 }
+
+/**
+ * Log e-value against "the mean is at most `max` in every stratum", wherever a regression started. Unlike a normal
+ * approximation it knows how skewed rare events are, and harm itself does not widen it. Calls of a session are not
+ * independent: n of them are worth n/deff.
+ */
+export function wagerLogE(wagers: readonly Wager[], game: Game): number {
+  const play = table(game)
+  let rest = NOTHING
+  const logEFrom: number[] = []
+  // From the last stratum to the first, so that each start has all that came after it.
+  for (let i = wagers.length - 1; i >= 0; i--) {
+    rest = add(rest, wagers[i]!)
+    logEFrom.unshift(play(rest))
+  }
+  return lateStart(logEFrom)
+}
+
+/** Lower bound of the mean at level `alpha`, at every look: the largest limit that all strata bet successfully against. */
+export function wagerLower(wagers: readonly Wager[], least: Game["least"], alpha: number): number {
+  const all = wagers.reduce(add, NOTHING)
+  const target = -Math.log(alpha)
+  // The e-value falls as the limit rises, and is 1 at most where the limit is the estimate.
+  let below: number = least
+  let above = (all.plus - all.minus) / (all.plus + all.minus + all.zero)
+  for (let i = 0; i < 30 && above > below; i++) {
+    const middle = (below + above) / 2
+    if (table({ max: middle, least })(all) >= target) below = middle
+    else above = middle
+  }
+  return below
+}
+
+/** Trials in units of independent ones. They add over strata: what is added are log capitals, never rates. */
+interface Effective {
+  readonly plus: number
+  readonly minus: number
+  readonly zero: number
+}
+
+const NOTHING: Effective = { plus: 0, minus: 0, zero: 0 }
+
+function add(sum: Effective, { plus, minus, trials, deff }: Wager): Effective {
+  return {
+    plus: sum.plus + plus / deff,
+    minus: sum.minus + minus / deff,
+    zero: sum.zero + (trials - plus - minus) / deff,
+  }
+}
+
+/** Log e-value of trials, with the returns of each outcome worked out once. */
+function table(game: Game): (trials: Effective) => number {
+  const won = logReturns(1, game)
+  const lost = game.least < 0 ? logReturns(-1, game) : won
+  const drawn = logReturns(0, game)
+  return ({ plus, minus, zero }) =>
+    bettingLogE(won.map((win, i) => plus * win + (minus > 0 ? minus * lost[i]! : 0) + zero * drawn[i]!))
+}
