@@ -28,12 +28,15 @@ import type { Core, GuardEvent, OnStableError } from "./guard/core.js"
 import type { Recognise } from "./guard/once.js"
 import { createDecisionLog } from "./guard/decision-log.js"
 import type { DecisionLogOptions } from "./guard/decision-log.js"
+import { recorderOf } from "./guard/recorder.js"
 import { GuardSession } from "./guard/session.js"
 import type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/session.js"
 import { createShadowQueue } from "./guard/shadow.js"
 import type { ShadowOptions, ShadowStatus } from "./guard/shadow.js"
 import { createGate } from "./guard/gate.js"
 import type { Gate } from "./guard/gate.js"
+import type { TraceOptions } from "./guard/traces.js"
+import { createTraces } from "./guard/traces.js"
 import { compileView } from "./guard/view.js"
 import type { AnyRelease } from "./guard/view.js"
 import { wrapFunctions } from "./guard/wrap.js"
@@ -58,7 +61,7 @@ export type ReleaseFor<C extends Call, M extends Mode> = M extends "async"
   ? Release<C, Evaluation | Promise<Evaluation>, ScanReport | Promise<ScanReport>>
   : Release<C, Evaluation, ScanReport>
 
-export interface GuardOptions<C extends Call, M extends Mode> {
+export interface GuardOptions<C extends Call, M extends Mode> extends TraceOptions {
   /** Name of the rollout, as in its spec: 1–63 characters. */
   readonly rollout: string
   readonly state: StateReader
@@ -194,6 +197,7 @@ export function createGuard<C extends Call = Call>(
       return gaugesOf(state.current(), state.confirmedAt?.() ?? now, now, made)
     },
   })
+  const complain = complainOnce()
   const log =
     options.decisionLog === undefined
       ? null
@@ -201,8 +205,9 @@ export function createGuard<C extends Call = Call>(
           rollout: options.rollout,
           clock,
           count: telemetry.decisionLog,
-          complain: complainOnce(),
+          complain,
         })
+  const traces = createTraces(options, { rollout: options.rollout, clock, complain })
 
   const limitOf = (arm: 0 | 1): Limit => ({ clock, timeoutMs: timeoutMs[arm], onLate: () => telemetry.late(arm) })
   const core: Core<C> = {
@@ -211,7 +216,7 @@ export function createGuard<C extends Call = Call>(
     clock,
     telemetry,
     shadow,
-    recorder: log,
+    recorder: recorderOf([log, traces]),
     fuse,
     async: options.async ?? false,
     limits: [limitOf(STABLE), limitOf(CANARY)],
@@ -258,6 +263,7 @@ export function createGuard<C extends Call = Call>(
     const current = core.view.state
     if (current === null || current.revision === previous.state?.revision) return
     telemetry.transition(current.last.event)
+    traces?.transition(current)
     core.emit({ type: "applied", revision: current.revision, phase: phaseOf(current).phase })
     reportUnknown(core, releases, options.releases !== undefined)
   }
@@ -324,6 +330,7 @@ export function createGuard<C extends Call = Call>(
     async close() {
       unsubscribe()
       core.shadow.close()
+      traces?.close()
       // What became of the last entries is counted, too.
       if (log !== null) await log.close()
       telemetry.close()

@@ -34,6 +34,24 @@ export interface Recorder {
   scan(session: Told, turn: Turn<never>, scan: Scan, direction: "input" | "output", length: number, ms: number): void
 }
 
+/** One recorder of those that are there; null: nobody is. */
+export function recorderOf(recorders: readonly (Recorder | null)[]): Recorder | null {
+  const all = recorders.filter((one) => one !== null)
+  if (all.length < 2) return all[0] ?? null
+  return {
+    wants: (session) => all.some((one) => one.wants(session)),
+    decision(...told) {
+      for (const one of all) one.decision(...told)
+    },
+    pair(...told) {
+      for (const one of all) one.pair(...told)
+    },
+    scan(...told) {
+      for (const one of all) one.scan(...told)
+    },
+  }
+}
+
 /** Scan, and hand on what it came to: of the text its length alone. */
 export function recordScan<C extends Call>(
   core: Core<C>,
@@ -43,7 +61,7 @@ export function recordScan<C extends Call>(
   scan: () => Scan | Promise<Scan>,
 ): Scan | Promise<Scan> {
   const { recorder, clock } = core
-  if (recorder === null) return scan()
+  if (recorder === null || !recorder.wants(session)) return scan()
   const turn = session.seat.look()
   const length = typeof text === "string" ? text.length : 0
   const startedAt = clock.monotonic()

@@ -273,9 +273,9 @@ const sideOf = ({ outcome, rule, reason }: Judged): Side => ({ outcome: OUTCOMES
 const MAX_ACTION = 128
 
 /** A call is the host's: it may be anything. */
-function actionOf(call: Call): string {
+export function actionOf(call: unknown): string {
   try {
-    const { action } = call
+    const { action } = call as Partial<Call>
     return typeof action === "string" ? action.slice(0, MAX_ACTION) : "unknown"
   } catch {
     return "unknown"

@@ -6,7 +6,7 @@ import type { MetricReading, NumberPoint } from "./reading.js"
 export interface Counters {
   /** Name a series once; the answer is what {@link Counters.add} takes. */
   slot(instrument: string, attributes: Attributes): number
-  /** One array write. */
+  /** One array write. An amount that is not a finite number above 0 is left out. */
   add(slot: number, amount?: number): void
   /** Make the instruments on a meter; what was counted and not yet flushed belongs to it. Throws what the meter throws. */
   bind(meter: Meter): void
@@ -43,7 +43,8 @@ export function createCounters(
       return series.push({ instrument, attributes }) - 1
     },
     add(slot, amount = 1) {
-      totals[slot]! += amount
+      // One NaN would make the sum one for ever.
+      if (amount > 0 && amount < Infinity) totals[slot]! += amount
     },
     bind(meter) {
       bound = new Map(Object.entries(instruments).map(([name, about]) => [name, meter.createCounter(name, about)]))

@@ -37,7 +37,7 @@ export function createGauges(show: () => Gauges, base: Attributes, complain: Com
     return {
       "serin.rollout.weight": [{ value: weightBp / 10_000, attributes: base }],
       "serin.rollout.phase": [{ value: 1, attributes: { ...base, "serin.phase": phase } }],
-      "serin.rollout.state.age": Number.isFinite(stateAgeMs) ? [age] : [],
+      "serin.rollout.state.age": [age],
       "serin.shadow.coverage": shadowCoverage === null ? [] : [{ value: shadowCoverage, attributes: base }],
       "serin.fuse": [{ value: fuseBlown ? 1 : 0, attributes: base }],
     }
@@ -46,7 +46,9 @@ export function createGauges(show: () => Gauges, base: Attributes, complain: Com
   function read(): MetricReading<NumberPoint>[] {
     try {
       const now = values()
-      return NAMES.map((name) => ({ name, ...GAUGES[name], points: now[name] }))
+      // A clock or a state may give what is no number.
+      const points = (name: keyof typeof GAUGES) => now[name].filter(({ value }) => Number.isFinite(value))
+      return NAMES.map((name) => ({ name, ...GAUGES[name], points: points(name) }))
     } catch (error) {
       complain("cannot read the state of the rollout for its gauges", error)
       return []
