@@ -10,6 +10,7 @@ export default defineConfig(({ mode }) => ({
   resolve: {
     alias: [
       { find: /^serin$/, replacement: source("index.ts") },
+      { find: /^serin\/isolate$/, replacement: source("release/isolate.ts") },
       { find: /^serin\/testing$/, replacement: source("testing/index.ts") },
       { find: /^serin\/decision-log$/, replacement: source("decision-log.ts") },
     ],

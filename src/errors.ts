@@ -16,6 +16,7 @@ export const ERROR_CODES = [
   "TRANSITION_REFUSED",
   "SESSION_ID_INVALID",
   "LOCKED_DOWN",
+  "LIBRARY_MISSING",
   "USAGE",
 ] as const
 

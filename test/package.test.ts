@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process"
 import { existsSync } from "node:fs"
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -107,6 +107,32 @@ describe("the package, packed and installed in an empty project", () => {
        console.log(new Set(modules.map((m) => m.SerinError).filter(Boolean)).size)`,
     )
     expect(classes).toBe(1)
+  })
+
+  it("runs a scanner in a worker once piscina is installed, explains itself before, and keeps no process alive", async () => {
+    await writeFile(
+      join(project, "scanner.mjs"),
+      `export const scan = (text) => ({ result: /^(a+)+$/.test(text) ? "flagged" : "clean" })`,
+    )
+    const text = `import { isolatedScanner } from "serin/isolate"
+      const context = { sessionId: "a", startedAt: 0, direction: "input" }
+      const module = new URL("./scanner.mjs", import.meta.url)
+      try {
+        const scanner = isolatedScanner({ name: "s", module, timeoutMs: 5000 })
+        const reports = [await scanner.scan("aaa", context)]
+        const slow = isolatedScanner({ name: "s", module, timeoutMs: 500 })
+        reports.push(await slow.scan("a".repeat(60) + "!", context).catch((error) => error.message))
+        console.log(JSON.stringify(reports))
+      } catch ({ code, message, cause }) {
+        console.log(JSON.stringify({ code, message, cause: cause.code }))
+      }`
+    expect(await program("isolated.mjs", text)).toMatchObject({
+      code: "LIBRARY_MISSING",
+      message: expect.stringContaining("npm install piscina"),
+      cause: "MODULE_NOT_FOUND",
+    })
+    await symlink(join(root, "node_modules/piscina"), join(project, "node_modules/piscina"), "dir")
+    expect(await program("isolated.mjs", text)).toEqual([{ result: "flagged" }, "no answer within 500 ms"])
   })
 
   it("does not open what is not published", async () => {

@@ -24,7 +24,8 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   evidence: { units: [] },
   analysis: { units: [] },
   rollout: { units: [], packages: ["zod", "yaml", "fastest-levenshtein"] },
-  release: { units: [], packages: ["zod", "yaml", "fastest-levenshtein"], node: true },
+  // piscina: where scanners run in workers, and there alone; it is optional.
+  release: { units: [], packages: ["zod", "yaml", "fastest-levenshtein", "piscina"], node: true },
   telemetry: { units: ["evidence"], packages: ["@opentelemetry/api", "type:@opentelemetry/sdk-metrics"] },
   guard: {
     // Of the rollout a guard knows what is handed to it, never how it changes.
