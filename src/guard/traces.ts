@@ -88,11 +88,14 @@ export function createTraces(options: TraceOptions, { rollout, clock, complain }
   return {
     wants: () => inSpans() || inEvents(EVALUATION),
     decision(session, turn, call, decision, _own, ms, callId) {
+      const span = inSpans()
+      const event = inEvents(EVALUATION)
+      // Before anything is made for it: most calls end here.
+      if (!span && !event) return
       const attributes = (): Flag => decisionOf(session, turn, call, decision, callId)
-      if (inSpans()) tracing!.span("serin.evaluate", ms, attributes, decision.source === "posture")
-      if (inEvents(EVALUATION)) {
+      if (span) tracing!.span("serin.evaluate", ms, attributes, decision.source === "posture")
+      if (event)
         events!.emit(() => ({ eventName: EVALUATION, timestamp: clock.now(), ...INFO, attributes: attributes() }))
-      }
     },
     pair() {},
     scan(session, turn, scan, direction, length, ms) {
