@@ -58,6 +58,10 @@ export type {
   ScanReport,
   SourceFile,
 } from "./release/ports.js"
+export { plan } from "./analysis/plan.js"
+export type { CriterionPlan, Detection, Duration, PlannedSpec, RolloutPlan, Span, StagePlan } from "./analysis/plan.js"
+export type { PlanFix, PlanWarning } from "./analysis/plan-warnings.js"
+export type { Traffic, Workload } from "./analysis/workload.js"
 export { phaseOf } from "./rollout/phase.js"
 export type { Phase } from "./rollout/phase.js"
 export { parseSpec } from "./rollout/spec.js"

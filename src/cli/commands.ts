@@ -6,6 +6,7 @@ import { historyCommand } from "./history.js"
 import { initCommand } from "./init.js"
 import { killCommand } from "./kill.js"
 import { pauseCommand } from "./pause.js"
+import { planCommand } from "./plan.js"
 import { promoteCommand } from "./promote.js"
 import { resumeCommand } from "./resume.js"
 import { retryCommand } from "./retry.js"
@@ -20,6 +21,7 @@ import { watchCommand } from "./watch.js"
 export const COMMANDS: readonly Command[] = [
   initCommand,
   validateCommand,
+  planCommand,
   startCommand,
   statusCommand,
   watchCommand,

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { explain } from "../../src/analysis/explain.js"
 import { judge } from "../../src/analysis/judge.js"
-import { sessionsNeeded, type PowerInput } from "../../src/analysis/power.js"
 import { CRITERIA } from "../../src/model/verdict.js"
 import { alike, denying, enforce, input, notify, serve, uniforms } from "./traffic.js"
 
@@ -61,52 +60,5 @@ describe("explain", () => {
     expect(text).toMatch(
       /split: NOT as the ramp says, the stable arm is short: [\d,]+ canary sessions where 200 were due/,
     )
-  })
-})
-
-describe("power", () => {
-  const plan: PowerInput = {
-    source: "arms",
-    rate: 0.05,
-    max: 0.02,
-    deff: 2.4,
-    evaluationsPerSession: 10,
-    share: 0.05,
-    alpha: 0.05,
-  }
-
-  it("needs about 420 canary sessions for a pass at a deny rate of 5 % and a limit of 2 pp", () => {
-    const { exposed, likely, typical } = sessionsNeeded(plan)
-    expect(exposed).toBeGreaterThan(400)
-    expect(exposed).toBeLessThan(460)
-    expect(likely).toBeCloseTo(exposed / 0.05, -2)
-    expect(typical).toBeLessThan(likely)
-  })
-
-  it("needs 110 to 180 sessions when all of them are judged by both", () => {
-    const { typical, likely } = sessionsNeeded({ ...plan, source: "pairs", share: 1 })
-    expect(typical).toBeGreaterThan(60)
-    expect(likely).toBeGreaterThan(110)
-    expect(likely).toBeLessThan(180)
-  })
-
-  it("needs more for a smaller excess, a stricter level or more clustering, and forever exactly at the limit", () => {
-    const { likely } = sessionsNeeded(plan)
-    expect(sessionsNeeded({ ...plan, effect: 0.01 }).likely).toBeGreaterThan(3.9 * likely)
-    expect(sessionsNeeded({ ...plan, alpha: 0.0125 }).likely).toBeGreaterThan(1.3 * likely)
-    expect(sessionsNeeded({ ...plan, deff: 4.8 }).likely).toBeGreaterThan(1.9 * likely)
-    expect(sessionsNeeded({ ...plan, share: 0.5 }).exposed).toBeGreaterThan(1.8 * sessionsNeeded(plan).exposed)
-    expect(sessionsNeeded({ ...plan, effect: 0.02 }).likely).toBe(Infinity)
-  })
-
-  it.each([
-    [{ rate: 1.1 }, /rate/],
-    [{ max: 0 }, /max/],
-    [{ share: 1 }, /share/],
-    [{ alpha: 0 }, /alpha/],
-    [{ evaluationsPerSession: 0 }, /evaluationsPerSession/],
-    [{ deff: 0.5 }, /deff/],
-  ])("refuses %o", (over, message) => {
-    expect(() => sessionsNeeded({ ...plan, ...over })).toThrow(message)
   })
 })

@@ -15,6 +15,8 @@ export interface UnitRule {
 /** Drivers that need nothing but this package: what the one-line entries may choose by default. */
 const DRIVERS = ["stores/memory", "stores/file", "stores/http", "sources/local", "sources/shared", "engines"]
 
+const PLANNING = ["analysis/plan", "analysis/plan-warnings", "analysis/workload"]
+
 const PORTS = ["release/ports", "evidence/source", "rollout/store", "rollout/state", "rollout/spec"]
 
 export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
@@ -56,7 +58,10 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   testing: { units: PORTS, node: true },
   dashboard: { units: ["rollout", "controller"], node: true },
   cli: { units: ["*"], packages: ["zod", "yaml", "fastest-levenshtein"], node: true },
-  index: { units: ["embed", "connect", "guard", "session", "release", "evidence", "rollout", ...DRIVERS] },
+  index: {
+    // Of the analysis, what a human asks before a rollout: the judge belongs to the controller.
+    units: ["embed", "connect", "guard", "session", "release", "evidence", "rollout", ...PLANNING, ...DRIVERS],
+  },
 }
 
 /** What "the core" is: everything but drivers, adapters, dashboard, CLI and the test kit. */
