@@ -1,8 +1,8 @@
 import type { Criterion } from "../model/verdict.js"
 import { PASS_SESSIONS } from "./arms.js"
-import { bernoulliUpper } from "./bernoulli.js"
 import { FACTS, weigh } from "./criteria.js"
-import { ALPHA_PASS, ZERO_RESOLUTION, isZeroTolerance } from "./criterion.js"
+import { ALPHA_PASS, isZeroTolerance } from "./criterion.js"
+import { callsForZero } from "./outlook.js"
 import { PASS_PAIRED_SESSIONS } from "./paired.js"
 import { informationNeeded } from "./passage.js"
 import { QUANTILE } from "./quantiles.js"
@@ -73,14 +73,8 @@ export function passNeed(criterion: Criterion, workload: Workload, setting: Sett
 
 /** A limit of 0 never passes; it stops holding when its bound is low enough. Its information is counted in effective calls. */
 function zeroNeed(source: Source, workload: Workload, share: number): PassNeed {
-  let [below, above] = [1, 1e9]
-  while (above - below > 1) {
-    const middle = Math.floor((below + above) / 2)
-    if (bernoulliUpper(0, middle, ALPHA_PASS) > ZERO_RESOLUTION) below = middle
-    else above = middle
-  }
   // Churn is an event sooner or later, and the first one is a breach.
-  const calls = workload.churn > 0 ? Infinity : above
+  const calls = workload.churn > 0 ? Infinity : callsForZero()
   const perSession = (workload.callsPerSession * share) / deffOf(source, workload)
   return { source, perSession, typical: calls, likely: calls, least: 0 }
 }

@@ -14,6 +14,7 @@ import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { formatTime, formatWhen } from "./format.js"
 import type { Say } from "./next-step.js"
+import { outlookOf, outlookWords } from "./outlook-words.js"
 import { placeOf, quoted, rolloutName, type Place } from "./place.js"
 import { plain, table, type Line } from "./printer.js"
 import { tellMissing } from "./status.js"
@@ -33,7 +34,8 @@ export const explainCommand = defineCommand({
     const name = await rolloutName(place, out)
     const snapshot = await takeSnapshot(place.store, name, io.clock.now())
     if (snapshot === null) {
-      if (values.json) out.json({ rollout: name, phase: null, verdict: null, diffs: [], why: "no state", text: null })
+      if (values.json)
+        out.json({ rollout: name, phase: null, verdict: null, diffs: [], outlook: [], why: "no state", text: null })
       else await tellMissing(place, name, out)
       return EXIT.noState
     }
@@ -52,6 +54,7 @@ export const explainCommand = defineCommand({
         phase: snapshot.phase,
         verdict,
         diffs: diffs ?? [],
+        outlook: outlookOf(snapshot),
         why,
         text: verdict && inWords(verdict),
       })
@@ -72,6 +75,7 @@ export const explainCommand = defineCommand({
       const why = fuse.note === undefined ? "" : `: ${fuse.note}`
       out.line(`a fuse keeps the canary out of the judging process since ${formatWhen(fuse.since, snapshot.now)}${why}`)
     }
+    out.lines(outlookLines(snapshot))
     if (diffs !== null) out.lines(diffLines(diffs, verdict))
     return EXIT.ok
   },
@@ -135,6 +139,16 @@ function whyNone({ state, phase, judged, report, reportProblem }: Snapshot, say:
   if (!judged) return "no process is judging this rollout; start the application that embeds it"
   if (report?.problem !== undefined) return `judging failed: ${report.problem}`
   return "the rollout was not judged yet; it is within seconds, once the application answers calls"
+}
+
+function outlookLines(snapshot: Snapshot): Line[] {
+  const outlooks = outlookOf(snapshot)
+  if (outlooks.length === 0) return []
+  const rows = outlooks.map((one): Line => {
+    const more = "sessions" in one ? `, ${one.sessions.toLocaleString("en-US")} more sessions` : ""
+    return [`  ${one.criterion}`, `${outlookWords(one)}${more}`]
+  })
+  return [[], ["if traffic and estimates stay as they are:"], ...table(rows)]
 }
 
 const VERBS: Readonly<Record<Outcome, string>> = {

@@ -1,7 +1,9 @@
+import type { Outlook } from "../analysis/outlook.js"
 import { limitOf, measure } from "../analysis/wording.js"
 import type { CriterionVerdict, Result, Verdict } from "../model/verdict.js"
 import type { RolloutState } from "../rollout/state.js"
 import { formatShare, formatSpan, formatTime, formatWhen } from "./format.js"
+import { outlookOf, outlookOn } from "./outlook-words.js"
 import { nextSteps, phaseWords, type Say } from "./next-step.js"
 import { table, type Line, type Style, type Text } from "./printer.js"
 import { isUnderWay, type Snapshot } from "./snapshot.js"
@@ -32,7 +34,7 @@ export function statusLines(snapshot: Snapshot, say: Say): Line[] {
   return [
     [{ text: state.rollout, style: "bold" }, "  ", { text: phaseWords(phase), style: STYLE_OF_PHASE[phase.phase] }],
     ...facts.map(indent),
-    ...(verdict === null ? [] : verdictLines(verdict)),
+    ...(verdict === null ? [] : verdictLines(verdict, outlookOf(snapshot))),
     ...next.map(indent),
   ]
 }
@@ -72,17 +74,20 @@ function reportOf({ report, reportAgeMs, reportProblem, judged }: Snapshot): Tex
 
 const STYLE_OF_RESULT: Readonly<Record<Result, Style>> = { breach: "red", pass: "green", inconclusive: "yellow" }
 
-function verdictLines(verdict: Verdict): Line[] {
+function verdictLines(verdict: Verdict, outlooks: readonly Outlook[]): Line[] {
   const { result, reason, criteria } = verdict
   return [
     [],
     ["  ", { text: result, style: STYLE_OF_RESULT[result] }, `: ${reason}`],
-    ...table([["  criterion", "result", "estimate", "interval", "limit", "n"], ...criteria.map(criterionRow)]),
+    ...table([
+      ["  criterion", "result", "estimate", "interval", "limit", "n", "at this rate"],
+      ...criteria.map((criterion) => criterionRow(criterion, outlooks)),
+    ]),
     [],
   ]
 }
 
-function criterionRow(verdict: CriterionVerdict): Line {
+function criterionRow(verdict: CriterionVerdict, outlooks: readonly Outlook[]): Line {
   const { criterion, result, estimate, lower, upper, mode, noData } = verdict
   const bound = (value: number | null): string => (value === null ? "?" : measure(verdict, value))
   return [
@@ -92,6 +97,7 @@ function criterionRow(verdict: CriterionVerdict): Line {
     estimate === null ? "-" : `${bound(lower)} to ${bound(upper)}`,
     limitOf(verdict),
     sizeOf(verdict),
+    outlookOn(outlooks, criterion),
   ]
 }
 

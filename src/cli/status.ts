@@ -1,5 +1,6 @@
 import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { EXIT, exitCodeOf } from "./exit-code.js"
+import { outlookOf } from "./outlook-words.js"
 import { placeOf, rolloutName, rolloutsIn, type Place } from "./place.js"
 import type { Printer } from "./printer.js"
 import { takeSnapshot, type Snapshot } from "./snapshot.js"
@@ -27,9 +28,19 @@ export const statusCommand = defineCommand({
 
 /** What `--json` says; the shape is the same with and without a state. */
 export function statusDocument(rollout: string, snapshot: Snapshot | null): object {
-  if (snapshot === null) return { rollout, state: null, phase: null, report: null, exitCode: EXIT.noState }
+  if (snapshot === null) return { rollout, state: null, phase: null, report: null, outlook: [], exitCode: EXIT.noState }
   const { state, phase, report, reportAgeMs, reportProblem = null, judged } = snapshot
-  return { rollout, state, phase, report, reportAgeMs, reportProblem, judged, exitCode: exitCodeOf(state) }
+  return {
+    rollout,
+    state,
+    phase,
+    report,
+    reportAgeMs,
+    reportProblem,
+    judged,
+    outlook: outlookOf(snapshot),
+    exitCode: exitCodeOf(state),
+  }
 }
 
 /** Say that there is no state, what there is instead, and what to do. */

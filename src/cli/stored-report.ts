@@ -19,6 +19,7 @@ const REPORT = z.object({
   generation: z.int().min(0),
   by: z.string().max(1024).optional(),
   at: z.number().min(-8.64e15).max(8.64e15),
+  since: z.number().min(-8.64e15).max(8.64e15).optional(),
   verdict: VERDICT_SCHEMA.nullable(),
   diffs: z.array(z.object({ action: z.string(), stable: side, canary: side, calls: z.number().min(0) })).max(1000),
   problem: z.string().optional(),

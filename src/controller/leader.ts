@@ -68,6 +68,7 @@ export function createLeader(options: LeaderOptions): Leader {
   let recording: Promise<VerdictRecord | null> | null = null
   /** Someone waits for the record of the next look, whatever it moves. */
   let wanted = false
+  const begun = clock.now()
   let closed = false
   let cancel = clock.schedule(beat, everyMs)
   const seated = seat.offer(reportOf(follower.current(), null))
@@ -119,6 +120,7 @@ export function createLeader(options: LeaderOptions): Leader {
       generation: state?.generation ?? 0,
       by: actor.id,
       at: clock.now(),
+      since: begun,
       verdict,
       diffs: options.diffs?.().slice(0, REPORTED_DIFFS) ?? [],
       problem,

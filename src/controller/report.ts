@@ -12,6 +12,8 @@ export interface Report {
   readonly by?: string | undefined
   /** Ms since the epoch. */
   readonly at: number
+  /** When this controller began to judge, and its process to count, ms since the epoch. */
+  readonly since?: number | undefined
   /** Null: nothing is being compared, or there was no evidence. */
   readonly verdict: Verdict | null
   readonly diffs: readonly Diff[]

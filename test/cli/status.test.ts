@@ -17,7 +17,7 @@ describe("serin status", () => {
     expect(out).toContain("`serin start` makes it")
     expect(await bench().json("status")).toEqual({
       code: 6,
-      doc: { rollout: "refund-agent", state: null, phase: null, report: null, exitCode: 6 },
+      doc: { rollout: "refund-agent", state: null, phase: null, report: null, outlook: [], exitCode: 6 },
     })
   })
 
@@ -79,14 +79,14 @@ describe("serin status", () => {
     expect(out).toMatch(/next +it waits for 50 sessions/)
   })
 
-  it("shows the last verdict in a table: criterion, result, estimate, interval, limit, n", async () => {
+  it("shows the last verdict in a table: criterion, result, estimate, interval, limit, n, and when it is settled at this rate", async () => {
     await bench().serin("start")
     await bench().report({ verdict: verdictOf("inconclusive") })
     const { out } = await bench().serin("status")
     expect(out).toContain("inconclusive: the verdict is inconclusive")
-    expect(out).toMatch(/criterion +result +estimate +interval +limit +n\n/)
+    expect(out).toMatch(/criterion +result +estimate +interval +limit +n +at this rate\n/)
     expect(out).toMatch(
-      /error_rate_delta_max +inconclusive +\+0\.1 pp +-1 pp to \? +\+1 pp +1,000 canary, 1,000 stable/,
+      /error_rate_delta_max +inconclusive +\+0\.1 pp +-1 pp to \? +\+1 pp +1,000 canary, 1,000 stable +not at this stage$/m,
     )
   })
 
