@@ -116,10 +116,10 @@ describe("a plan", () => {
   })
 
   it("lets a shadow stage wait for nothing that only served sessions tell", () => {
-    const { stages } = plan(specOf([enforce("scan_flag_rate_delta_max")]), BUSY)
+    const { stages } = plan(specOf([enforce("alert_rate_delta_max")]), BUSY)
     expect(stages[0]?.criteria[0]?.pass).toBeNull()
-    expect(stages[1]?.criteria[0]).toMatchObject({ source: "arms", criterion: "scan_flag_rate_delta_max" })
-    expect(stages[1]?.last).toBe("scan_flag_rate_delta_max")
+    expect(stages[1]?.criteria[0]).toMatchObject({ source: "arms", criterion: "alert_rate_delta_max" })
+    expect(stages[1]?.last).toBe("alert_rate_delta_max")
   })
 
   it("waits for min_sessions, counted over the whole rollout", () => {
@@ -130,7 +130,7 @@ describe("a plan", () => {
   })
 
   it("warns of what cannot be decided in time, with changes of which each would do", () => {
-    const spec = specOf([enforce("deny_rate_delta_max"), enforce("scan_flag_rate_delta_max")], { maxStageMs: HOUR })
+    const spec = specOf([enforce("deny_rate_delta_max"), enforce("alert_rate_delta_max")], { maxStageMs: HOUR })
     const slow = { ...BUSY, sessionsPerMinute: 35 }
     const { warnings } = plan(spec, slow)
     expect(warnings.length).toBeGreaterThan(0)
@@ -149,9 +149,9 @@ describe("a plan", () => {
         expect(left.filter((one) => one.stage === stage && one.criterion === criterion)).toEqual([])
       }
     }
-    const scan = warnings.find(({ criterion }) => criterion === "scan_flag_rate_delta_max")
-    expect(scan).toMatchObject({ stage: 1, overdue: true })
-    expect(scan?.fixes.map(({ change }) => change)).toEqual(expect.arrayContaining(["share", "limit", "period"]))
+    const alerts = warnings.find(({ criterion }) => criterion === "alert_rate_delta_max")
+    expect(alerts).toMatchObject({ stage: 1, overdue: true })
+    expect(alerts?.fixes.map(({ change }) => change)).toEqual(expect.arrayContaining(["share", "limit", "period"]))
   })
 
   it("says that a criterion is never decided where stable itself is beyond the limit", () => {
