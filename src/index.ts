@@ -58,6 +58,8 @@ export type {
   ScanReport,
   SourceFile,
 } from "./release/ports.js"
+export { calibrate } from "./calibrate.js"
+export type { Bootstrapped, CalibrateOptions, Calibration, Margin, Measured } from "./calibrate.js"
 export { plan } from "./analysis/plan.js"
 export type { CriterionPlan, Detection, Duration, PlannedSpec, RolloutPlan, Span, StagePlan } from "./analysis/plan.js"
 export type { PlanFix, PlanWarning } from "./analysis/plan-warnings.js"

@@ -1,4 +1,5 @@
 import { approveCommand } from "./approve.js"
+import { calibrateCommand } from "./calibrate.js"
 import type { Command } from "./command.js"
 import { containCommand } from "./contain.js"
 import { explainCommand } from "./explain.js"
@@ -21,6 +22,7 @@ import { watchCommand } from "./watch.js"
 export const COMMANDS: readonly Command[] = [
   initCommand,
   validateCommand,
+  calibrateCommand,
   planCommand,
   startCommand,
   statusCommand,

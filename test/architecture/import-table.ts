@@ -49,6 +49,10 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     packages: ["type:@opentelemetry/api"],
     node: true,
   },
+  // A rollout that is played: everything that a real one is judged by, on recorded calls.
+  calibrate: {
+    units: ["guard", "analysis", "release/ports", "rollout", "testing/calls", "testing/fake-clock", "testing/sfc32"],
+  },
   connect: {
     units: ["guard", "controller", "release", "rollout", ...DRIVERS],
     packages: ["type:@opentelemetry/api"],
@@ -60,7 +64,18 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   cli: { units: ["*"], packages: ["zod", "yaml", "fastest-levenshtein"], node: true },
   index: {
     // Of the analysis, what a human asks before a rollout: the judge belongs to the controller.
-    units: ["embed", "connect", "guard", "session", "release", "evidence", "rollout", ...PLANNING, ...DRIVERS],
+    units: [
+      "embed",
+      "connect",
+      "calibrate",
+      "guard",
+      "session",
+      "release",
+      "evidence",
+      "rollout",
+      ...PLANNING,
+      ...DRIVERS,
+    ],
   },
 }
 

@@ -5,7 +5,7 @@ import { useBench } from "./harness.js"
 
 const bench = useBench()
 const VERBS =
-  "init validate plan start status watch pause resume approve promote rollback contain kill retry history explain verify".split(
+  "init validate calibrate plan start status watch pause resume approve promote rollback contain kill retry history explain verify".split(
     " ",
   )
 
