@@ -27,11 +27,14 @@ export function suggestMargins(spec: PlannedSpec, measured: Measured, traffic: T
     }
     const floor = ownRate(name, measured)
     const reasons = [...noiseReasons(name, measured, floor)]
+    if (max === 0 && floor === 0) {
+      const reason = "so 0 can be kept; it stops at the first event and never passes"
+      return { criterion: name, written: max, suggested: 0, reasons: [...reasons, reason] }
+    }
     const above = LIMITS.filter((limit) => limit > floor)
     const suggested = above.find((limit) => isShown(spec, criterion, limit, traffic)) ?? null
     reasons.push(trafficReason(spec, suggested, above[0], traffic))
-    if (suggested !== null && max < suggested && max > 0)
-      reasons.push(`${max} is too tight for this release and this traffic`)
+    if (suggested !== null && max < suggested) reasons.push(`${max} is too tight for this release and this traffic`)
     return { criterion: name, written: max, suggested, reasons }
   })
 }

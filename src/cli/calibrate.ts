@@ -85,8 +85,10 @@ function linesOf(spec: RolloutSpec, version: string, { measured, aa, falseAlarms
       ],
       [
         "  false alarms",
-        { text: `${aa.breached} of ${aa.runs}`, style: within ? "green" : "red" },
-        ` rollouts of ${aa.sessions} sessions, judged ${aa.looks} times each: at most ${percent(falseAlarms.atMost)}, allowed are ${percent(falseAlarms.allowed)}${by.length === 0 ? "" : ` (${by.join(", ")})`}`,
+        {
+          text: `${aa.breached} of ${aa.runs} rollouts of ${aa.sessions} sessions, judged ${aa.looks} times each: at most ${percent(falseAlarms.atMost)}, allowed are ${percent(falseAlarms.allowed)}${by.length === 0 ? "" : ` (${by.join(", ")})`}`,
+          style: within ? "green" : "red",
+        },
       ],
       ["  passes", `${aa.passed} of ${aa.runs} had passed at their end`],
     ]),

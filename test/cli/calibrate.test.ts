@@ -23,7 +23,8 @@ describe("serin calibrate", () => {
     expect(code).toBe(0)
     expect(out).toMatch(/^refund-agent: 1\.4\.0 against itself, 60 calls of 12 sessions\n/)
     expect(out).toMatch(/churn +0 % of calls \(0\) were answered in another way/)
-    expect(out).toMatch(/false alarms +0 of 3 +rollouts of 60 sessions, judged 10 times each/)
+    expect(out).toMatch(/false alarms +0 of 3 rollouts of 60 sessions, judged 10 times each/)
+    expect(out).toMatch(/^newly_allowed_rate_max +0 +0 +.* so 0 can be kept/m)
     expect(out).toMatch(/^deny_rate_delta_max +0\.03 +\S+ +asked twice, the release never disagreed with itself/m)
   })
 
