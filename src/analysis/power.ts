@@ -1,5 +1,6 @@
 import type { Criterion } from "../model/verdict.js"
 import { PASS_SESSIONS } from "./arms.js"
+import type { Game } from "./betting.js"
 import { FACTS, weigh } from "./criteria.js"
 import { ALPHA_PASS, isZeroTolerance } from "./criterion.js"
 import { callsForZero } from "./outlook.js"
@@ -10,6 +11,7 @@ import { ICC_PRIOR } from "./rates.js"
 import { LATENCY_GUARD, STRATUM_GUARD, gather } from "./reading.js"
 import { startMixture } from "./strata.js"
 import { bet, ceilingOf } from "./trip.js"
+import { NO_WAGER, wagerLogE, type Wager } from "./wager.js"
 import type { Workload } from "./workload.js"
 
 /** Where a criterion is asked: one stage of the ramp. */
@@ -84,7 +86,7 @@ export function breachNeed(criterion: Criterion, workload: Workload, setting: Se
   const needs = weigh(criterion.name, setting.sample > 0).map(({ source, weight }): Need => {
     const alpha = (setting.falseAlarmRate / setting.enforced) * weight
     if (source === "trip") return tripNeed(criterion, workload, setting, effect, alpha)
-    return readingNeed(criterion, source, workload, setting, effect, alpha * startWeight(source, setting))
+    return readingNeed(criterion, source, workload, setting, effect, alpha)
   })
   return {
     typical: Math.min(...needs.map(({ typical }) => typical)),
@@ -98,7 +100,7 @@ function readingNeed(
   workload: Workload,
   setting: Setting,
   effect: number,
-  alpha: number,
+  level: number,
 ): Need {
   const least = leastSessions(criterion, source, workload, setting, "breach")
   const truth = truthOf(criterion, workload, effect)
@@ -108,6 +110,10 @@ function readingNeed(
       Math.log(1 - quantile) / Math.log(1 - Math.min(truth.excess, 1 - 1e-12)) / calls
     return { typical: Math.ceil(until(QUANTILES.typical)), likely: Math.ceil(until(QUANTILES.likely)) }
   }
+  if (source === "pairs" && FACTS[criterion.name].kind !== "latency") {
+    return wagerNeed(criterion, truth, workload, setting, Math.log(1 / level), least)
+  }
+  const alpha = level * startWeight(source, setting)
   const { perSession, noise } = informationOf(criterion, source, truth, workload, setting)
   const { rho } = gather(criterion, [], () => false)
   const until = (quantile: number): number => {
@@ -115,6 +121,56 @@ function readingNeed(
     return Math.ceil(Math.max(least, information / perSession))
   }
   return { typical: until(QUANTILES.typical), likely: until(QUANTILES.likely) }
+}
+
+/** How far off the mean the events are in runs that decide by then, in standard deviations: simulated first passages. */
+const EVENTS_OFF = { typical: 0.35, likely: -0.48 } as const
+/** Paired sessions of a stage before this one, in which nothing was wrong. */
+const HEALTHY_SESSIONS = 1000
+
+/** Pairs are bet on: as many events as there are to be expected, against the bets themselves. */
+function wagerNeed(
+  { name, max }: Criterion,
+  { stable, canary, minus }: Truth,
+  workload: Workload,
+  { sample, before }: Setting,
+  target: number,
+  least: number,
+): Need {
+  const game: Game = { max, least: FACTS[name].kind === "budget" ? 0 : -1 }
+  const deff = deffOf("pairs", workload)
+  const plus = game.least === 0 ? canary : canary - stable + minus
+  const wagerOf = (sessions: number, rate: number, off: number): Wager => {
+    const trials = sessions * sample * workload.callsPerSession
+    const lost = Math.min(trials, minus * trials)
+    const events = rate * trials + off * Math.sqrt(rate * (1 - rate) * trials * deff)
+    return { plus: Math.min(trials - lost, Math.max(0, events)), minus: lost, trials, deff }
+  }
+  const healthy = wagerOf(HEALTHY_SESSIONS, minus, 0)
+  // Sessions from before the ramp have a stratum as well, and nothing in it.
+  const earlier = [NO_WAGER, ...Array.from({ length: before.pairs }, () => healthy)]
+  const until = (off: number): number =>
+    firstCount((sessions) => wagerLogE([...earlier, wagerOf(sessions, plus, off)], game) >= target)
+  return {
+    typical: Math.max(Math.ceil(least), until(EVENTS_OFF.typical)),
+    likely: Math.max(Math.ceil(least), until(EVENTS_OFF.likely)),
+  }
+}
+
+/** The least number that is enough; ∞ where a thousand million are not. What is enough once stays so. */
+function firstCount(isEnough: (count: number) => boolean): number {
+  let above = 1
+  while (!isEnough(above)) {
+    above *= 2
+    if (above > 1e9) return Infinity
+  }
+  let below = Math.floor(above / 2)
+  while (above - below > 1) {
+    const middle = Math.floor((below + above) / 2)
+    if (isEnough(middle)) above = middle
+    else below = middle
+  }
+  return above
 }
 
 /** First evaluations of sessions: held against a ceiling that comes down as stable is known better. */
@@ -136,21 +192,8 @@ function tripNeed(criterion: Criterion, workload: Workload, setting: Setting, ef
     const n = sessions * share
     return n * mean - z * Math.sqrt(n * bad * (1 - bad)) * (win - loss) >= target
   }
-  const until = (z: number): number => {
-    // Doubling, then halving: a ceiling that comes down and a sum that grows cross once.
-    let above = 1
-    while (!enough(above, z)) {
-      above *= 2
-      if (above > 1e9) return Infinity
-    }
-    let below = above / 2
-    while (above - below > 1) {
-      const middle = Math.floor((below + above) / 2)
-      if (enough(middle, z)) above = middle
-      else below = middle
-    }
-    return above
-  }
+  // A ceiling that comes down and a sum that grows cross once.
+  const until = (z: number): number => firstCount((sessions) => enough(sessions, z))
   return { typical: until(0), likely: until(Z_LIKELY) }
 }
 
