@@ -104,6 +104,11 @@ export interface Session<C extends Call, M extends Mode> {
   readonly startedAt: number
   /** The arm in force now; goes from canary to stable on rollback and kill, and never the other way. */
   readonly arm: Arm
+  /**
+   * The config of the release that serves the session now, frozen; undefined when it has none. The canary's for a session of
+   * the canary, else stable's, also after rollback and kill. Reading it counts as being served, so that arm and config agree.
+   */
+  readonly config: unknown
   /** Judge one call. Never throws, but for `onStableError: "throw"`; in an async guard never rejects, but for the same. */
   evaluate(call: C, options?: EvaluateOptions): Answer<M, Decision>
   /** Scan one text with all scanners of the session's arm. Never throws. A text that could not be scanned is `blocked`. */

@@ -45,6 +45,7 @@ export type { LoadOptions } from "./release/load.js"
 export type { TrustedKeys } from "./release/trust.js"
 export type {
   Alert,
+  ConfigSchema,
   Direction,
   Engine,
   Evaluation,
@@ -56,7 +57,9 @@ export type {
   ScanContext,
   Scanner,
   ScanReport,
+  SchemaIssue,
   SourceFile,
+  StandardSchema,
 } from "./release/ports.js"
 export { calibrate } from "./calibrate.js"
 export type { Bootstrapped, CalibrateOptions, Calibration, Margin, Measured } from "./calibrate.js"

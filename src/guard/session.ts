@@ -67,6 +67,15 @@ export class GuardSession<C extends Call> {
     return ARMS[this.seat.look().arm]
   }
 
+  /** Taken like an answer: a session that has read stable's never enters the canary. */
+  get config(): unknown {
+    const { view, arm } = this.seat.take()
+    if (arm === STABLE) return view.stable?.config
+    if (view.canary !== undefined) return view.canary.config
+    this.seat.leaveCanary()
+    return view.stable?.config
+  }
+
   /** For logs: who and where, and nothing of the evidence. */
   toJSON(): { sessionId: string; startedAt: number; arm: Arm } {
     return { sessionId: this.sessionId, startedAt: this.startedAt, arm: this.arm }

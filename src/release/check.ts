@@ -1,13 +1,18 @@
 import type { Problem, SerinError } from "../errors.js"
+import { checkConfig } from "./config.js"
 import { clip, invalid } from "./document.js"
 import { DIRECTIONS } from "./ports.js"
 
 /**
  * Say what is wrong with a release that was made in code, as `RELEASE_INVALID`; null when nothing is. A scanner that would
- * silently never run is worse than none. `where` of a problem is the path in the release: `scanners[0].directions`.
+ * silently never run is worse than none. Freezes its config, if that is in order. `where` of a problem is the path in the release: `scanners[0].directions`.
  */
-export function checkRelease(version: string, release: { readonly scanners?: unknown }): SerinError | null {
-  const problems = checkScanners(release.scanners)
+export function checkRelease(
+  version: string,
+  release: { readonly scanners?: unknown; readonly config?: unknown; readonly configSchema?: unknown },
+): SerinError | null {
+  const { scanners, config, configSchema } = release
+  const problems = [...checkScanners(scanners), ...checkConfig(config, configSchema)]
   return problems.length === 0 ? null : invalid("RELEASE_INVALID", `the release ${version}`, problems)
 }
 

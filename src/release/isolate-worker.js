@@ -12,9 +12,11 @@ import { workerData } from "node:worker_threads"
  * @returns {Promise<(task: import("./isolate.js").IsolatedTask) => unknown>}
  */
 async function load({ module, exported }) {
-  // In a worker it would end the thread; so it is a failure like any other, and the worker stays.
+  const { exit } = process
+  // It would end the thread before the pool knows of it, and texts would wait for it. Only while loading: Node.js itself
+  // calls it where an error was not caught.
   process.exit = (code) => {
-    throw new Error(`a scanner must not call process.exit(${code ?? ""})`)
+    throw new Error(`a scanner's module must not call process.exit(${code ?? ""})`)
   }
   try {
     const loaded = await import(module)
@@ -27,6 +29,8 @@ async function load({ module, exported }) {
     return () => {
       throw error
     }
+  } finally {
+    process.exit = exit
   }
 }
 

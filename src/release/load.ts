@@ -3,13 +3,14 @@ import { join } from "node:path"
 import { isSerinError, SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
 import type { Call } from "../model/call.js"
+import { readConfig } from "./config-file.js"
 import { directoryFiles, isDirectory } from "./directory.js"
 import { invalid } from "./document.js"
 import { VERSION, VERSION_FIX } from "./manifest.js"
 import type { Engine, Policy, Release, ReleaseSource, SourceFile } from "./ports.js"
 import { readTree } from "./read.js"
-import { MANIFEST, treeDigest } from "./tree.js"
-import type { ReleaseFiles } from "./tree.js"
+import { treeDigest } from "./tree.js"
+import type { ReleaseFiles, TreeFile } from "./tree.js"
 import { resolveTrust } from "./trust.js"
 import type { Trust, TrustedKeys } from "./trust.js"
 import { verifySignatures } from "./verify.js"
@@ -94,7 +95,8 @@ export async function buildRelease<C>(
   const known = { engines: engines.map(({ name }) => name), version }
   const { manifest, files = [], digest } = await readTree(from, known, problems)
   const engine = engines.find(({ name }) => name === manifest?.engine)
-  const sources = files.filter(({ name }) => name !== MANIFEST)
+  const named = (name: string | undefined): TreeFile | undefined => files.find((file) => file.name === name)
+  const sources = (manifest?.policyFiles ?? []).flatMap((name) => named(name) ?? [])
   if (trust !== null && problems.length === 0 && manifest !== undefined && digest !== undefined) {
     await verifySignatures(from, trust, { version: manifest.version, digest })
   }
@@ -102,10 +104,13 @@ export async function buildRelease<C>(
   const mayCompile = engine !== undefined && sources.length > 0 && (trust === null || problems.length === 0)
   const compiled = mayCompile ? compile(engine, sources) : null
   problems.push(...(compiled?.problems ?? []))
+  const [configFile, schemaFile] = [named(manifest?.config?.file), named(manifest?.config?.schema)]
+  const mayRead = configFile !== undefined && schemaFile !== undefined && (trust === null || problems.length === 0)
+  const config = mayRead ? readConfig(configFile, schemaFile, problems) : undefined
   if (manifest === undefined || compiled?.policy === undefined || problems.length > 0) {
     throw invalid("RELEASE_INVALID", `the release in ${from.place}`, problems, compiled?.cause)
   }
-  return Object.freeze({ version: manifest.version, policy: compiled.policy, digest })
+  return Object.freeze({ version: manifest.version, policy: compiled.policy, config, digest })
 }
 
 export function checkEngines(engines: readonly Engine<never>[]): void {

@@ -12,7 +12,11 @@ export interface Manifest {
   readonly version: string
   /** Name of the policy's engine. */
   readonly engine: string
-  /** All files but the manifest: plain relative paths, with `/`. */
+  /** Files for the engine, in its order: plain relative paths, with `/`. */
+  readonly policyFiles: readonly string[]
+  /** Null: the release has none. */
+  readonly config: { readonly file: string; readonly schema: string } | null
+  /** All files but the manifest. */
   readonly files: readonly string[]
   /** What each of them must be, by path; null where the manifest does not say. */
   readonly digests: ReadonlyMap<string, string> | null
@@ -23,7 +27,7 @@ export interface Manifest {
 export const VERSION = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/
 export const VERSION_FIX = "use up to 128 letters, digits, and . _ + -, the first a letter or digit"
 
-const MANIFEST_KEYS = ["version", "serin", "policy", "digests", "provenance"] as const
+const MANIFEST_KEYS = ["version", "serin", "policy", "config", "digests", "provenance"] as const
 const DEFAULT_FILES = ["rules.yaml"]
 const MAX_FILES = 100
 const RESERVED: readonly string[] = [MANIFEST, SIGNATURES]
@@ -55,11 +59,38 @@ export function readManifest(
   }
 
   const filesNode = policy?.get("files")
-  const files = filesNode === undefined ? DEFAULT_FILES : readPaths(document, filesNode)
+  const policyFiles = filesNode === undefined ? DEFAULT_FILES : readPaths(document, filesNode, "`files`")
+  const config = readConfigPaths(document, fields.get("config"))
+  const files = policyFiles && config && [...new Set([...policyFiles, ...config])]
   const text = version && readVersion(document, version, options.version)
   const digests = files && readDigests(document, fields.get("digests"), files)
   const provenance = readProvenance(document, fields.get("provenance"))
-  return text === null || !isKnown || files === null ? null : { version: text, engine, files, digests, provenance }
+  if (text === null || !isKnown || policyFiles === null || config === null || files === null) return null
+  const [configFile, schema] = config
+  return {
+    version: text,
+    engine,
+    policyFiles,
+    config: configFile === undefined || schema === undefined ? null : { file: configFile, schema },
+    files,
+    digests,
+    provenance,
+  }
+}
+
+/** Read where config and schema are; empty: the release has none. */
+function readConfigPaths(document: SourceDocument, node: ParsedNode | undefined): readonly string[] | null {
+  if (node === undefined) return []
+  const fields = document.fields(node, "`config`", ["file", "schema"])
+  if (fields === null) return null
+  const file = document.need(fields, "file", "`config`", "write `file: config.yaml`")
+  const schema = document.need(fields, "schema", "`config`", "write `schema: config.schema.json`, a JSON Schema of it")
+  const paths = [file && readPath(document, file, "`file`"), schema && readPath(document, schema, "`schema`")]
+  return paths.every((path) => path !== null) ? paths : null
+}
+
+function readPath(document: SourceDocument, node: ParsedNode, what: string): string | null {
+  return document.text(node, what) === null ? null : (readPaths(document, node, what)?.[0] ?? null)
 }
 
 function readVersion(document: SourceDocument, node: ParsedNode, wanted: string | undefined): string | null {
@@ -75,17 +106,17 @@ function readVersion(document: SourceDocument, node: ParsedNode, wanted: string 
   return version
 }
 
-function readPaths(document: SourceDocument, node: ParsedNode): readonly string[] | null {
-  const paths = document.texts(node, "`files`")
+function readPaths(document: SourceDocument, node: ParsedNode, what: string): readonly string[] | null {
+  const paths = document.texts(node, what)
   if (paths === null) return null
-  if (paths.length > MAX_FILES) document.refuse(node, `\`files\` lists more than ${MAX_FILES}`, "join some")
-  if (new Set(paths).size < paths.length) document.refuse(node, "`files` lists a file twice", "list it once")
+  if (paths.length > MAX_FILES) document.refuse(node, `${what} lists more than ${MAX_FILES}`, "join some")
+  if (new Set(paths).size < paths.length) document.refuse(node, `${what} lists a file twice`, "list it once")
   for (const path of paths.filter((one) => RESERVED.includes(one))) {
-    document.refuse(node, `\`files\` lists ${path}, which is read as what it is`, "list the other files")
+    document.refuse(node, `${what} lists ${path}, which is read as what it is`, "list the other files")
   }
   const bad = paths.filter((path) => !isPlainPath(path))
   for (const path of bad) {
-    const message = `\`files\`: ${JSON.stringify(clip(path))} is no plain path inside the release`
+    const message = `${what}: ${JSON.stringify(clip(path))} is no plain path inside the release`
     document.refuse(node, message, "write it relative to the manifest, with /, without . and ..")
   }
   return paths.length > MAX_FILES || bad.length > 0 ? null : paths

@@ -62,6 +62,26 @@ export interface Monitor {
   observe(event: unknown, context: EvaluationContext): readonly Alert[]
 }
 
+/** What is needed of a schema made with a library (zod, valibot, arktype): Standard Schema V1, https://standardschema.dev. */
+export interface StandardSchema {
+  readonly "~standard": {
+    readonly version: 1
+    readonly vendor: string
+    validate(
+      value: unknown,
+    ):
+      | { readonly issues?: readonly SchemaIssue[] | undefined }
+      | Promise<{ readonly issues?: readonly SchemaIssue[] | undefined }>
+  }
+}
+export interface SchemaIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
+/** What a config must be: a JSON Schema (2020-12), or a schema of a library. */
+export type ConfigSchema = StandardSchema | Readonly<Record<string, unknown>>
+
 /** An immutable, versioned set of components: what one arm runs. */
 export interface Release<
   C = Call,
@@ -72,6 +92,10 @@ export interface Release<
   readonly policy: Policy<C, R>
   readonly scanners?: readonly Scanner<S>[] | undefined
   readonly monitor?: Monitor | undefined
+  /** Settings of the host's own, for one arm each: `session.config`. Plain data; frozen to its depth when a guard takes the release. */
+  readonly config?: unknown
+  /** What `config` must be. It is only checked: what a schema makes of it, defaults included, is not used. */
+  readonly configSchema?: ConfigSchema | undefined
   /** sha-256 of what it was built from, when it came from files. */
   readonly digest?: string | undefined
 }

@@ -86,7 +86,7 @@ describe("an isolated scanner", () => {
   })
 
   it.each([
-    ["exit", "throw", "must not call process.exit(0)"],
+    ["exit", "throw", "worker exited with code: 0"],
     ["throw", "throw", "thrown"],
     ["throw later", "throw", "thrown later"],
     ["uncaught", "throw", "uncaught"],
