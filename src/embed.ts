@@ -18,9 +18,12 @@ import type { Guard, GuardOptions, Mode, ReleaseFor } from "./guard.js"
 import { describeFuse } from "./guard/fuse.js"
 import type { BlownFuse } from "./guard/fuse.js"
 import type { ShadowStatus } from "./guard/shadow.js"
+import { refuseUnknown } from "./guard/options.js"
+import type { KeysOf } from "./guard/options.js"
 import type { Call } from "./model/call.js"
 import { systemClock } from "./model/clock.js"
 import type { TrustedKeys } from "./release/trust.js"
+import { checkEvent } from "./rollout/event-fields.js"
 import { phaseOf } from "./rollout/phase.js"
 import type { Phase } from "./rollout/phase.js"
 import { parseSpec } from "./rollout/spec.js"
@@ -59,6 +62,25 @@ export interface EmbedOptions<C extends Call, M extends Mode> extends Omit<
   readonly judgeEveryMs?: number | undefined
 }
 
+const EMBED_KEYS: KeysOf<EmbedOptions<Call, Mode> & { readonly async: boolean }> = {
+  rollout: true,
+  releases: true,
+  trustedKeys: true,
+  store: true,
+  start: true,
+  judgeEveryMs: true,
+  async: true,
+  onStableError: true,
+  timeoutMs: true,
+  recognise: true,
+  onEvent: true,
+  meterProvider: true,
+  metrics: true,
+  clock: true,
+  sessionMemory: true,
+  shadow: true,
+}
+
 /** Reports and recorded verdicts are for people; the history that counts is that of the state. */
 const KEPT_REPORTS = 20
 
@@ -85,7 +107,8 @@ export interface Embedded<C extends Call = Call, M extends Mode = "sync"> extend
   /**
    * Apply an event to the stored state and answer what became of it: what the commands of `serin` do. A decrease acts here at once,
    * even if the store is down; it then stays in force here, and is written as soon as it can be (`status().follower.pending`).
-   * Rejects with `TRANSITION_REFUSED` when the event does not fit the stored state, with `STATE_INVALID`, and with what the store throws.
+   * Rejects with `TypeError` for what is no event, with `TRANSITION_REFUSED` when it does not fit the stored state, with `STATE_INVALID`,
+   * and with what the store throws.
    */
   act(event: RolloutEvent): Promise<RolloutState>
   /** Judge now rather than at the next interval. Never rejects. */
@@ -108,14 +131,16 @@ export function embed<C extends Call = Call>(
 export function embed<C extends Call = Call>(options: EmbedOptions<C, "sync"> & { async?: false }): Promise<Embedded<C>>
 /**
  * Run a whole rollout in this process: guard, follower and leader over a store of files.
- * Rejects with `SPEC_INVALID`, with `RELEASE_NOT_FOUND` or `RELEASE_INVALID` for the stable release, with `STATE_INVALID` for a stored
- * state that is none of this rollout, and with what the store throws. A canary that cannot be loaded rejects nothing: stable
+ * Rejects with `TypeError` for options that there are not, with `SPEC_INVALID`, with `RELEASE_NOT_FOUND` or `RELEASE_INVALID` for the
+ * stable release, with `STATE_INVALID` for a stored state that is none of this rollout, and with what the store throws. A canary that cannot be loaded rejects nothing: stable
  * serves, `status()` says why, and it is tried again until it is there.
  */
 export async function embed<C extends Call = Call>(
   options: EmbedOptions<C, Mode> & { async?: boolean },
 ): Promise<Embedded<C> | Embedded<C, "async">> {
-  const { clock = systemClock, judgeEveryMs = 5000 } = options
+  refuseUnknown("embed", options, EMBED_KEYS)
+  const { releases: from, trustedKeys, store: given, start, judgeEveryMs = 5000, ...forGuard } = options
+  const { clock = systemClock } = options
   if (typeof options.rollout !== "string") {
     throw new TypeError(`rollout must be the path of a rollout file, got ${typeof options.rollout}`)
   }
@@ -123,13 +148,13 @@ export async function embed<C extends Call = Call>(
   const spec = await readSpec(options.rollout)
   const actor: Actor = { kind: "controller", id: `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}` }
   const dir = join(dirname(options.rollout), "state")
-  const store = options.store ?? fileStore({ dir })
+  const store = given ?? fileStore({ dir })
   const bounded = withDeadlines(store, clock, DEADLINE_MS)
-  const reports = options.store ?? fileStore({ dir, keep: KEPT_REPORTS })
-  const shelf = await createShelf<C>(options.releases, options.trustedKeys)
+  const reports = given ?? fileStore({ dir, keep: KEPT_REPORTS })
+  const shelf = await createShelf<C>(from, trustedKeys)
 
   await ensureState(bounded, spec, actor, clock.now())
-  const notice = options.start === true ? await startCanary(bounded, spec, actor, () => clock.now()) : null
+  const notice = start === true ? await startCanary(bounded, spec, actor, () => clock.now()) : null
   const follower = await createFollower({ store, rollout: spec.rollout, clock })
   const first = follower.current()
   if (first === null) {
@@ -137,23 +162,23 @@ export async function embed<C extends Call = Call>(
     follower.close()
     throw new SerinError("STORE_UNAVAILABLE", `the state of ${spec.rollout} cannot be read: ${why}`)
   }
+  let guard: Guard<C>
   try {
     await shelf.require(first.stable)
+    await shelf.fetch([first.canary, spec.stable, spec.canary])
+    // The overloads keep mode and releases together; here they are one.
+    guard = createGuard<C>({
+      ...(forGuard as GuardOptions<C, "sync">),
+      async: (options.async ?? false) as false,
+      clock,
+      rollout: spec.rollout,
+      state: follower,
+      releases: from === undefined ? undefined : (shelf.releases as ReadonlyMap<string, ReleaseFor<C, "sync">>),
+    })
   } catch (error) {
     follower.close()
     throw error
   }
-  await shelf.fetch([first.canary, spec.stable, spec.canary])
-
-  // The overloads keep mode and releases together; here they are one.
-  const guard = createGuard<C>({
-    ...(options as GuardOptions<C, "sync">),
-    async: (options.async ?? false) as false,
-    clock,
-    rollout: spec.rollout,
-    state: follower,
-    releases: shelf.releases as ReadonlyMap<string, ReleaseFor<C, "sync">>,
-  })
   const leader = createLeader({
     reports,
     rollout: spec.rollout,
@@ -190,7 +215,10 @@ export async function embed<C extends Call = Call>(
         unavailable: shelf.problems,
       }
     },
-    act: (event: RolloutEvent) => follower.act(event),
+    act: async (event: RolloutEvent) => {
+      checkEvent(event)
+      return follower.act(event)
+    },
     judge: () => leader.tick(),
     verdictRecord: () => leader.record(),
     close: () => (closing ??= close()),

@@ -24,11 +24,13 @@ import { gaugesOf } from "./guard/gauges.js"
 import { isThenable } from "./guard/judge.js"
 import type { Limit } from "./guard/judge.js"
 import { CANARY, STABLE } from "./guard/seat.js"
-import type { Core, GuardEvent, OnStableError } from "./guard/core.js"
+import type { Core, GuardEvent, Misuse, OnStableError } from "./guard/core.js"
 import type { Recognise } from "./guard/once.js"
 import { createDecisionLog } from "./guard/decision-log.js"
 import type { DecisionLogOptions } from "./guard/decision-log.js"
 import { recorderOf } from "./guard/recorder.js"
+import { checkSession, doubtIn, refuseUnknown } from "./guard/options.js"
+import type { KeysOf } from "./guard/options.js"
 import { GuardSession } from "./guard/session.js"
 import type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/session.js"
 import { createShadowQueue } from "./guard/shadow.js"
@@ -119,7 +121,11 @@ export interface Session<C extends Call, M extends Mode> {
 
 /** What the host calls. */
 export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
-  /** Find or make a session; cheap. Throws `SESSION_ID_INVALID` for an id that is not a string or is empty. */
+  /**
+   * Find or make a session; cheap. Throws `SESSION_ID_INVALID` for an id that is not a string or is empty, and, when it makes one,
+   * `TypeError` for options that there are not or a `startedAt` that is no number. A number that no session began at is told of
+   * (`misuse`) and throws nothing: it may come from data.
+   */
   session(id: string, options?: SessionOptions): Session<C, M>
   /** Judge a call that belongs to no session: stable answers, it is counted, and it is evidence for nothing. */
   readonly sessionless: Session<C, M>
@@ -170,11 +176,14 @@ export function createGuard<C extends Call = Call>(
 export function createGuard<C extends Call = Call>(options: GuardOptions<C, "sync"> & { async?: false }): Guard<C>
 /**
  * Make a guard over releases and a rollout state that somebody else keeps up to date; `embed()` does all of it.
- * Throws `RangeError` for limits that are not positive, and `RELEASE_INVALID` for a release that cannot be run.
+ * Throws `TypeError` for options that there are not, `RangeError` for limits that are not positive, and `RELEASE_INVALID` for a release
+ * that cannot be run.
  */
 export function createGuard<C extends Call = Call>(
   options: GuardOptions<C, Mode> & { async?: boolean },
 ): Guard<C> | Guard<C, "async"> {
+  refuseUnknown("createGuard", options, GUARD_KEYS)
+  refuseUnknown("shadow", options.shadow, SHADOW_KEYS)
   const { state, clock = systemClock, onEvent, onStableError = "deny", recognise = "call-id" } = options
   const releases = createGate<AnyRelease<C>>(options.releases ?? new Map())
   releases.require()
@@ -214,6 +223,7 @@ export function createGuard<C extends Call = Call>(
         })
   const traces = createTraces(options, { rollout: options.rollout, clock, complain })
 
+  const told = new Set<Misuse>()
   const limitOf = (arm: 0 | 1): Limit => ({ clock, timeoutMs: timeoutMs[arm], onLate: () => telemetry.late(arm) })
   const core: Core<C> = {
     view: compileView(state.current(), releases, null),
@@ -228,6 +238,18 @@ export function createGuard<C extends Call = Call>(
     onStableError,
     recognise,
     wraps: 0,
+    hasReleases: options.releases !== undefined,
+    misuse(what, describe) {
+      if (told.has(what)) return
+      told.add(what)
+      try {
+        const message = describe()
+        if (onEvent === undefined) process.emitWarning(message, { type: "SerinWarning", code: what })
+        else core.emit({ type: "misuse", what, message })
+      } catch {
+        return // an error of the host's that cannot be shown
+      }
+    },
     emit(event) {
       if (onEvent === undefined) return
       // A listener must not be able to change what is decided, now or later.
@@ -241,7 +263,7 @@ export function createGuard<C extends Call = Call>(
   }
   made = core
   openStrata(core.book, core.view.ramp.length)
-  reportUnknown(core, releases, options.releases !== undefined)
+  reportUnknown(core, releases)
   const sessionless = new GuardSession<C>(core, "", 0, undefined, "none")
 
   const isBlown = (): boolean => fuse !== null && fuse.blown() !== null
@@ -270,14 +292,18 @@ export function createGuard<C extends Call = Call>(
     telemetry.transition(current.last.event)
     traces?.transition(current)
     core.emit({ type: "applied", revision: current.revision, phase: phaseOf(current).phase })
-    reportUnknown(core, releases, options.releases !== undefined)
+    reportUnknown(core, releases)
   }
 
-  function sessionOf(id: string | undefined, { startedAt, attributes, arm }: SessionOptions = {}): GuardSession<C> {
+  function sessionOf(id: string | undefined, options: SessionOptions = {}): GuardSession<C> {
     if (typeof id !== "string" || id === "") return sessionless
     let session = sessions.get(id)
     if (session === undefined) {
+      checkSession(options)
+      const { startedAt, attributes, arm } = options
       const now = clock.now()
+      const doubt = startedAt === undefined ? undefined : doubtIn(startedAt, now)
+      if (doubt !== undefined) core.misuse("started_at", () => doubt)
       const start = Number.isFinite(startedAt) ? startedAt! : (startTimeOf(id, now) ?? now)
       session = new GuardSession(core, id, start, attributes, arm)
       sessions.set(id, session)
@@ -345,16 +371,34 @@ export function createGuard<C extends Call = Call>(
   return guard as unknown as Guard<C>
 }
 
-function reportUnknown(core: Core<never>, releases: Gate<object>, expected: boolean): void {
+function reportUnknown(core: Core<never>, releases: Gate<object>): void {
   const { state } = core.view
-  if (!expected || state === null) return
+  if (!core.hasReleases || state === null) return
   if (!releases.has(state.stable)) core.emit({ type: "unknown_release", arm: "stable", version: state.stable })
   if (state.canary !== null && !releases.has(state.canary)) {
     core.emit({ type: "unknown_release", arm: "canary", version: state.canary })
   }
 }
 
+const GUARD_KEYS: KeysOf<GuardOptions<Call, Mode> & { readonly async: boolean }> = {
+  rollout: true,
+  state: true,
+  releases: true,
+  async: true,
+  onStableError: true,
+  timeoutMs: true,
+  recognise: true,
+  onEvent: true,
+  meterProvider: true,
+  metrics: true,
+  clock: true,
+  sessionMemory: true,
+  shadow: true,
+}
+const SHADOW_KEYS: KeysOf<ShadowOptions> = { queue: true, cpuShare: true, concurrency: true }
+
 function timeoutsOf(timeoutMs: GuardOptions<Call, Mode>["timeoutMs"]): readonly [number, number] {
+  if (typeof timeoutMs === "object") refuseUnknown("timeoutMs", timeoutMs, { stable: true, canary: true })
   const each = typeof timeoutMs === "object" ? timeoutMs : { stable: timeoutMs, canary: timeoutMs }
   const { stable = 1000, canary = 1000 } = each
   requirePositive("timeoutMs (stable)", stable)

@@ -3,7 +3,7 @@ export type { Embedded, EmbedOptions, ReleasesFrom, Status, VerdictRecord } from
 export { createGuard } from "./guard.js"
 export type { Answer, Guard, GuardOptions, Mode, ReleaseFor, Session, StateReader } from "./guard.js"
 export type { DecisionLogOptions } from "./guard/decision-log.js"
-export type { GuardEvent, OnStableError, ScanSide, Side } from "./guard/core.js"
+export type { GuardEvent, Misuse, OnStableError, ScanSide, Side } from "./guard/core.js"
 export type { Recognise } from "./guard/once.js"
 export type { BlownFuse, FuseOptions } from "./guard/fuse.js"
 export type { Attributes } from "./guard/seat.js"

@@ -541,6 +541,39 @@ describe("bad input", () => {
     await expect(open({ releases: {} as unknown as string })).rejects.toThrow(/new Map\(Object.entries/)
   })
 
+  it("an option that there is not is refused by name", async () => {
+    await safety(STABLE_RULES)
+    for (const options of [{ judgeEvery: 1 }, { state: null }, { shadow: { queues: 1 } }]) {
+      await expect(open(options as object)).rejects.toThrow(
+        / has no option (judgeEvery|state|queues); its options are /,
+      )
+    }
+    await expect(open({ judgeEvery: 1 } as object)).rejects.toThrow(/^embed has no option/)
+  })
+
+  it("what is no event is refused by the field, and changes nothing", async () => {
+    await safety(STABLE_RULES)
+    const { guard } = await open()
+    const { state } = guard.status()
+    await expect(guard.act({ type: "kill", position: "deny", reason: "r" } as never)).rejects.toThrow(
+      /^event\.actor must be who asks: \{ kind: "human"/,
+    )
+    await expect(guard.act(undefined as never)).rejects.toThrow(TypeError)
+    expect(guard.status().state).toBe(state)
+  })
+
+  it("no releases and no wrap: says why it denies", async () => {
+    await safety(STABLE_RULES)
+    const events: string[] = []
+    const { guard } = await open({
+      releases: undefined,
+      onEvent: (event) => void events.push(event.type === "misuse" ? event.what : event.type),
+    })
+    expect(guard.session("a").evaluate({ action: "refund", input: {} }).outcome).toBe("deny")
+    expect(events).toContain("no_releases")
+    expect(events).not.toContain("unknown_release")
+  })
+
   it("a spec with mistakes is refused with every one of them and its line", async () => {
     await safety(STABLE_RULES, spec().replace("traffic_percentage: 5", "trafic_percentage: 5").replace("0.02", "2"))
     await expect(open()).rejects.toMatchObject({

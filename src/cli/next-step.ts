@@ -44,6 +44,12 @@ export function nextSteps(state: RolloutState, now: number, say: Say): readonly 
     case "promoted":
       return [`write stable: ${canary} in the rollout file, then the next canary below it, and \`${say("start")}\``]
     case "rolled_back":
+      // Whoever gave it back knows why, and no verdict does.
+      if (state.last.actor.kind === "human") {
+        return [
+          `\`${say("start")}\` a new version, or \`${say('retry --reason "…"')}\` to give ${canary} another chance`,
+        ]
+      }
       return [
         `\`${say("explain")}\` says why; mend it and \`${say("start")}\` a new version, or \`${say('retry --reason "…"')}\``,
       ]

@@ -14,7 +14,7 @@ export function statusLines(snapshot: Snapshot, say: Say): Line[] {
   const { last } = state
   const facts: Line[] = [
     ["revision", `${state.revision}, generation ${state.generation}`],
-    ["releases", `${state.stable} stable${state.canary === null ? "" : `, ${state.canary} canary`}`],
+    ["releases", releasesOf(state, phase.phase)],
   ]
   if (isUnderWay(phase)) {
     const period = state.spec.stages[phase.stage]?.periodMs ?? 0
@@ -37,6 +37,11 @@ export function statusLines(snapshot: Snapshot, say: Say): Line[] {
     ...(verdict === null ? [] : verdictLines(verdict, outlookOf(snapshot))),
     ...next.map(indent),
   ]
+}
+
+function releasesOf({ stable, canary }: RolloutState, phase: Snapshot["phase"]["phase"]): string {
+  if (canary === null) return `${stable} stable`
+  return phase === "promoted" ? `${canary} promoted, ${stable} before` : `${stable} stable, ${canary} canary`
 }
 
 const STYLE_OF_PHASE = {

@@ -57,7 +57,12 @@ export type GuardEvent<C = Call> =
     }
   | { readonly type: "unknown_release"; readonly arm: Arm; readonly version: string }
   | ({ readonly type: "fuse" } & BlownFuse)
+  /** The guard is used in a way that is hardly meant; told once for each `what`. */
+  | { readonly type: "misuse"; readonly what: Misuse; readonly message: string }
   | { readonly type: "applied"; readonly revision: number; readonly phase: string }
+
+/** `started_at`: no time that a session can have begun; `session`: `wrap`'s `session` throws; `no_releases`: nothing to judge with. */
+export type Misuse = "started_at" | "session" | "no_releases"
 
 export type OnStableError = "deny" | "escalate" | "throw"
 
@@ -87,12 +92,16 @@ export interface Core<C extends Call> {
   /** Null: turned off. */
   readonly fuse: Fuse | null
   readonly async: boolean
+  /** The host gave releases; else it uses `wrap` alone, if it knows what it does. */
+  readonly hasReleases: boolean
   /** How long an asynchronous answer of each arm is waited for. */
   readonly limits: readonly [stable: Limit, canary: Limit]
   readonly onStableError: OnStableError
   readonly recognise: Recognise
   /** Pairs of functions that were wrapped: each has its own call ids. */
   wraps: number
+  /** Tell of a misuse, once for each kind: as an event, or, where nobody listens, as a warning of the process. */
+  misuse(what: Misuse, describe: () => string): void
   /** The host's listener, made safe: a throw in it goes nowhere. */
   emit(event: GuardEvent<C>): void
 }

@@ -42,6 +42,9 @@ export interface ScanOptions {
   readonly direction: Direction
 }
 
+const NO_RELEASES =
+  "the guard was given no `releases`, so nobody can judge: every call gets what onStableError says; give it releases, or call what wrap() made"
+
 const MONITOR_FAILED: readonly Alert[] = Object.freeze([Object.freeze({ name: "monitor_failed" })])
 
 /** One agent conversation: keeps its arm, counts what it does. */
@@ -189,7 +192,9 @@ export class GuardSession<C extends Call> {
   }
 
   report(arm: ArmIndex, errorType: ErrorType, error: unknown): void {
-    this.core.emit({ type: "error", sessionId: this.sessionId, arm: ARMS[arm], errorType, error })
+    const { core } = this
+    if (errorType === "unavailable" && !core.hasReleases) core.misuse("no_releases", () => NO_RELEASES)
+    core.emit({ type: "error", sessionId: this.sessionId, arm: ARMS[arm], errorType, error })
   }
 
   /** Answer for a failed evaluation: with stable's answer, or, if that failed too, with what the host asked for. */

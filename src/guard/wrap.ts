@@ -9,6 +9,8 @@ import { record, ruleBetween, ruledOf, tell } from "./contain.js"
 import type { Core } from "./core.js"
 import { ERROR, failed, isThenable, read, TIMED_OUT, timedOut, within } from "./judge.js"
 import type { Judged } from "./judge.js"
+import { refuseUnknown } from "./options.js"
+import type { KeysOf } from "./options.js"
 import { CANARY, STABLE } from "./seat.js"
 import type { GuardSession, SessionOptions } from "./session.js"
 
@@ -50,6 +52,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     judged: boolean
   }
 
+  refuseUnknown("wrap", options, WRAP_KEYS)
   const name = `wrap-${++core.wraps}`
   /** What throws in an asynchronous function must reject. */
   let isAsync: boolean | undefined = stable.constructor.name === "AsyncFunction" ? true : undefined
@@ -58,7 +61,8 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     try {
       const found = options.session(...args)
       return typeof found === "string" ? sessionOf(found) : sessionOf(found.id, found)
-    } catch {
+    } catch (error) {
+      core.misuse("session", () => `session of wrap() throws, so such calls belong to none: ${messageOf(error)}`)
       return sessionOf(undefined)
     }
   }
@@ -203,6 +207,17 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     )
   }
 }
+
+const WRAP_KEYS: KeysOf<WrapOptions<unknown[], unknown>> = {
+  session: true,
+  outcome: true,
+  callId: true,
+  action: true,
+  denied: true,
+  shadow: true,
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** Go on at once with a value, later with a promise. */
 function after<T>(judged: Judged | Promise<Judged>, next: (judged: Judged) => T | Promise<T>): T | Promise<T> {

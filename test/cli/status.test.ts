@@ -40,9 +40,13 @@ describe("serin status", () => {
     expect(await bench().serin("status")).toMatchObject({ code: 3, out: expect.stringMatching(/hold +paused for 0s/) })
     await bench().serin("resume")
     await bench().serin("promote", "--to", "end", "--reason", "x")
-    expect(await bench().serin("status")).toMatchObject({ code: 0, out: expect.stringContaining("promoted") })
+    expect(await bench().serin("status")).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/releases +1\.5\.0 promoted, 1\.4\.0 before/),
+    })
     await bench().serin("rollback")
     expect(await bench().serin("status")).toMatchObject({ code: 4, out: expect.stringContaining("rolled back") })
+    expect((await bench().serin("status")).out).toMatch(/next +`serin start.* a new version, or `serin retry/)
     await bench().serin("retry", "--reason", "x")
     await bench().serin("kill")
     expect(await bench().serin("status")).toMatchObject({ code: 5, out: expect.stringContaining("killed") })

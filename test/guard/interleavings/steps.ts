@@ -49,12 +49,19 @@ const scripts = <V>(...verdicts: V[]): fc.Arbitrary<Scripts<V>> => {
   return fc.tuple(one, one, one)
 }
 
+const now = <V>(verdict: V): Script<V> => ({ verdict, later: false })
+/** Calls that come back as they were. */
+const usual = fc.constantFrom<Scripts<Verdict>>(
+  [now("allow"), now("deny"), now("allow")],
+  [now("deny"), { verdict: "allow", later: true }, now("throw")],
+)
+
 const evaluate = fc.record({
   do: fc.constant("evaluate" as const),
   session,
   callId: fc.constantFrom(undefined, undefined, "a", "b", ""),
   times: fc.oneof({ weight: 9, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.constant(25) }),
-  scripts: scripts<Verdict>("allow", "allow", "deny", "deny", "escalate", "throw", "invalid"),
+  scripts: fc.oneof(usual, scripts<Verdict>("allow", "allow", "deny", "deny", "escalate", "throw", "invalid")),
 })
 
 const step: fc.Arbitrary<Step> = fc.oneof(

@@ -1,0 +1,53 @@
+import { inspect } from "node:util"
+import type { SessionOptions } from "./session.js"
+
+/** Every key that an interface has, so that a list of them cannot miss one. */
+export type KeysOf<T> = Readonly<Record<keyof T, true>>
+
+/**
+ * Refuse an option that nobody reads: misspelt, it would be a default that nobody asked for. An `undefined` asks for nothing.
+ * Throws `TypeError` that names the key and those that there are.
+ */
+export function refuseUnknown(of: string, options: unknown, known: Readonly<Record<string, true>>): void {
+  if (options === undefined) return
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`${of} takes its options as an object, got ${inspect(options, { depth: 0 })}`)
+  }
+  for (const [key, value] of Object.entries(options)) {
+    if (value === undefined || Object.hasOwn(known, key)) continue
+    throw new TypeError(`${of} has no option ${key}; its options are ${Object.keys(known).join(", ")}`)
+  }
+}
+
+const SESSION_KEYS: KeysOf<SessionOptions> = { startedAt: true, attributes: true, arm: true }
+
+/** What `wrap` is given for a session has its id as well. */
+const NAMED_SESSION_KEYS: Readonly<Record<string, true>> = { id: true, ...SESSION_KEYS }
+
+/** Throw `TypeError` for what can only be a mistake in the code: it fails on the first session. */
+export function checkSession(options: SessionOptions): void {
+  refuseUnknown("session", options, "id" in options ? NAMED_SESSION_KEYS : SESSION_KEYS)
+  const { startedAt, arm } = options as { startedAt?: unknown; arm?: unknown }
+  if (startedAt !== undefined && typeof startedAt !== "number") {
+    const fix = startedAt instanceof Date ? "; pass date.getTime()" : ""
+    throw new TypeError(`startedAt must be a number, ms since the epoch, got ${inspect(startedAt, { depth: 0 })}${fix}`)
+  }
+  if (arm !== undefined && arm !== "stable" && arm !== "canary") {
+    throw new TypeError(`arm must be stable or canary, got ${inspect(arm, { depth: 0 })}`)
+  }
+}
+
+/** 1973 in ms, and the year 5138 in seconds. */
+const SECONDS_BELOW = 1e11
+
+/** Say what is wrong with a start that may come from the host's data, so that nothing throws; undefined: nothing. */
+export function doubtIn(startedAt: number, now: number): string | undefined {
+  if (!Number.isFinite(startedAt)) {
+    return `startedAt is ${startedAt}: the start is read from the session's id, or is when this guard first saw it`
+  }
+  if (startedAt !== 0 && Math.abs(startedAt) < SECONDS_BELOW && now >= SECONDS_BELOW) {
+    const looks = new Date(startedAt).toISOString()
+    return `startedAt ${startedAt} is ${looks}, before any canary: it is ms since the epoch, and this looks like seconds`
+  }
+  return undefined
+}

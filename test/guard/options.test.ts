@@ -1,0 +1,155 @@
+import { afterEach, describe, expect, it, vi } from "vitest"
+import { createGuard } from "../../src/guard.js"
+import type { GuardOptions } from "../../src/guard.js"
+import type { GuardEvent } from "../../src/guard/core.js"
+import type { SessionOptions } from "../../src/guard/session.js"
+import type { Call } from "../../src/model/call.js"
+import { fakeState, harness, idOn, stateWith, T0 } from "./harness.js"
+
+const call = { action: "refund" }
+const misuses = (events: readonly GuardEvent[]) => events.flatMap((event) => (event.type === "misuse" ? [event] : []))
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+describe("an option that there is not", () => {
+  const open = (options: object) => createGuard({ rollout: "demo", state: fakeState(null), ...options } as never)
+
+  it("is refused by name, beside those that there are", () => {
+    expect(() => open({ onStableErrors: "throw" })).toThrow(
+      /^createGuard has no option onStableErrors; its options are rollout, .*onStableError,/,
+    )
+    expect(() => open({ shadow: { queues: 1 } })).toThrow(/^shadow has no option queues; .* queue, /)
+    expect(() => open({ timeoutMs: { stabel: 1 } })).toThrow(/^timeoutMs has no option stabel; .* stable, canary$/)
+    expect(() => open({ shadow: 10 })).toThrow(new TypeError("shadow takes its options as an object, got 10"))
+    for (const key of ["__proto__x", "constructor", "toString"]) expect(() => open({ [key]: 1 })).toThrow(TypeError)
+  })
+
+  it("is refused by session and wrap", () => {
+    const { guard } = harness()
+    expect(() => guard.session("a", { startedat: 1 } as SessionOptions)).toThrow(
+      new TypeError("session has no option startedat; its options are startedAt, attributes, arm"),
+    )
+    const options = { session: () => "a", outcome: () => "allow" as const, sesion: 1 }
+    expect(() =>
+      guard.wrap(
+        (): unknown => 1,
+        (): unknown => 1,
+        options,
+      ),
+    ).toThrow(/^wrap has no option sesion; /)
+  })
+
+  it("is none when it is undefined, and neither is one that there is", () => {
+    const all: { [K in keyof GuardOptions<Call, "sync">]-?: undefined } & { async: undefined } = {
+      rollout: undefined,
+      state: undefined,
+      releases: undefined,
+      async: undefined,
+      onStableError: undefined,
+      timeoutMs: undefined,
+      recognise: undefined,
+      onEvent: undefined,
+      meterProvider: undefined,
+      metrics: undefined,
+      clock: undefined,
+      sessionMemory: undefined,
+      shadow: undefined,
+    }
+    const guard = open({ ...all, rollout: "demo", state: fakeState(null), nothing: undefined })
+    expect(guard.session("a", { startedAt: undefined, arm: undefined, attributes: undefined }).arm).toBe("stable")
+    guard.close()
+  })
+})
+
+describe("startedAt", () => {
+  it.each<[string, unknown]>([
+    ["a Date", new Date(T0)],
+    ["a text", "2026-01-01T00:00:00Z"],
+    ["null", null],
+    ["a bigint", 1n],
+  ])("that is %s is a mistake in the code, and throws before a session is made of it", (_, startedAt) => {
+    const { guard } = harness()
+    const ask = () => guard.session("a", { startedAt: startedAt as number })
+    expect(ask).toThrow(/^startedAt must be a number, ms since the epoch, got /)
+    expect(ask).toThrow(TypeError)
+    expect(guard.session("a", { startedAt: T0 }).startedAt).toBe(T0)
+  })
+
+  it("says how to turn a Date into what it takes", () => {
+    const { guard } = harness()
+    expect(() => guard.session("a", { startedAt: new Date(T0) as unknown as number })).toThrow("pass date.getTime()")
+  })
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY])(
+    "of %s may come from data: it is told of, once, and left aside",
+    (odd) => {
+      const { guard, events, clock } = harness()
+      expect(guard.session("a", { startedAt: odd }).startedAt).toBe(clock.now())
+      guard.session("b", { startedAt: odd })
+      expect(misuses(events)).toEqual([
+        expect.objectContaining({ what: "started_at", message: expect.stringContaining(String(odd)) as string }),
+      ])
+    },
+  )
+
+  it("in seconds is told of: the session is from before any canary", () => {
+    const { guard, events } = harness({}, stateWith({ ramp: [{ at: T0 - 1, weightBp: 10_000, stage: 0 }] }))
+    expect(guard.session("a", { startedAt: T0 / 1000 }).arm).toBe("stable")
+    expect(misuses(events)[0]?.message).toContain("looks like seconds")
+    const { guard: other, events: quiet } = harness()
+    for (const fine of [T0, T0 - 1e10, 0]) other.session(`at ${fine}`, { startedAt: fine })
+    expect(misuses(quiet)).toEqual([])
+  })
+
+  it("that throws in wrap's session leaves the call to no session, and is told of once", () => {
+    const { guard, events } = harness()
+    const evaluate = guard.wrap(
+      (_: string): "allow" | "deny" => "allow",
+      (_: string) => "deny" as const,
+      { session: (id) => ({ id, startedAt: new Date(T0) as unknown as number }), outcome: (answer) => answer },
+    )
+    expect([evaluate(idOn(guard, "canary")), evaluate("other")]).toEqual(["deny", "allow"])
+    expect(misuses(events)).toEqual([
+      expect.objectContaining({ what: "session", message: expect.stringContaining("startedAt must be") as string }),
+    ])
+  })
+})
+
+describe("a guard without releases", () => {
+  const without = (onEvent?: (event: GuardEvent) => void) =>
+    createGuard({ rollout: "demo", state: fakeState(stateWith()), onEvent })
+
+  it("says once why it denies", () => {
+    const events: GuardEvent[] = []
+    const guard = without((event) => void events.push(event))
+    for (const id of ["a", "b"]) expect(guard.session(id).evaluate(call).outcome).toBe("deny")
+    expect(misuses(events)).toEqual([
+      expect.objectContaining({ what: "no_releases", message: expect.stringContaining("releases") as string }),
+    ])
+    guard.close()
+  })
+
+  it("warns where nobody listens", () => {
+    const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {})
+    const guard = without()
+    for (const id of ["a", "b"]) guard.session(id).evaluate(call)
+    expect(warn.mock.calls).toEqual([[expect.any(String), { type: "SerinWarning", code: "no_releases" }]])
+    guard.close()
+  })
+
+  it("has nothing to say when it wraps functions", () => {
+    const events: GuardEvent[] = []
+    const guard = without((event) => void events.push(event))
+    const options = { session: (id: string) => id, outcome: (answer: "allow") => answer }
+    const evaluate = guard.wrap(
+      (_: string) => "allow" as const,
+      (_: string) => "allow" as const,
+      options,
+    )
+    for (const id of ["a", "b", "c"]) expect(evaluate(id)).toBe("allow")
+    expect(events).toEqual([])
+    guard.close()
+  })
+})
