@@ -25,6 +25,7 @@ const FIELDS: Readonly<Record<RolloutEvent["type"], Rules>> = {
   approve: {},
   promote: { to: ["next or end", oneOf(undefined, "next", "end")] },
   rollback: {},
+  contain: {},
   kill: { position: ["stable or deny", oneOf("stable", "deny")] },
   retry: { ...SALT, spec: [SPEC[0], (value) => value === undefined || isObject(value)] },
   tick: { verdict: ["a verdict or null", (value) => value === null || isObject(value)] },
