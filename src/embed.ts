@@ -79,6 +79,7 @@ const EMBED_KEYS: KeysOf<EmbedOptions<Call, Mode> & { readonly async: boolean }>
   clock: true,
   sessionMemory: true,
   shadow: true,
+  decisionLog: true,
 }
 
 /** Reports and recorded verdicts are for people; the history that counts is that of the state. */

@@ -394,6 +394,7 @@ const GUARD_KEYS: KeysOf<GuardOptions<Call, Mode> & { readonly async: boolean }>
   clock: true,
   sessionMemory: true,
   shadow: true,
+  decisionLog: true,
 }
 const SHADOW_KEYS: KeysOf<ShadowOptions> = { queue: true, cpuShare: true, concurrency: true }
 

@@ -56,6 +56,7 @@ describe("an option that there is not", () => {
       clock: undefined,
       sessionMemory: undefined,
       shadow: undefined,
+      decisionLog: undefined,
     }
     const guard = open({ ...all, rollout: "demo", state: fakeState(null), nothing: undefined })
     expect(guard.session("a", { startedAt: undefined, arm: undefined, attributes: undefined }).arm).toBe("stable")
