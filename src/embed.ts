@@ -80,6 +80,7 @@ const EMBED_KEYS: KeysOf<EmbedOptions<Call, Mode> & { readonly async: boolean }>
   sessionMemory: true,
   shadow: true,
   decisionLog: true,
+  fuse: true,
 }
 
 /** Reports and recorded verdicts are for people; the history that counts is that of the state. */

@@ -184,6 +184,7 @@ export function createGuard<C extends Call = Call>(
 ): Guard<C> | Guard<C, "async"> {
   refuseUnknown("createGuard", options, GUARD_KEYS)
   refuseUnknown("shadow", options.shadow, SHADOW_KEYS)
+  if (options.fuse !== false) refuseUnknown("fuse", options.fuse, FUSE_KEYS)
   const { state, clock = systemClock, onEvent, onStableError = "deny", recognise = "call-id" } = options
   const releases = createGate<AnyRelease<C>>(options.releases ?? new Map())
   releases.require()
@@ -395,7 +396,9 @@ const GUARD_KEYS: KeysOf<GuardOptions<Call, Mode> & { readonly async: boolean }>
   sessionMemory: true,
   shadow: true,
   decisionLog: true,
+  fuse: true,
 }
+const FUSE_KEYS: KeysOf<FuseOptions> = { consecutiveErrors: true, threshold: true }
 const SHADOW_KEYS: KeysOf<ShadowOptions> = { queue: true, cpuShare: true, concurrency: true }
 
 function timeoutsOf(timeoutMs: GuardOptions<Call, Mode>["timeoutMs"]): readonly [number, number] {

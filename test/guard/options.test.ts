@@ -57,6 +57,7 @@ describe("an option that there is not", () => {
       sessionMemory: undefined,
       shadow: undefined,
       decisionLog: undefined,
+      fuse: undefined,
     }
     const guard = open({ ...all, rollout: "demo", state: fakeState(null), nothing: undefined })
     expect(guard.session("a", { startedAt: undefined, arm: undefined, attributes: undefined }).arm).toBe("stable")
