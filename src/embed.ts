@@ -13,7 +13,7 @@ import { ensureState } from "./controller/verbs.js"
 import { createShelf } from "./embed/shelf.js"
 import type { ReleasesFrom } from "./embed/shelf.js"
 import { SerinError } from "./errors.js"
-import { createGuard } from "./guard.js"
+import { createGuard, GUARD_KEYS } from "./guard.js"
 import type { Guard, GuardOptions, Mode, ReleaseFor } from "./guard.js"
 import { describeFuse } from "./guard/fuse.js"
 import type { BlownFuse } from "./guard/fuse.js"
@@ -62,25 +62,13 @@ export interface EmbedOptions<C extends Call, M extends Mode> extends Omit<
   readonly judgeEveryMs?: number | undefined
 }
 
+const { state: _none, ...GUARDS } = GUARD_KEYS
 const EMBED_KEYS: KeysOf<EmbedOptions<Call, Mode> & { readonly async: boolean }> = {
-  rollout: true,
-  releases: true,
+  ...GUARDS,
   trustedKeys: true,
   store: true,
   start: true,
   judgeEveryMs: true,
-  async: true,
-  onStableError: true,
-  timeoutMs: true,
-  recognise: true,
-  onEvent: true,
-  meterProvider: true,
-  metrics: true,
-  clock: true,
-  sessionMemory: true,
-  shadow: true,
-  decisionLog: true,
-  fuse: true,
 }
 
 /** Reports and recorded verdicts are for people; the history that counts is that of the state. */

@@ -381,7 +381,8 @@ function reportUnknown(core: Core<never>, releases: Gate<object>): void {
   }
 }
 
-const GUARD_KEYS: KeysOf<GuardOptions<Call, Mode> & { readonly async: boolean }> = {
+/** Every option that there is. */
+export const GUARD_KEYS: KeysOf<GuardOptions<Call, Mode> & { readonly async: boolean }> = {
   rollout: true,
   state: true,
   releases: true,
@@ -397,6 +398,9 @@ const GUARD_KEYS: KeysOf<GuardOptions<Call, Mode> & { readonly async: boolean }>
   shadow: true,
   decisionLog: true,
   fuse: true,
+  tracing: true,
+  tracerProvider: true,
+  logger: true,
 }
 const FUSE_KEYS: KeysOf<FuseOptions> = { consecutiveErrors: true, threshold: true }
 const SHADOW_KEYS: KeysOf<ShadowOptions> = { queue: true, cpuShare: true, concurrency: true }

@@ -1,9 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest"
-import { createGuard } from "../../src/guard.js"
-import type { GuardOptions } from "../../src/guard.js"
+import { createGuard, GUARD_KEYS } from "../../src/guard.js"
 import type { GuardEvent } from "../../src/guard/core.js"
 import type { SessionOptions } from "../../src/guard/session.js"
-import type { Call } from "../../src/model/call.js"
 import { fakeState, harness, idOn, stateWith, T0 } from "./harness.js"
 
 const call = { action: "refund" }
@@ -42,23 +40,7 @@ describe("an option that there is not", () => {
   })
 
   it("is none when it is undefined, and neither is one that there is", () => {
-    const all: { [K in keyof GuardOptions<Call, "sync">]-?: undefined } & { async: undefined } = {
-      rollout: undefined,
-      state: undefined,
-      releases: undefined,
-      async: undefined,
-      onStableError: undefined,
-      timeoutMs: undefined,
-      recognise: undefined,
-      onEvent: undefined,
-      meterProvider: undefined,
-      metrics: undefined,
-      clock: undefined,
-      sessionMemory: undefined,
-      shadow: undefined,
-      decisionLog: undefined,
-      fuse: undefined,
-    }
+    const all = Object.fromEntries(Object.keys(GUARD_KEYS).map((key) => [key, undefined]))
     const guard = open({ ...all, rollout: "demo", state: fakeState(null), nothing: undefined })
     expect(guard.session("a", { startedAt: undefined, arm: undefined, attributes: undefined }).arm).toBe("stable")
     guard.close()
