@@ -29,8 +29,8 @@ import type { Recognise } from "./guard/once.js"
 import { createDecisionLog } from "./guard/decision-log.js"
 import type { DecisionLogOptions } from "./guard/decision-log.js"
 import { recorderOf } from "./guard/recorder.js"
-import { checkSession, doubtIn, refuseUnknown } from "./guard/options.js"
-import type { KeysOf } from "./guard/options.js"
+import { checkOptions, timeoutsOf } from "./guard/guard-options.js"
+import { checkSession, doubtIn } from "./guard/options.js"
 import { GuardSession } from "./guard/session.js"
 import type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/session.js"
 import { createShadowQueue } from "./guard/shadow.js"
@@ -182,19 +182,11 @@ export function createGuard<C extends Call = Call>(options: GuardOptions<C, "syn
 export function createGuard<C extends Call = Call>(
   options: GuardOptions<C, Mode> & { async?: boolean },
 ): Guard<C> | Guard<C, "async"> {
-  refuseUnknown("createGuard", options, GUARD_KEYS)
-  refuseUnknown("shadow", options.shadow, SHADOW_KEYS)
-  if (options.fuse !== false) refuseUnknown("fuse", options.fuse, FUSE_KEYS)
+  checkOptions(options)
   const { state, clock = systemClock, onEvent, onStableError = "deny", recognise = "call-id" } = options
   const releases = createGate<AnyRelease<C>>(options.releases ?? new Map())
   releases.require()
   const timeoutMs = timeoutsOf(options.timeoutMs)
-  if (!["deny", "escalate", "throw"].includes(onStableError)) {
-    throw new TypeError(`onStableError must be deny, escalate or throw, got ${String(onStableError)}`)
-  }
-  if (recognise !== "call-id" && recognise !== "content") {
-    throw new TypeError(`recognise must be call-id or content, got ${String(recognise)}`)
-  }
   const sessions = recent<GuardSession<C>>(options.sessionMemory ?? 20_000)
   // What may throw comes before what has a timer.
   const shadow = createShadowQueue(options.shadow ?? {}, clock, () => telemetry.shadow("failed"))
@@ -379,41 +371,4 @@ function reportUnknown(core: Core<never>, releases: Gate<object>): void {
   if (state.canary !== null && !releases.has(state.canary)) {
     core.emit({ type: "unknown_release", arm: "canary", version: state.canary })
   }
-}
-
-/** Every option that there is. */
-export const GUARD_KEYS: KeysOf<GuardOptions<Call, Mode> & { readonly async: boolean }> = {
-  rollout: true,
-  state: true,
-  releases: true,
-  async: true,
-  onStableError: true,
-  timeoutMs: true,
-  recognise: true,
-  onEvent: true,
-  meterProvider: true,
-  metrics: true,
-  clock: true,
-  sessionMemory: true,
-  shadow: true,
-  decisionLog: true,
-  fuse: true,
-  tracing: true,
-  tracerProvider: true,
-  logger: true,
-}
-const FUSE_KEYS: KeysOf<FuseOptions> = { consecutiveErrors: true, threshold: true }
-const SHADOW_KEYS: KeysOf<ShadowOptions> = { queue: true, cpuShare: true, concurrency: true }
-
-function timeoutsOf(timeoutMs: GuardOptions<Call, Mode>["timeoutMs"]): readonly [number, number] {
-  if (typeof timeoutMs === "object") refuseUnknown("timeoutMs", timeoutMs, { stable: true, canary: true })
-  const each = typeof timeoutMs === "object" ? timeoutMs : { stable: timeoutMs, canary: timeoutMs }
-  const { stable = 1000, canary = 1000 } = each
-  requirePositive("timeoutMs (stable)", stable)
-  requirePositive("timeoutMs (canary)", canary)
-  return [stable, canary]
-}
-
-function requirePositive(name: string, value: number): void {
-  if (!(value > 0)) throw new RangeError(`${name} must be greater than 0, got ${value}`)
 }

@@ -1,4 +1,3 @@
-import { inspect } from "node:util"
 import type { RolloutEvent } from "./event.js"
 
 type Check = (value: unknown) => boolean
@@ -33,7 +32,6 @@ const FIELDS: Readonly<Record<RolloutEvent["type"], Rules>> = {
 
 /** Throw a `TypeError` that names the field for what is no event: it comes from code that no compiler has looked at. */
 export function checkEvent(event: unknown): asserts event is RolloutEvent {
-  const show = (value: unknown): string => inspect(value, { depth: 0, breakLength: Infinity })
   const must = (field: string, rule: string, value: unknown, ok: boolean): void => {
     if (!ok) throw new TypeError(`${field} must be ${rule}, got ${show(value)}`)
   }
@@ -50,4 +48,9 @@ export function checkEvent(event: unknown): asserts event is RolloutEvent {
   for (const [name, [rule, check]] of Object.entries(FIELDS[type as RolloutEvent["type"]])) {
     must(`event.${name}`, rule, fields[name], check(fields[name]))
   }
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value)
+  return isObject(value) ? "an object" : String(value)
 }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest"
-import { createGuard, GUARD_KEYS } from "../../src/guard.js"
+import { createGuard } from "../../src/guard.js"
+import { GUARD_KEYS } from "../../src/guard/guard-options.js"
 import type { GuardEvent } from "../../src/guard/core.js"
 import type { SessionOptions } from "../../src/guard/session.js"
 import { fakeState, harness, idOn, stateWith, T0 } from "./harness.js"
