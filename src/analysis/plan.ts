@@ -1,6 +1,7 @@
 import type { Criterion, CriterionName } from "../model/verdict.js"
 import { FACTS } from "./criteria.js"
-import { breachNeed, passNeed, type Need, type PassNeed, type Setting, type Source } from "./power.js"
+import type { Setting, Source } from "./expected.js"
+import { breachNeed, passNeed, type Need, type PassNeed } from "./power.js"
 import { warningsOn, type PlanWarning } from "./plan-warnings.js"
 import { workloadOf, type Traffic, type Workload } from "./workload.js"
 

@@ -1,31 +1,15 @@
 import type { Criterion } from "../model/verdict.js"
-import { PASS_SESSIONS } from "./arms.js"
 import type { Game } from "./betting.js"
 import { FACTS, weigh } from "./criteria.js"
 import { ALPHA_PASS, isZeroTolerance } from "./criterion.js"
+import { deffOf, informationOf, leastSessions, truthOf, type Setting, type Source, type Truth } from "./expected.js"
 import { callsForZero } from "./outlook.js"
-import { PASS_PAIRED_SESSIONS } from "./paired.js"
 import { informationNeeded } from "./passage.js"
-import { QUANTILE } from "./quantiles.js"
-import { ICC_PRIOR } from "./rates.js"
-import { LATENCY_GUARD, STRATUM_GUARD, gather } from "./reading.js"
-import { startMixture } from "./strata.js"
+import { gather } from "./reading.js"
+import { lateStart, startMixture } from "./strata.js"
 import { bet, ceilingOf } from "./trip.js"
 import { NO_WAGER, wagerLogE, type Wager } from "./wager.js"
 import type { Workload } from "./workload.js"
-
-/** Where a criterion is asked: one stage of the ramp. */
-export interface Setting {
-  /** Share of sessions that the canary serves, [0, 1]. */
-  readonly share: number
-  /** Share of sessions whose calls both judge, [0, 1]. */
-  readonly sample: number
-  /** Chance of a false alarm, and how many enforced criteria share it. */
-  readonly falseAlarmRate: number
-  readonly enforced: number
-  /** Stages before this one that served the canary, and stages before this one: evidence is weighed by where a regression begins. */
-  readonly before: { readonly arms: number; readonly pairs: number }
-}
 
 /** Sessions of both arms together, from the beginning of the stage, until a share of all rollouts has decided; ∞: never. */
 export interface Need {
@@ -35,11 +19,7 @@ export interface Need {
   readonly likely: number
 }
 
-export type Source = "arms" | "pairs"
-
 const QUANTILES = { typical: 0.5, likely: 0.8 } as const
-/** Two releases that never disagree still differ from one rollout to the next by the sizes of their sessions. */
-const LEAST_NOISE = 0.05
 /** The normal quantile of `likely`. */
 const Z_LIKELY = 0.8416
 
@@ -113,7 +93,7 @@ function readingNeed(
   if (source === "pairs" && FACTS[criterion.name].kind !== "latency") {
     return wagerNeed(criterion, truth, workload, setting, Math.log(1 / level), least)
   }
-  const alpha = level * startWeight(source, setting)
+  const alpha = level * startWeight(source, setting, lateStart)
   const { perSession, noise } = informationOf(criterion, source, truth, workload, setting)
   const { rho } = gather(criterion, [], () => false)
   const until = (quantile: number): number => {
@@ -182,7 +162,7 @@ function tripNeed(criterion: Criterion, workload: Workload, setting: Setting, ef
   if (outcome === undefined || share === 0 || (share === 1 && !budget)) return { typical: Infinity, likely: Infinity }
   const rate = workload.rates[outcome]
   const bad = Math.min(1, rate + effect)
-  const target = -Math.log(level * startWeight("arms", setting))
+  const target = -Math.log(level * startWeight("arms", setting, startMixture))
   const enough = (sessions: number, z: number): boolean => {
     const stable = sessions * (1 - share)
     const ceiling = budget ? criterion.max : ceilingOf(rate * stable, stable, criterion.max)
@@ -197,105 +177,12 @@ function tripNeed(criterion: Criterion, workload: Workload, setting: Setting, ef
   return { typical: until(0), likely: until(Z_LIKELY) }
 }
 
-/** What is true of a canary, and of the evidence about it. */
-interface Truth {
-  /** Beyond the limit where above 0. */
-  readonly excess: number
-  /** Stable's rate of the event that is counted. */
-  readonly stable: number
-  readonly canary: number
-  /** Share of calls with the event in stable alone. */
-  readonly minus: number
-}
-
-/** `effect`: what the canary has on top of stable; null: it is as good. For latency, the share of its calls that are too slow. */
-function truthOf({ name, max }: Criterion, { rates, churn, slowShare }: Workload, effect: number | null): Truth {
-  const facts = FACTS[name]
-  if (facts.kind === "latency") {
-    const stable = 1 - QUANTILE
-    const canary = effect ?? slowShare
-    return { excess: canary - stable, stable, canary, minus: stable }
-  }
-  if (facts.kind === "budget") {
-    const base = facts.sources.includes("arms") ? rates.error : churn / 2
-    const canary = Math.min(1, base + (effect ?? 0))
-    return { excess: canary - max, stable: base, canary, minus: 0 }
-  }
-  const stable =
-    facts.outcome === undefined
-      ? name === "alert_rate_delta_max"
-        ? rates.alerts
-        : rates.flagged
-      : rates[facts.outcome]
-  const canary = Math.min(1, stable + (effect ?? 0))
-  return { excess: canary - stable - max, stable, canary, minus: Math.min(stable, churn / 2) }
-}
-
-/** Of one session of either arm, as the judge reckons it; and how noisy it is in truth, where it reckons with a floor. */
-interface Information {
-  readonly perSession: number
-  readonly noise: number
-}
-
-function informationOf(
-  { name, max }: Criterion,
-  source: Source,
-  truth: Truth,
-  workload: Workload,
-  { share, sample }: Setting,
-): Information {
-  const { kind } = FACTS[name]
-  const { stable, canary, minus } = truth
-  const limit = kind === "latency" ? 0 : max
-  const calls = workload.callsPerSession / deffOf(source, workload)
-  const per = (inArm: number, actual: number, floor: number): Information => {
-    const variance = Math.max(actual, floor)
-    return { perSession: (calls * inArm) / variance, noise: Math.max(LEAST_NOISE, actual / variance) }
-  }
-  if (kind === "budget") return per(source === "pairs" ? sample : share, binomial(canary), binomial(limit))
-  if (source === "pairs") {
-    const plus = canary - stable + minus
-    return per(sample, plus + minus - (plus - minus) ** 2, limit + 2 * minus - limit ** 2)
-  }
-  // Nothing to compare with where one arm serves alone.
-  if (share === 0 || share === 1) return { perSession: 0, noise: 1 }
-  const ofStable = (binomial(stable) * share) / (1 - share)
-  const atLimit = Math.max(binomial(Math.min(1, stable + limit)), binomial(stable))
-  return per(share, binomial(canary) + ofStable, atLimit + ofStable)
-}
-
-const binomial = (p: number): number => p * (1 - p)
-
-function deffOf(source: Source, { kish, correlation }: Workload): number {
-  return 1 + (source === "pairs" ? Math.max(ICC_PRIOR, correlation) : correlation) * (kish - 1)
-}
-
-/** Sessions of both arms below which the method says nothing. */
-function leastSessions(
-  { name }: Criterion,
-  source: Source,
-  { callsPerSession }: Workload,
-  { share, sample }: Setting,
-  goal: "pass" | "breach",
-): number {
-  const { kind } = FACTS[name]
-  const timed = (of: number, inArm: number): number => (kind === "latency" ? of / callsPerSession / inArm : 0)
-  if (source === "pairs") {
-    const sessions = goal === "pass" ? PASS_PAIRED_SESSIONS : STRATUM_GUARD.canarySessions
-    return Math.max(sessions / sample, timed(LATENCY_GUARD.stable, sample))
-  }
-  const [stable, canary] =
-    goal === "pass" ? [PASS_SESSIONS, PASS_SESSIONS] : [STRATUM_GUARD.stableSessions, STRATUM_GUARD.canarySessions]
-  const ofCanary = Math.max(canary / share, timed(LATENCY_GUARD.canary, share))
-  return kind === "budget" ? ofCanary : Math.max(ofCanary, stable / (1 - share), timed(LATENCY_GUARD.stable, 1 - share))
-}
-
 /** Weight of a regression that begins in this stage. In a source's first one, starts in empty strata before it are the same. */
-function startWeight(source: Source, { before }: Setting): number {
+function startWeight(source: Source, { before }: Setting, mix: (logEFrom: readonly number[]) => number): number {
   const much = 1000
   // Pairs of sessions from before the ramp have a stratum as well, and nothing in it.
   const index = source === "pairs" ? before.pairs + 1 : before.arms
   const first = before[source] === 0
   const logEs = Array.from({ length: index + 1 }, (_, i) => (first || i === index ? much : 0))
-  return Math.exp(startMixture(logEs) - much)
+  return Math.exp(mix(logEs) - much)
 }
