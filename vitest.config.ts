@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config"
 
 const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url))
 
-const PACKAGE_TESTS = "test/package.test.ts"
+const PACKAGE_TESTS = ["test/package.test.ts", "test/package/*.test.ts"]
 
 /** `vitest run` tests the sources; `vitest run --mode package` packs what was built, installs and imports it. */
 export default defineConfig(({ mode }) => ({
@@ -16,8 +16,8 @@ export default defineConfig(({ mode }) => ({
     ],
   },
   test: {
-    include: mode === "package" ? [PACKAGE_TESTS] : ["test/**/*.test.ts"],
-    exclude: mode === "package" ? [] : [PACKAGE_TESTS],
+    include: mode === "package" ? PACKAGE_TESTS : ["test/**/*.test.ts"],
+    exclude: mode === "package" ? [] : PACKAGE_TESTS,
     globals: false,
     // Threads start faster than forks; nothing here needs a process of its own.
     pool: "threads",
