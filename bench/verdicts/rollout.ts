@@ -4,27 +4,22 @@ import { advanceTrip, type TripState } from "../../src/analysis/trip.js"
 import { createStratum, recordEvaluation, recordPair } from "../../src/evidence/cells.js"
 import type { Criterion, CriterionName, Verdict } from "../../src/model/verdict.js"
 import { randomOf } from "./random.js"
-import { ERROR, sessionsOf, type World } from "./world.js"
+import { sessionsOf, type World } from "./world.js"
 
 /** The leader looks every 5 s; later in a run looks are spared, which an always-valid method cannot profit from. */
 const LOOK_MS = 5000
 const isLook = (slot: number): boolean => slot <= 24 || slot % (slot <= 120 ? 3 : slot <= 720 ? 6 : 12) === 0
 
-/** What one look sees: counts since the rollout began, and those of the last minute, for methods that judge by the minute. */
+/** What one look sees: counts since the rollout began. */
 export interface Look {
   readonly minute: number
   readonly evidence: Evidence
-  readonly served: readonly [stable: Counts, canary: Counts]
-}
-export interface Counts {
-  readonly calls: number
-  readonly bad: number
 }
 
 export interface Method {
   /** Answers what was found at this look; a `breach` ends the run. */
   look(look: Look): "breach" | "pass" | "open"
-  /** Criteria that have passed at the last look, where the method knows. */
+  /** The criterion that was breached, where the method knows. */
   readonly cause?: string | undefined
 }
 
@@ -50,10 +45,6 @@ export function rollout(world: World, seed: number, method: Method, stopAtPass =
   const started: number[] = []
   let next = sessions.next()
   const counts = { calls: 0, sessions: 0 }
-  const served = [
-    { calls: 0, bad: 0 },
-    { calls: 0, bad: 0 },
-  ] as const
   let passMinute: number | null = null
   const evidence: Evidence = { generation: 1, strata }
 
@@ -62,25 +53,22 @@ export function rollout(world: World, seed: number, method: Method, stopAtPass =
       const { calls, weightBp, rampIndex } = next.value
       const arm = random.uniform() * 10_000 < weightBp ? 1 : 0
       const cohort = Math.floor(random.uniform() * 64)
-      let own = true
       if (arm === 1) started[slot] = (started[slot] ?? 0) + 1
+      // Pairs of sessions that the canary serves are its own world, and not inferred from.
       calls.forEach((call, i) => {
-        const code = pack(call.stable, call.canary, arm, cohort, i === 0, world.shadow && own ? 1 : 0)
+        const code = pack(call.stable, call.canary, arm, cohort, i === 0, world.shadow && arm === 0 ? 1 : 0)
         const at = (slots[Math.floor(call.atMs / LOOK_MS)] ??= [])
         at.push(code + rampIndex * 2 ** 13, call.stableMs, call.canaryMs)
-        // What follows a disagreement that was acted on is the canary's world.
-        if (arm === 1 && call.stable !== call.canary && call.canary !== ERROR) own = false
       })
       next = sessions.next()
     }
     const events = slots[slot] ?? []
     slots[slot] = []
-    for (let i = 0; i < events.length; i += 3)
-      record(strata, events[i]!, events[i + 1]!, events[i + 2]!, counts, served)
+    for (let i = 0; i < events.length; i += 3) record(strata, events[i]!, events[i + 1]!, events[i + 2]!, counts)
     counts.sessions += started[slot] ?? 0
     if (!isLook(slot + 1)) continue
     const minute = ((slot + 1) * LOOK_MS) / 60_000
-    const found = method.look({ minute, evidence, served })
+    const found = method.look({ minute, evidence })
     if (found === "pass") passMinute ??= minute
     if (found === "breach" || (stopAtPass && passMinute !== null)) {
       const breachMinute = found === "breach" ? minute : null
@@ -108,7 +96,6 @@ function record(
   stableMs: number,
   canaryMs: number,
   counts: { calls: number },
-  served: readonly [{ calls: number; bad: number }, { calls: number; bad: number }],
 ): void {
   const stable = code & 3
   const canary = (code >> 2) & 3
@@ -120,8 +107,6 @@ function record(
   recordEvaluation(stratum, arm, cohort, outcome, arm === 0 ? stableMs : canaryMs, first)
   if ((code & (1 << 12)) !== 0) recordPair(stratum, cohort, stable, canary, stableMs, canaryMs, first)
   if (arm === 1) counts.calls += 1
-  served[arm].calls += 1
-  if (outcome === 1) served[arm].bad += 1
 }
 
 /** Serin itself, asked as the leader asks it. `watched` is what has to pass; without it the rollout. */

@@ -60,6 +60,8 @@ const ESCALATE_RATE = 0.03
 /** Evaluations of a session that count; later ones are not even drawn. */
 const CAP = 20
 const GAP_MS = 10_000
+/** Of calls whose time is not looked at; long ones are found sooner in a histogram that is read from above. */
+const UNTIMED_MS = 1000
 /** Share of calls that go to a slow scanner, clustered by session, and its time. */
 const SLOW = { share: 0.03, icc: 0.05, medianMs: 120, sigma: 0.35 }
 
@@ -112,7 +114,7 @@ function callsOf(world: World, startMs: number, random: Random): SimulatedCall[]
     else if (stable === DENY && random.uniform() < loosens) canary = ALLOW
     if (always !== undefined && stable !== ERROR) canary = always === "deny" ? DENY : ALLOW
     if (breaks > 0 && random.uniform() < breaks) canary = ERROR
-    const call = { atMs, stable, canary, stableMs: 5, canaryMs: 5 }
+    const call = { atMs, stable, canary, stableMs: UNTIMED_MS, canaryMs: UNTIMED_MS }
     if (timed) {
       const base = 8 * pace * Math.exp(0.5 * random.normal())
       const wait = random.uniform() < slow ? SLOW.medianMs * Math.exp(SLOW.sigma * random.normal()) : 0

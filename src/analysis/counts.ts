@@ -65,7 +65,7 @@ export function armTotal(stratum: Stratum, arm: ArmIndex, cell: Cell): number {
 /** Cohort totals of one outcome over pairs. */
 export function pairTally(stratum: Stratum, outcome: Outcome): PairTally {
   const [plus, minus, stable, trials] = [cohorts(), cohorts(), cohorts(), cohorts()]
-  eachPair(stratum, (cohort, ofStable, ofCanary, calls) => {
+  eachPair(stratum.pairs, (cohort, ofStable, ofCanary, calls) => {
     trials[cohort]! += calls
     if (ofStable === outcome) stable[cohort]! += calls
     if (ofStable === ofCanary) return
@@ -92,10 +92,14 @@ export function scanPairTally(stratum: Stratum): PairTally {
   return { plus, minus, stable, trials, sessions: total(stratum.scanPairedSessions) }
 }
 
-/** Cohort totals of the pairs that `matches`, of all pairs. */
-export function flipTally(stratum: Stratum, matches: (stable: Outcome, canary: Outcome) => boolean): Tally {
+/** Cohort totals of those of `pairs` (the stratum's, or those after a difference) that `matches`. */
+export function flipTally(
+  stratum: Stratum,
+  pairs: Float64Array,
+  matches: (stable: Outcome, canary: Outcome) => boolean,
+): Tally {
   const [events, trials] = [cohorts(), cohorts()]
-  eachPair(stratum, (cohort, stable, canary, calls) => {
+  eachPair(pairs, (cohort, stable, canary, calls) => {
     trials[cohort]! += calls
     if (matches(stable, canary)) events[cohort]! += calls
   })
@@ -110,13 +114,13 @@ export function pairTrials(pairs: Float64Array): readonly number[] {
 }
 
 function eachPair(
-  stratum: Stratum,
+  pairs: Float64Array,
   visit: (cohort: number, stable: Outcome, canary: Outcome, calls: number) => void,
 ): void {
   for (let cohort = 0; cohort < COHORTS; cohort++) {
     for (let stable = 0; stable < OUTCOMES.length; stable++) {
       for (let canary = 0; canary < OUTCOMES.length; canary++) {
-        const calls = stratum.pairs[pairIndex(cohort, stable, canary)]!
+        const calls = pairs[pairIndex(cohort, stable, canary)]!
         if (calls > 0) visit(cohort, OUTCOMES[stable]!, OUTCOMES[canary]!, calls)
       }
     }

@@ -121,15 +121,18 @@ type Numbers = Pick<CriterionVerdict, "estimate" | "lower" | "upper">
 function estimate(reading: Reading, alphaBreach: number): Numbers {
   const worse = pool(reading.worse)
   const within = pool(reading.within)
-  if (!(worse.information > 0 && within.information > 0)) return { estimate: null, lower: null, upper: null }
+  if (!(worse.information > 0)) return { estimate: null, lower: null, upper: null }
   const least = reading.limit + worse.score / worse.information
+  const from =
+    reading.wagers === undefined
+      ? lower(least, worse.information, alphaBreach, reading.rho.worse)
+      : wagerLower(reading.wagers.strata, reading.wagers.game.least, alphaBreach)
+  // Strata that may speak against the canary, but not for it.
+  if (!(within.information > 0)) return { estimate: least, lower: from, upper: null }
   const most = reading.limit + within.score / within.information
   return {
     estimate: (least + most) / 2,
-    lower:
-      reading.wagers === undefined
-        ? lower(least, worse.information, alphaBreach, reading.rho.worse)
-        : wagerLower(reading.wagers.strata, reading.wagers.game.least, alphaBreach),
+    lower: from,
     upper: upper(most, within.information, ALPHA_PASS, reading.rho.within),
   }
 }

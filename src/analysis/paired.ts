@@ -1,3 +1,4 @@
+import type { Outcome } from "../model/decision.js"
 import type { Criterion } from "../model/verdict.js"
 import { CANARY, STABLE, flipTally, pairTally, pairTrials, scanPairTally } from "./counts.js"
 import { FACTS, type CriterionFacts } from "./criteria.js"
@@ -36,26 +37,35 @@ function measure({ name, max }: Criterion, facts: CriterionFacts, ramped: Ramped
   const tally = facts.outcome === undefined ? scanPairTally(ramped.stratum) : pairTally(ramped.stratum, facts.outcome)
   const valid = isValid(tally)
   const delta = valid ? pairedDelta(tally, max) : null
-  return { ...same(delta), wager: valid ? pairedWager(tally) : null, ...sizes(tally.trials, tally.sessions) }
+  return {
+    ...saying(ramped, same(delta)),
+    wager: valid ? pairedWager(tally) : null,
+    ...sizes(total(tally.trials), tally.sessions),
+  }
 }
 
 type Flip = Extract<CriterionFacts, { kind: "budget" }>["flip"]
 
-function measureFlips(max: number, flip: Flip, { stratum }: Ramped): Measurement {
-  const tally = flipTally(
-    stratum,
-    (stable, canary) => canary === flip.canary && (flip.stable?.includes(stable) ?? true),
-  )
+function measureFlips(max: number, flip: Flip, ramped: Ramped): Measurement {
+  const { stratum } = ramped
+  const matches = (stable: Outcome, canary: Outcome): boolean =>
+    canary === flip.canary && (flip.stable?.includes(stable) ?? true)
+  const tally = flipTally(stratum, stratum.pairs, matches)
   // How the calls of a session cluster is better seen in stable's allows than in flips, which are few.
   const allows = pairTally(stratum, "allow")
   const clustering = { events: allows.stable, trials: allows.trials, sessions: allows.sessions }
   const valid = isValid(tally)
   const delta = valid ? rateAgainst(tally, max, clustering) : null
   const wager = valid ? eventWager(tally, clustering) : null
-  return { ...same(delta), wager, ...sizes(tally.trials, tally.sessions), events: total(tally.events) }
+  // "Never" is broken in any world, also in one that the canary has made.
+  const after = max === 0 ? flipTally(stratum, stratum.pairsAfter, matches) : null
+  const events = total(tally.events) + total(after?.events ?? [])
+  const seen = sizes(total(tally.trials) + total(after?.trials ?? []), tally.sessions)
+  return { ...saying(ramped, same(delta)), wager, ...seen, events }
 }
 
-function measureLatency(maxMs: number, scans: boolean, { stratum, index }: Ramped): Measurement {
+function measureLatency(maxMs: number, scans: boolean, ramped: Ramped): Measurement {
+  const { stratum, index } = ramped
   const array = scans ? "pairedScanLatency" : "pairedLatency"
   const name = `strata[${index}].${array}`
   const trials = pairTrials(scans ? stratum.scanPairs : stratum.pairs)
@@ -65,14 +75,23 @@ function measureLatency(maxMs: number, scans: boolean, { stratum, index }: Rampe
   const timed = enoughTimed({ stable: total(stable.totals), canary: total(canary.totals) })
   const valid = timed && isValid({ trials: stable.totals, sessions })
   const deltas = valid ? pairedLatencyDelta(stable, canary, sessions, maxMs) : same(null)
-  return { ...deltas, ...sizes(stable.totals, sessions), histograms: [stable, canary] }
+  return { ...saying(ramped, deltas), ...sizes(total(trials), sessions), histograms: [stable, canary] }
 }
 
 function isValid({ trials, sessions }: { readonly trials: PerCohort; readonly sessions: number }): boolean {
   return sessions >= STRATUM_GUARD.canarySessions && isSpread(trials)
 }
 
-function sizes(trials: PerCohort, sessions: number): Sizes {
-  const pairs = total(trials)
+type Deltas = Pick<Measurement, "worse" | "within">
+
+/**
+ * What a stratum may say. Where the canary serves everybody its pairs end with a session's first difference, so the more a
+ * session differs the less it counts: that understates harm, and proves none.
+ */
+function saying({ weightBp }: Ramped, { worse, within }: Deltas): Deltas {
+  return { worse, within: weightBp === 10_000 ? null : within }
+}
+
+function sizes(pairs: number, sessions: number): Sizes {
   return { evaluations: { stable: pairs, canary: pairs }, sessions: { stable: sessions, canary: sessions }, pairs }
 }

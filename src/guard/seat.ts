@@ -25,6 +25,11 @@ export interface Turn<C extends Call> {
   readonly inferable: boolean
   /** Both releases judge its calls. */
   readonly sampled: boolean
+  /**
+   * What both judged may be inferred from: stable serves it, or nobody is served by stable. Beside sessions of stable, those of the
+   * canary would count until they first disagree, so less the more they do: a canary would look better the higher its share.
+   */
+  readonly comparable: boolean
 }
 
 export interface SeatOptions {
@@ -77,13 +82,21 @@ export class Seat<C extends Call> {
   /** Go to stable for good, because the canary could not serve it. */
   leaveCanary(): void {
     this.latched = true
-    this.turn = { ...this.look(), arm: STABLE, inferable: false }
+    this.turn = { ...this.look(), arm: STABLE, inferable: false, comparable: true }
   }
 
   private seat(view: View<C>): Turn<C> {
     const { core, options, latched } = this
     const { book } = core
-    const apart = { view, book, stratum: book.strata[0]!, cohort: 0, inferable: false, sampled: false }
+    const apart = {
+      view,
+      book,
+      stratum: book.strata[0]!,
+      cohort: 0,
+      inferable: false,
+      sampled: false,
+      comparable: false,
+    }
     if (options.pin !== undefined) {
       return { ...apart, arm: options.pin === "canary" && view.canaryServes && !latched ? CANARY : STABLE }
     }
@@ -94,14 +107,16 @@ export class Seat<C extends Call> {
     const { startedAt } = options
     const drawn = armAt(view.ramp, this.bucket, startedAt) === "canary" ? CANARY : STABLE
     const arm = latched || !view.canaryServes ? STABLE : drawn
+    const entry = rampIndexAt(view.ramp, startedAt)
     return {
       view,
       arm,
       book,
-      stratum: book.strata[rampIndexAt(view.ramp, startedAt) + 1] ?? book.strata[0]!,
+      stratum: book.strata[entry + 1] ?? book.strata[0]!,
       cohort: this.cohort,
       inferable: arm === drawn && !view.fuseBlown && !this.aside,
       sampled: this.shadowBucket < view.sampleBp,
+      comparable: arm === STABLE || view.ramp[entry]?.weightBp === 10_000,
     }
   }
 

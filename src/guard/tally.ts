@@ -31,6 +31,8 @@ interface Counts {
   scans: number
   observations: number
   comparedScans: number
+  /** For the fuse, which looks at one pair of each session. */
+  compared: boolean
   paired: boolean
   scanPaired: boolean
 }
@@ -165,13 +167,15 @@ export class Tally<C extends Call> {
     core.telemetry.comparison(stable.outcome, canary.outcome)
     core.recorder?.pair(turn, own, other)
     if (turn.arm === STABLE) this.canaryRan(turn, "policy", canary.errorType)
-    if (this.disagreed || !known) {
-      recordPairAfter(stratum, cohort, stable.outcome, canary.outcome)
-    } else {
+    const untouched = !this.disagreed && known
+    if (untouched && turn.comparable) {
       recordPair(stratum, cohort, stable.outcome, canary.outcome, stable.ms, canary.ms, !count.paired)
-      if (!count.paired && core.view.underWay) core.fuse?.paired(stable.outcome, canary.outcome)
       count.paired = true
+    } else {
+      recordPairAfter(stratum, cohort, stable.outcome, canary.outcome)
     }
+    if (untouched && !count.compared && core.view.underWay) core.fuse?.paired(stable.outcome, canary.outcome)
+    count.compared ||= untouched
     if (stable.outcome === canary.outcome) return
     // A failed canary was not acted on: stable's answer was served.
     if (turn.arm === CANARY && canary.outcome !== ERROR) this.disagreed = true
@@ -218,7 +222,7 @@ export class Tally<C extends Call> {
     core.telemetry.shadow("judged")
     core.telemetry.scanComparison(...results)
     if (turn.arm === STABLE) this.canaryRan(turn, "scanners", canary.errorType)
-    if (!this.disagreed && known) {
+    if (!this.disagreed && known && turn.comparable) {
       recordScanPair(turn.stratum, turn.cohort, ...results, stable.ms, canary.ms, !count.scanPaired)
       count.scanPaired = true
     }
@@ -264,6 +268,7 @@ const countsIn = (book: Book): Counts => ({
   scans: 0,
   observations: 0,
   comparedScans: 0,
+  compared: false,
   paired: false,
   scanPaired: false,
 })

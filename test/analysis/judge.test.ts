@@ -4,7 +4,14 @@ import { explain } from "../../src/analysis/explain.js"
 import { judge } from "../../src/analysis/judge.js"
 import { noDataVerdict } from "../../src/analysis/no-data.js"
 import { rateDelta } from "../../src/analysis/rates.js"
-import { createStratum, mergeEvidence, recordPair, recordScan, recordScanPair } from "../../src/evidence/cells.js"
+import {
+  createStratum,
+  mergeEvidence,
+  recordPair,
+  recordPairAfter,
+  recordScan,
+  recordScanPair,
+} from "../../src/evidence/cells.js"
 import { CELLS, COHORTS, cellIndex, pairIndex, type Evidence, type Stratum } from "../../src/model/evidence.js"
 import { CRITERIA, type Criterion, type Result, type Verdict } from "../../src/model/verdict.js"
 import { addTo, alike, denying, enforce, input, notify, on, serve, uniforms, type World } from "./traffic.js"
@@ -264,6 +271,21 @@ describe("a limit of 0", () => {
     expect(judge(input([one, enforce("deny_rate_delta_max")], [stratum], { shadow: true })).result).toBe("inconclusive")
   })
 
+  it("is broken by an event in a world that the canary has made, too", () => {
+    const stratum = serve(world({ sessions: 100, shadow: true }))
+    recordPairAfter(stratum, 3, 2, 0)
+    const verdict = judge(input(never, [stratum], { shadow: true }))
+    expect(verdict).toMatchObject({ result: "breach", cause: "newly_allowed_rate_max" })
+    const pairs = stratum.pairs.reduce((a, b) => a + b, 0)
+    expect(on(verdict, "newly_allowed_rate_max").pairs).toBe(pairs + 1)
+    // A rate is not inferred from there.
+    const rate = on(
+      judge(input([enforce("newly_allowed_rate_max")], [stratum], { shadow: true })),
+      "newly_allowed_rate_max",
+    )
+    expect(rate).toMatchObject({ pairs, estimate: 0 })
+  })
+
   it("is broken with bounds around the estimate", () => {
     for (const sessions of [5, 60, 1500]) {
       const stratum = serve(world({ sessions, shadow: true, canary: () => "allow" }))
@@ -467,6 +489,24 @@ describe("strata", () => {
     expect(on(arms, "deny_rate_delta_max").noData).toBe("missing")
     const pairs = judge(input([enforce("deny_rate_delta_max")], [], { evidence, shadow: true }))
     expect(pairs).toMatchObject({ result: "breach", cause: "deny_rate_delta_max" })
+  })
+
+  it("of a canary that serves everybody speak against it, and not for it", () => {
+    const rates = ["deny_rate_delta_max", "latency_p99_delta_max", "newly_denied_rate_max"] as const
+    const criteria = rates.map((name) => enforce(name, name.includes("latency") ? 50 : 0.02))
+    const asked = (over: Partial<World>, weight: number) =>
+      judge(
+        input(criteria, [serve(world({ sessions: 2000, shadow: true, ...over }))], { shadow: true, weights: [weight] }),
+      )
+    expect(asked({}, 0).result).toBe("pass")
+    const alone = asked({}, 10_000)
+    for (const verdict of alone.criteria) {
+      expect(verdict).toMatchObject({ result: "inconclusive", upper: null, noData: undefined })
+      expect(verdict.estimate).not.toBeNull()
+    }
+    const denying = asked({ canary: () => "deny" }, 10_000)
+    expect(denying).toMatchObject({ result: "breach" })
+    expect(on(denying, "deny_rate_delta_max").lower).toBeGreaterThan(0.5)
   })
 
   it("without a control group add nothing to a comparison", () => {

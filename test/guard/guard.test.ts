@@ -7,6 +7,9 @@ import type { Call } from "../../src/model/call.js"
 import type { Alert, EvaluationContext, Monitor } from "../../src/release/ports.js"
 import { count, fakeState, harness, idOn, release, stateWith, T0, total } from "./harness.js"
 
+/** Nobody is served by stable. */
+const everybody = stateWith({ ramp: [{ at: T0 - 1, weightBp: 10_000, stage: 0 }] })
+
 const call = { action: "refund", input: { amount: 5 } }
 
 describe("a decision", () => {
@@ -254,12 +257,11 @@ describe("a canary that fails", () => {
   })
 
   it("gives a pair for nothing: stable judged the same call", async () => {
-    const { guard } = harness({
-      canary: () => {
-        throw new Error("boom")
-      },
-    })
-    guard.session(idOn(guard, "canary")).evaluate(call)
+    const canary = () => {
+      throw new Error("boom")
+    }
+    const { guard } = harness({ canary }, everybody)
+    guard.session("a").evaluate(call)
     await guard.idle()
     expect(total(guard.evidence(), "pairs")).toBe(1)
   })
@@ -459,12 +461,21 @@ describe("paired shadow", () => {
   })
 
   it("keeps what follows an acted-on disagreement out of inference", async () => {
-    const { guard } = harness()
-    const session = guard.session(idOn(guard, "canary"))
+    const { guard } = harness({}, everybody)
+    const session = guard.session("a")
     for (let i = 0; i < 3; i++) session.evaluate(call)
     await guard.idle()
     expect(total(guard.evidence(), "pairs")).toBe(1)
     expect(total(guard.evidence(), "pairsAfter")).toBe(2)
+  })
+
+  it("infers from no session of the canary while stable serves others: it would end with its first difference", async () => {
+    const { guard } = harness({ stable: () => "allow", canary: () => "allow" })
+    const session = guard.session(idOn(guard, "canary"))
+    for (let i = 0; i < 3; i++) session.evaluate(call)
+    await guard.idle()
+    expect(total(guard.evidence(), "pairs")).toBe(0)
+    expect(total(guard.evidence(), "pairsAfter")).toBe(3)
   })
 
   it("goes on pairing sessions that stable serves", async () => {
@@ -642,7 +653,7 @@ describe("an asynchronous guard", () => {
     expect(await guard.session(canaryId).evaluate(call)).toMatchObject({ outcome: "allow", errorType: "throw" })
     expect(await guard.session(stableId).evaluate(call)).toMatchObject({ outcome: "allow", source: "policy" })
     await guard.idle()
-    expect(total(guard.evidence(), "pairs")).toBe(2)
+    expect([total(guard.evidence(), "pairs"), total(guard.evidence(), "pairsAfter")]).toEqual([1, 1])
   })
 })
 

@@ -21,6 +21,9 @@ interface Job {
 
 const FAILED = 3
 
+/** The canary serves every session that began when this one did. */
+const isAlone = ({ told, stratum }: Turn): boolean => told.state?.ramp[stratum - 1]?.weightBp === 10_000
+
 /** In a synchronous guard the pairs can be told to the last one: the queue runs when the event loop does. */
 function createPairs(world: World) {
   let jobs: Job[] = []
@@ -85,7 +88,7 @@ function createPairs(world: World) {
         if (turn.told.generation !== generation) continue
         const [s, c] = turn.arm === "stable" ? [own, other] : [other, own]
         shadow.judged += 1
-        const isStables = known && !session.disagreed
+        const isStables = known && !session.disagreed && (turn.arm === "stable" || isAlone(turn))
         const array = kind === "scans" ? (isStables ? "scanPairs" : null) : isStables ? "pairs" : "pairsAfter"
         if (array !== null) pairs.add(generation, turn.stratum, array, turn.cohort, s, c)
         if (isStables && session.pair(generation, kind)) {

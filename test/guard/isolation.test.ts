@@ -51,7 +51,7 @@ describe("what fails in the shadow", () => {
     const canary = () => {
       throw new Error("boom")
     }
-    const { guard } = harness({ canary })
+    const { guard } = harness({ canary }, stateWith({ ramp: all }))
     const session = guard.session(idOn(guard, "canary"))
     for (const strange of odd) expect(session.evaluate(strange as Call).outcome).toBe("allow")
     await guard.idle()
@@ -71,7 +71,7 @@ describe("what fails in the shadow", () => {
   })
 
   it("does not wait for a wrapped stable function that hangs", async () => {
-    const { guard, clock } = harness({}, stateWith(), { timeoutMs: 40 })
+    const { guard, clock } = harness({}, stateWith({ ramp: all }), { timeoutMs: 40 })
     const options = { session: (id: string) => id, outcome: (answer: "allow") => answer }
     const evaluate = guard.wrap(
       (_: string): Promise<"allow"> => new Promise(() => {}),
@@ -124,7 +124,7 @@ describe("one session, one arm", () => {
 
 describe("pairs", () => {
   it("are counted when a wrapped canary fails", async () => {
-    const { guard } = harness()
+    const { guard } = harness({}, stateWith({ ramp: all }))
     const evaluate = guard.wrap(
       (_: string): "allow" | "deny" => "allow",
       () => {
@@ -139,12 +139,11 @@ describe("pairs", () => {
 
   it("keep the order of the calls, so that a failure after a disagreement is not stable's world", async () => {
     let n = 0
-    const { guard } = harness({
-      canary: () => {
-        if (n++ > 0) throw new Error("boom")
-        return "deny"
-      },
-    })
+    const canary = () => {
+      if (n++ > 0) throw new Error("boom")
+      return "deny" as const
+    }
+    const { guard } = harness({ canary }, stateWith({ ramp: all }))
     const session = guard.session(idOn(guard, "canary"))
     session.evaluate(call)
     session.evaluate(call)
@@ -153,7 +152,7 @@ describe("pairs", () => {
   })
 
   it("after a dropped comparison of the canary's answer are not stable's world", async () => {
-    const { guard } = harness({ canary: () => "allow" }, stateWith(), { shadow: { queue: 1 } })
+    const { guard } = harness({ canary: () => "allow" }, stateWith({ ramp: all }), { shadow: { queue: 1 } })
     const session = guard.session(idOn(guard, "canary"))
     session.evaluate(call)
     session.evaluate(call)

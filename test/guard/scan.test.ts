@@ -272,6 +272,8 @@ describe("the time of a scan", () => {
 })
 
 const shadowOnly = [{ at: T0, weightBp: 0, stage: 0 }]
+/** Nobody is served by stable. */
+const everybody = [{ at: T0 - 1, weightBp: 10_000, stage: 0 }]
 
 describe("the scanners of the other arm", () => {
   it("look at the same text after the answer, and both results are kept as a pair", async () => {
@@ -334,7 +336,7 @@ describe("the scanners of the other arm", () => {
     shadow.guard.session("a").scan("x", input)
     await shadow.guard.idle()
     expect(shadow.guard.scanDiffs()).toMatchObject([{ stable: { result: "flagged" }, canary: { result: "error" } }])
-    const served = guardOf([find("x")], [broken])
+    const served = guardOf([find("x")], [broken], { ramp: everybody })
     const session = served.guard.session(idOn(served.guard, "canary"))
     session.scan("x", input)
     session.scan("x", input)
@@ -394,7 +396,7 @@ describe("stable's world", () => {
   const call = { action: "refund" }
 
   it("goes on while both arms' scanners agree, also over a flag", async () => {
-    const { guard } = guardOf([find("x")], [find("x")])
+    const { guard } = guardOf([find("x")], [find("x")], { ramp: everybody })
     const session = guard.session(idOn(guard, "canary"))
     session.scan("x", input)
     session.scan("x", input)
@@ -408,7 +410,7 @@ describe("stable's world", () => {
     ["lets through what stable flags", [find("x")], [{ name: "s", scan: clean }]],
     ["masks something else", [find("x")], [{ name: "s", scan: () => ({ result: "flagged" as const, redacted: "?" }) }]],
   ])("ends where a canary that serves %s", async (_, stable, canary) => {
-    const { guard } = guardOf(stable, canary)
+    const { guard } = guardOf(stable, canary, { ramp: everybody })
     const session = guard.session(idOn(guard, "canary"))
     session.scan("x", input)
     session.scan("x", input)
@@ -422,7 +424,7 @@ describe("stable's world", () => {
       ["1.0.0", { ...release("1.0.0", () => "deny"), scanners: [find("x")] }],
       ["2.0.0", { ...release("2.0.0", () => "allow"), scanners: [find("x")] }],
     ])
-    const { guard } = harness({}, stateWith(), { releases })
+    const { guard } = harness({}, stateWith({ ramp: everybody }), { releases })
     const session = guard.session(idOn(guard, "canary"))
     session.scan("x", input)
     session.evaluate(call)
@@ -432,7 +434,7 @@ describe("stable's world", () => {
   })
 
   it("ends where a served canary's text or call is compared with nothing, for what comes after it", async () => {
-    const stateful = guardOf([{ ...find("x"), stateful: true }], [{ name: "s", scan: clean }])
+    const stateful = guardOf([{ ...find("x"), stateful: true }], [{ name: "s", scan: clean }], { ramp: everybody })
     const session = stateful.guard.session(idOn(stateful.guard, "canary"))
     session.evaluate(call)
     session.scan("x", input)
@@ -440,7 +442,7 @@ describe("stable's world", () => {
     await stateful.guard.idle()
     expect(kept(stateful.guard)).toEqual([0, 1, 1])
 
-    const long = guardOf([find("x")], [find("x")])
+    const long = guardOf([find("x")], [find("x")], { ramp: everybody })
     const longer = long.guard.session(idOn(long.guard, "canary"))
     for (let i = 0; i < 21; i++) longer.evaluate(call)
     longer.scan("x", input)

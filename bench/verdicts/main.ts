@@ -1,0 +1,257 @@
+import { parseArgs } from "node:util"
+import type { CriterionName } from "serin"
+import { guardedRollout } from "./guarded.js"
+import { AT_LIMIT, BASE, BEYOND, CRITERIA, DRIFT, RAMP, RATES } from "./points.js"
+import { breachMinute, minutesAt, passed, passMinute, quantile, stopped } from "./outcomes.js"
+import { RIVALS } from "./rivals.js"
+import { rollout, serin, type Method, type Outcome } from "./rollout.js"
+import type { World } from "./world.js"
+
+const { values: options } = parseArgs({
+  options: {
+    runs: { type: "string", default: "200" },
+    seed: { type: "string", default: "1" },
+    only: { type: "string" },
+    quick: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+})
+if (options.help) {
+  console.log(
+    "npm run bench:verdicts -- [--runs 200] [--seed 1] [--quick] [--only healthy,limit,pass,beyond,drift,busy,rivals,guard]\n\n" +
+      "Simulates rollouts and prints how often, and how soon, they are stopped. Ends with 1 when a promise is broken.\n" +
+      "--quick  fewer runs and points; the promises are held to what so few runs can tell",
+  )
+  process.exit(0)
+}
+const SEED = Number(options.seed)
+const RUNS = options.quick ? 30 : Number(options.runs)
+const broken: string[] = []
+
+const sections: Readonly<Record<string, () => Promise<void> | void>> = {
+  healthy,
+  limit,
+  pass,
+  beyond,
+  drift,
+  busy,
+  rivals,
+  guard,
+}
+const chosen = options.only?.split(",") ?? Object.keys(sections)
+for (const name of chosen) {
+  if (sections[name] === undefined)
+    throw new RangeError(`--only: no section "${name}": ${Object.keys(sections).join()}`)
+}
+console.log(
+  `seeds from ${SEED} on, ${RUNS} runs a line where nothing else is said; 5 % allowed; percent with 95 % interval`,
+)
+for (const name of chosen) {
+  const start = performance.now()
+  await sections[name]!()
+  console.error(`${name}: ${((performance.now() - start) / 1000).toFixed(0)} s`)
+}
+for (const promise of broken) console.log(`BROKEN: ${promise}`)
+process.exit(broken.length > 0 ? 1 : 0)
+
+/** Equal releases but for 0.5 % of calls flipped either way: at every traffic and share. */
+function healthy(): void {
+  heading("Healthy: stopped falsely", ["sessions/min", "share", "minutes", "runs", "judged by both", "served only"])
+  for (const sessionsPerMinute of options.quick ? [30] : [1, 30]) {
+    for (const weightBp of [100, 500, 1000]) {
+      const minutes = options.quick ? 30 : sessionsPerMinute === 1 ? 240 : 120
+      const world = { ...BASE, sessionsPerMinute, minutes, ramp: [{ minute: 0, weightBp }], timed: true }
+      const [paired, served] = [true, false].map((shadow) => stopped(repeat({ ...world, shadow }, RUNS)))
+      promise(
+        paired!.low <= 0.01,
+        `${sessionsPerMinute}/min, ${weightBp / 100} %, both: ${paired!.text} of healthy ones`,
+      )
+      promise(served!.low <= 0.05, `${sessionsPerMinute}/min, ${weightBp / 100} %: ${served!.text} of healthy ones`)
+      row([sessionsPerMinute, `${weightBp / 100} %`, minutes, RUNS, paired!.text, served!.text])
+    }
+  }
+}
+
+/** Exactly at a limit, where the chance of a false stop is largest; and how often that is said to pass. */
+function limit(): void {
+  heading("At a limit: stopped falsely, and passed falsely", [
+    "effect",
+    "icc",
+    "judged by both",
+    "passed",
+    "served only",
+    "passed",
+  ])
+  const correlations = options.quick ? [0.1] : [0.02, 0.1, 0.3]
+  for (const [name, effect] of Object.entries(AT_LIMIT)) {
+    for (const icc of correlations) {
+      const watched: CriterionName[] = effect.deny === undefined ? ["error_rate_delta_max"] : ["deny_rate_delta_max"]
+      const cells = [true, false].flatMap((shadow) => {
+        const runs = repeat({ ...BASE, minutes: options.quick ? 30 : 120, effect, icc, shadow }, RUNS, watched)
+        const [stops, passes] = [stopped(runs), passed(runs)]
+        promise(stops.low <= 0.05, `${name}, icc ${icc}, ${shadow ? "both" : "served"}: stopped ${stops.text}`)
+        promise(passes.low <= 0.05, `${name}, icc ${icc}, ${shadow ? "both" : "served"}: passed ${passes.text}`)
+        return [stops.text, passes.text]
+      })
+      row([name, icc, ...cells])
+    }
+  }
+  if (options.quick) return
+  const world = { ...BASE, minutes: 120, effect: { slowMs: 50 }, timed: true }
+  const runs = repeat(world, RUNS, ["latency_p99_delta_max"])
+  promise(stopped(runs).low <= 0.05 && passed(runs).low <= 0.05, `p99 at its limit: ${stopped(runs).text}`)
+  row(["p99 +50 ms", 0.1, stopped(runs).text, passed(runs).text, "", ""])
+  const high = { ...BASE, minutes: 60, effect: { deny: 0.02 }, ramp: [{ minute: 0, weightBp: 5000 }] }
+  const half = repeat(high, RUNS, ["deny_rate_delta_max"])
+  promise(stopped(half).low <= 0.05 && passed(half).low <= 0.05, `at its limit at 50 %: ${stopped(half).text}`)
+  row(["+2 pp denied, share 50 %", 0.1, stopped(half).text, passed(half).text, "", ""])
+}
+
+/** How soon a healthy canary is known to be within its limits. */
+function pass(): void {
+  heading("Healthy: minutes until within limits, 30/min, judged by both", ["criteria", "half", "nine of ten"])
+  const rates = repeat({ ...BASE, minutes: 30 }, RUNS, RATES)
+  row(["errors and denials", minutesAt(rates.map(passMinute), 0.5), minutesAt(rates.map(passMinute), 0.9)])
+  promise(quantile(rates.map(passMinute), 0.5) <= 10, "a healthy canary's rates are within limits in 10 min")
+  if (options.quick) return
+  const all = repeat(
+    { ...BASE, minutes: 60, timed: true },
+    RUNS,
+    CRITERIA.map(({ name }) => name),
+  )
+  row(["all three", minutesAt(all.map(passMinute), 0.5), minutesAt(all.map(passMinute), 0.9)])
+}
+
+/** How soon harm is found at 30 sessions a minute and 5 %. */
+function beyond(): void {
+  const what = ["effect", "both: half", "nine of ten", "canary calls", "served only: found", "half", "canary calls"]
+  heading("Beyond a limit, 30/min, share 5 %: minutes until stopped", what)
+  for (const { name, effect, minutes, most, mostCalls, timed = false } of BEYOND) {
+    const world = { ...BASE, effect, timed }
+    const both = repeat({ ...world, minutes: minutes.shadow }, RUNS)
+    const times = both.map(breachMinute)
+    const calls = quantile(
+      both.map(({ canaryCalls }) => canaryCalls),
+      0.5,
+    )
+    // A few runs tell the median to about a third.
+    const leeway = options.quick ? 1.4 : 1
+    promise(most === undefined || quantile(times, 0.5) <= most * leeway, `${name} is found in ${most} min`)
+    promise(mostCalls === undefined || calls <= mostCalls, `${name} is found within ${mostCalls} canary calls`)
+    const cells = [name, minutesAt(times, 0.5), minutesAt(times, 0.9), calls]
+    if (options.quick) {
+      row([...cells, "", "", ""])
+      continue
+    }
+    const alone = repeat({ ...world, minutes: minutes.served, shadow: false }, Math.min(RUNS, 100))
+    const served = quantile(
+      alone.map(({ canaryCalls }) => canaryCalls),
+      0.5,
+    )
+    row([...cells, stopped(alone).text, minutesAt(alone.map(breachMinute), 0.5), served])
+  }
+}
+
+/** Traffic that drifts and breaks under a ramp. */
+function drift(): void {
+  heading("Ramp 1, 5, 25, 50 % in two hours, drift and an outage of both arms", [
+    "effect",
+    "judged by both",
+    "served only",
+  ])
+  const runs = Math.min(RUNS, 100)
+  for (const [name, effect] of Object.entries({ none: {}, "+2 pp denied": { deny: 0.02 } })) {
+    const cells = [true, false].map((shadow) => {
+      const found = stopped(repeat({ ...BASE, ...RAMP, ...DRIFT, effect, shadow }, runs))
+      promise(found.low <= 0.05, `${name} under drift and ramp: ${found.text}`)
+      return found.text
+    })
+    row([`${name} (${runs} runs)`, ...cells])
+  }
+}
+
+/** A thousand sessions a minute. */
+function busy(): void {
+  if (options.quick) return
+  const runs = Math.min(RUNS, 60)
+  heading(`1,000 sessions/min, ${runs} runs`, [
+    "share",
+    "healthy, 15 min",
+    "at limit, 15 min",
+    "+5 pp: half",
+    "+3 pp: half",
+  ])
+  for (const weightBp of [100, 500, 1000]) {
+    const world = { ...BASE, sessionsPerMinute: 1000, minutes: 15, ramp: [{ minute: 0, weightBp }] }
+    const [calm, edge] = [{}, { deny: 0.02 }].map((effect) => stopped(repeat({ ...world, effect }, runs)))
+    promise(calm!.low <= 0.01 && edge!.low <= 0.05, `1,000/min at ${weightBp / 100} %: ${calm!.text}, ${edge!.text}`)
+    const [five, three] = [0.05, 0.03].map((deny) => repeat({ ...world, effect: { deny } }, 20).map(breachMinute))
+    row([`${weightBp / 100} %`, calm!.text, edge!.text, minutesAt(five!, 0.5), minutesAt(three!, 0.5)])
+  }
+}
+
+/** The same deny rates judged in other ways, on served sessions: speed is worth nothing where healthy ones are stopped. */
+function rivals(): void {
+  const runs = Math.min(RUNS, 100)
+  heading(`Other methods on the deny rate, served sessions, 4 h, ${runs} runs: stopped`, [
+    "method",
+    "healthy",
+    "at the limit",
+    "+5 pp",
+    "half in",
+  ])
+  const deny = CRITERIA.filter(({ name }) => name === "deny_rate_delta_max")
+  const world = { ...BASE, minutes: options.quick ? 60 : 240, shadow: false }
+  const methods: Record<string, (world: World) => Method> = {
+    "serin, served only": (w) => serin(w, deny),
+    ...Object.fromEntries(Object.entries(RIVALS).map(([name, make]) => [name, () => make(0.02)])),
+  }
+  for (const [name, make] of Object.entries(methods)) {
+    const cells = [{}, { deny: 0.02 }, { deny: 0.05 }].map((effect) => repeatWith({ ...world, effect }, runs, make))
+    row([name, ...cells.map((runs) => stopped(runs).text), minutesAt(cells[2]!.map(breachMinute), 0.5)])
+  }
+}
+
+/** One point again, call by call through `createGuard()`. */
+async function guard(): Promise<void> {
+  heading("The same sessions call by call through createGuard(), 30/min, share 5 %, judged by both", [
+    "effect",
+    "runs",
+    "stopped",
+    "half in",
+    "the same by counts: half in",
+  ])
+  const runs = options.quick ? 6 : 20
+  for (const name of ["denies all", "+5 pp denied"]) {
+    const { effect, minutes } = BEYOND.find((point) => point.name === name)!
+    const world = { ...BASE, effect, minutes: minutes.shadow }
+    const found: Outcome[] = []
+    for (let i = 0; i < runs; i++) found.push(await guardedRollout(world, SEED + i, CRITERIA))
+    const counted = minutesAt(repeat(world, runs).map(breachMinute), 0.5)
+    promise(
+      found.every(({ breachMinute }) => breachMinute !== null),
+      `${name} is found through the guard`,
+    )
+    row([name, runs, stopped(found).text, minutesAt(found.map(breachMinute), 0.5), counted])
+  }
+}
+
+function repeat(world: World, runs: number, watched?: readonly CriterionName[]): Outcome[] {
+  return repeatWith(world, runs, (w) => serin(w, CRITERIA, watched))
+}
+
+function repeatWith(world: World, runs: number, method: (world: World) => Method): Outcome[] {
+  return Array.from({ length: runs }, (_, i) => rollout(world, SEED + i, method(world)))
+}
+
+function promise(kept: boolean, what: string): void {
+  if (!kept) broken.push(what)
+}
+
+function heading(title: string, columns: readonly string[]): void {
+  console.log(`\n**${title}**\n\n| ${columns.join(" | ")} |\n|${columns.map(() => "---|").join("")}`)
+}
+
+function row(cells: readonly (string | number)[]): void {
+  console.log(`| ${cells.join(" | ")} |`)
+}
