@@ -20,13 +20,13 @@ export interface Bet {
  * show. Any weights are valid; these were chosen by simulation.
  */
 export const PORTFOLIO: readonly Bet[] = [
-  { fraction: 0.02, weight: 0.03 },
-  { fraction: 0.06, weight: 0.04 },
-  { fraction: 0.12, weight: 0.1 },
-  { fraction: 0.22, weight: 0.25 },
-  { fraction: 0.35, weight: 0.25 },
-  { fraction: 0.55, weight: 0.13 },
-  { fraction: 0.9, weight: 0.2 },
+  { fraction: 0.02, weight: 0.02 },
+  { fraction: 0.06, weight: 0.03 },
+  { fraction: 0.12, weight: 0.08 },
+  { fraction: 0.22, weight: 0.2 },
+  { fraction: 0.35, weight: 0.22 },
+  { fraction: 0.55, weight: 0.15 },
+  { fraction: 0.9, weight: 0.3 },
 ]
 
 /**

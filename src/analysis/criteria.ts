@@ -75,7 +75,7 @@ export const FACTS: Readonly<Record<CriterionName, CriterionFacts>> = {
 /** Before renormalising: pairs take half of what the arms have. */
 const WEIGHTS = {
   served: { arms: 0.8, pairs: 0, trip: 0.2 },
-  shadowed: { arms: 0.15, pairs: 0.8, trip: 0.05 },
+  shadowed: { arms: 0.1, pairs: 0.85, trip: 0.05 },
 } as const
 
 export interface WeightedSource {
