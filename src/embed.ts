@@ -122,8 +122,9 @@ export function embed<C extends Call = Call>(
 export function embed<C extends Call = Call>(options: EmbedOptions<C, "sync"> & { async?: false }): Promise<Embedded<C>>
 /**
  * Run a whole rollout in this process: guard, follower and leader over a store of files.
- * Rejects with `TypeError` for options that there are not, with `SPEC_INVALID`, with `RELEASE_NOT_FOUND` or `RELEASE_INVALID` for the
- * stable release, with `STATE_INVALID` for a stored state that is none of this rollout, and with what the store throws. A canary that cannot be loaded rejects nothing: stable
+ * Rejects with `TypeError` for options that there are not, with `SPEC_INVALID`, with `RELEASE_NOT_FOUND`, `RELEASE_INVALID`,
+ * `RELEASE_UNTRUSTED` or `RELEASE_UNAVAILABLE` for the stable release, with `STATE_INVALID` for a stored state that is none of this
+ * rollout, and with what the store throws. A canary that cannot be loaded rejects nothing: stable
  * serves, `status()` says why, and it is tried again until it is there.
  */
 export async function embed<C extends Call = Call>(

@@ -39,7 +39,7 @@ interface Described {
   readonly name: string
   /** What it does, in the imperative and one line. */
   readonly summary: string
-  /** What may follow the name: `[DIR]`. */
+  /** What may follow the name, a word each: `[DIR]`. */
   readonly operand?: string
   /** What one must know besides, a line each. */
   readonly notes?: readonly string[]
@@ -75,7 +75,7 @@ function parse({ name, flags, operand }: Definition<Flags>, argv: readonly strin
   const help = `see \`serin help ${name}\``
   try {
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true, strict: true })
-    const most = operand === undefined ? 0 : 1
+    const most = operand === undefined ? 0 : operand.split(" ").length
     if (positionals.length > most) {
       throw usage(`serin ${name}: unexpected argument ${JSON.stringify(positionals[most])}; ${help}`)
     }
@@ -104,6 +104,15 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   const candidate = closest(word.toLowerCase(), known)
   const slips = Math.max(1, Math.floor(candidate.length / 3))
   return distance(word.toLowerCase(), candidate) <= slips ? candidate : undefined
+}
+
+/** Read what must follow the name. */
+export function operandAt(operands: readonly string[], index: number, verb: string, name: string): string {
+  const operand = operands[index]
+  if (operand === undefined || operand === "") {
+    throw usage(`serin ${verb}: ${name} is missing; see \`serin help ${verb}\``)
+  }
+  return operand
 }
 
 export const usage = (message: string): SerinError => new SerinError("USAGE", message)

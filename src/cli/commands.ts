@@ -9,6 +9,12 @@ import { killCommand } from "./kill.js"
 import { pauseCommand } from "./pause.js"
 import { planCommand } from "./plan.js"
 import { promoteCommand } from "./promote.js"
+import { releaseDiffCommand } from "./release-diff.js"
+import { releaseInspectCommand } from "./release-inspect.js"
+import { releaseKeygenCommand } from "./release-keygen.js"
+import { releasePackCommand } from "./release-pack.js"
+import { releaseSignCommand } from "./release-sign.js"
+import { releaseVerifyCommand } from "./release-verify.js"
 import { resumeCommand } from "./resume.js"
 import { retryCommand } from "./retry.js"
 import { rollbackCommand } from "./rollback.js"
@@ -38,4 +44,10 @@ export const COMMANDS: readonly Command[] = [
   historyCommand,
   explainCommand,
   verifyCommand,
+  releasePackCommand,
+  releaseSignCommand,
+  releaseVerifyCommand,
+  releaseInspectCommand,
+  releaseDiffCommand,
+  releaseKeygenCommand,
 ]

@@ -23,12 +23,18 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
     out.line(SERIN_VERSION)
   } else if (verb === "--help" || verb === "-h" || (verb === "help" && rest.length === 0)) {
     out.lines(overview(COMMANDS))
-  } else if (verb === "help") {
-    out.lines(helpOf(find(rest[0] ?? "")))
-  } else if (asksForHelp(rest)) {
-    out.lines(helpOf(find(verb)))
   } else {
-    return find(verb).run(rest, io)
+    const words = verb === "help" ? rest : argv
+    const group = COMMANDS.filter(({ name }) => name.startsWith(`${words[0]} `))
+    const asksForGroup = group.length > 0 && (words[1] === undefined || words[1].startsWith("-"))
+    if (asksForGroup) out.lines(overview(group))
+    else {
+      // A verb is one word, or two: that of its group before its own.
+      const own = group.length > 0 ? 2 : 1
+      const command = find(words.slice(0, own).join(" "))
+      if (verb !== "help" && !asksForHelp(rest)) return command.run(argv.slice(own), io)
+      out.lines(helpOf(command))
+    }
   }
   return EXIT.ok
 }

@@ -5,7 +5,7 @@ import { checkRelease } from "../release/check.js"
 import type { Evaluation, ReleaseSource, ScanReport } from "../release/ports.js"
 import type { TrustedKeys } from "../release/trust.js"
 
-/** Where releases come from: a directory of release directories, a source, or releases made by the host, by version. */
+/** Where releases come from: a directory of release directories, an address as `releaseBundles` takes it, a source, or releases made by the host, by version. */
 export type ReleasesFrom<C extends Call, M extends Mode> =
   string | ReadonlyMap<string, ReleaseFor<C, M>> | ReleaseSource<C, EvaluationFor<M>, ScanReportFor<M>>
 type EvaluationFor<M extends Mode> = M extends "async" ? Evaluation | Promise<Evaluation> : Evaluation
@@ -59,11 +59,14 @@ async function sourceOf<C extends Call>(
   if (from === undefined) return null
   if (typeof from === "string") {
     // Loaded only when releases come from files: a host that brings its own functions needs no rule engine.
-    const [{ releaseDirectory }, { rulesEngine }] = await Promise.all([
-      import("../release/load.js"),
-      import("../engines/rules.js"),
-    ])
-    return releaseDirectory(from, { engines: [rulesEngine()], trustedKeys })
+    const { rulesEngine } = await import("../engines/rules.js")
+    const options = { engines: [rulesEngine()], trustedKeys }
+    if (/^[a-z][a-z0-9+.-]+:\/\//i.test(from)) {
+      const { releaseBundles } = await import("../release/bundles.js")
+      return releaseBundles({ ...options, from })
+    }
+    const { releaseDirectory } = await import("../release/load.js")
+    return releaseDirectory(from, options)
   }
   if (from instanceof Map) {
     return {

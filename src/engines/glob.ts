@@ -15,6 +15,26 @@ export function globCovers(pattern: string, other: string): boolean {
   return run(pattern, other, true)
 }
 
+/** Tell whether there is a text that two globs both match. For long ones, whose product is above a million, it answers that there may be. */
+export function globsMeet(a: string, b: string): boolean {
+  if (a.length * b.length > 1_000_000) return true
+  // After the row for `i`, `reach[j]` tells whether the first `i` of `a` and the first `j` of `b` can be the same text.
+  let reach: boolean[] = []
+  for (let i = 0; i <= a.length; i++) {
+    const row: boolean[] = []
+    for (let j = 0; j <= b.length; j++) {
+      const [x, y] = [a[i - 1], b[j - 1]]
+      const above = i > 0 && reach[j] === true
+      const left = j > 0 && row[j - 1] === true
+      const both = i > 0 && j > 0 && reach[j - 1] === true && (x === y || x === "?" || y === "?")
+      // A `*` takes nothing, or what the other side has there.
+      row.push((i === 0 && j === 0) || both || (x === "*" && (above || left)) || (y === "*" && (above || left)))
+    }
+    reach = row
+  }
+  return reach[b.length] === true
+}
+
 /** Tell whether a glob has no wildcard. */
 export function isLiteral(pattern: string): boolean {
   return !pattern.includes("*") && !pattern.includes("?")

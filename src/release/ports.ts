@@ -113,7 +113,7 @@ export interface Engine<C = Call> {
   compile(files: readonly SourceFile[]): Policy<C>
 }
 
-/** Where releases come from. A throw or a rejection is a `SerinError`: `RELEASE_NOT_FOUND` or `RELEASE_INVALID`. */
+/** Where releases come from. A throw or a rejection is a `SerinError` with a code that begins with `RELEASE_`. */
 export interface ReleaseSource<
   C = Call,
   R extends Evaluation | Promise<Evaluation> = Evaluation,

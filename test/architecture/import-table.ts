@@ -27,7 +27,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   analysis: { units: [] },
   rollout: { units: [], packages: ["zod", "yaml", "fastest-levenshtein"] },
   // piscina: where scanners run in workers, and there alone; it is optional.
-  release: { units: [], packages: ["zod", "yaml", "fastest-levenshtein", "piscina"], node: true },
+  release: { units: [], packages: ["zod", "yaml", "fastest-levenshtein", "modern-tar", "piscina"], node: true },
   telemetry: { units: ["evidence"], packages: ["@opentelemetry/api", "type:@opentelemetry/sdk-metrics"] },
   guard: {
     // Of the rollout a guard knows what is handed to it, never how it changes.

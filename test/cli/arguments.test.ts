@@ -4,10 +4,12 @@ import { COMMANDS } from "../../src/cli/commands.js"
 import { useBench } from "./harness.js"
 
 const bench = useBench()
-const VERBS =
-  "init validate calibrate plan start status watch pause resume approve promote rollback contain kill retry history explain verify".split(
+const VERBS = [
+  ..."init validate calibrate plan start status watch pause resume approve promote rollback contain kill retry history explain verify".split(
     " ",
-  )
+  ),
+  ..."pack sign verify inspect diff keygen".split(" ").map((verb) => `release ${verb}`),
+]
 
 describe("serin", () => {
   it("has each verb once", () => {
@@ -22,13 +24,13 @@ describe("serin", () => {
   })
 
   it.each(VERBS)("explains %s with every flag, from the table, and runs nothing", async (verb) => {
-    const { code, out } = await bench().serin("help", verb)
+    const { code, out } = await bench().serin("help", ...verb.split(" "))
     expect(code).toBe(0)
     expect(out).toContain(`Usage: serin ${verb}`)
     for (const flag of Object.keys(COMMANDS.find(({ name }) => name === verb)?.flags ?? {})) {
       expect(out).toContain(`--${flag}`)
     }
-    expect((await bench().serin(verb, "--help", "--state", "x")).out).toBe(out)
+    expect((await bench().serin(...verb.split(" "), "--help", "--state", "x")).out).toBe(out)
   })
 
   it("tells its version", async () => {

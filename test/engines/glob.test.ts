@@ -1,6 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { globCovers, globMatches } from "../../src/engines/glob.js"
+import { globCovers, globMatches, globsMeet } from "../../src/engines/glob.js"
 
 /** Few letters, so that patterns and texts meet; the regular expression is the definition. */
 const pattern = fc.string({ unit: fc.constantFrom("a", "b", ".", "*", "?"), maxLength: 8 })
@@ -79,5 +79,26 @@ describe("globCovers", () => {
       }),
       { numRuns: 3000 },
     )
+  })
+})
+
+describe("globsMeet", () => {
+  it("is true iff some text is matched by both", () => {
+    const short = fc.string({ unit: fc.constantFrom("a", "b", "*", "?"), maxLength: 3 })
+    // Two globs of three that meet do so in a text of six or fewer.
+    const texts = [""]
+    for (const one of texts) if (one.length < 6) texts.push(`${one}a`, `${one}b`)
+    fc.assert(
+      fc.property(short, short, (one, other) => {
+        const meet = texts.some((text) => globMatches(one, text) && globMatches(other, text))
+        expect(globsMeet(one, other)).toBe(meet)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  it("does not take for ever on long ones", () => {
+    expect(globsMeet("a".repeat(2000), "b".repeat(2000))).toBe(true)
+    expect(globsMeet("a".repeat(900), "b".repeat(900))).toBe(false)
   })
 })

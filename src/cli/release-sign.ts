@@ -1,0 +1,78 @@
+import { createPrivateKey } from "node:crypto"
+import type { KeyObject } from "node:crypto"
+import { readFile, stat } from "node:fs/promises"
+import { join, resolve } from "node:path"
+import { packTree } from "../release/pack.js"
+import { addSignature } from "../release/sign.js"
+import { SIGNATURES, treeFile } from "../release/tree.js"
+import { writeWhole } from "../release/write-whole.js"
+import { defineCommand, JSON_FLAG, operandAt, usage } from "./command.js"
+import { EXIT } from "./exit-code.js"
+import type { Io } from "./io.js"
+import type { Printer } from "./printer.js"
+import { compileRules, openAt, treeOf } from "./release-read.js"
+
+export const releaseSignCommand = defineCommand({
+  name: "release sign",
+  summary: "Sign a release, packed or a directory, beside the signatures that it has",
+  operand: "RELEASE",
+  notes: [
+    "Writes release.dsse.json into it. Signatures of other files or another version are dropped: they are void.",
+    "$SERIN_KEY_PASSPHRASE opens an encrypted key.",
+  ],
+  example: "serin release sign safety/releases/1.5.0.tgz --key release-key",
+  flags: {
+    key: { type: "string", value: "FILE", text: "the private key: Ed25519, PEM" },
+    ...JSON_FLAG,
+  },
+  async run({ values, operands, io, out }) {
+    const shown = operandAt(operands, 0, "release sign", "RELEASE")
+    const key = await readKey(values.key, io, out)
+    const opened = await openAt(shown, io)
+    const tree = await treeOf(opened)
+    compileRules(tree) // nobody should put a name to rules that no process can load
+    const { version } = tree.manifest
+    const added = addSignature(opened.signatures?.text ?? null, { version, digest: tree.digest }, key)
+    if (opened.from.all === null) {
+      await writeWhole(join(opened.path, SIGNATURES), added.text)
+    } else {
+      const file = treeFile(SIGNATURES, SIGNATURES, Buffer.from(added.text))
+      await writeWhole(opened.path, await packTree([...tree.files, ...(file === null ? [] : [file])]))
+    }
+    const { keyid, signatures, dropped } = added
+    if (values.json) {
+      out.json({ release: shown, version, digest: tree.digest, keyid, signatures, dropped })
+      return EXIT.ok
+    }
+    out.line({ text: version, style: "bold" }, `  ${tree.digest}`)
+    out.line(`  signed with key ${keyid}; ${count(signatures)} in ${shown}`)
+    if (dropped > 0) out.line(`  dropped ${count(dropped)}, which were of something else`)
+    return EXIT.ok
+  },
+})
+
+const count = (signatures: number): string => `${signatures} signature${signatures === 1 ? "" : "s"}`
+
+async function readKey(shown: string | undefined, io: Io, out: Printer): Promise<KeyObject> {
+  if (shown === undefined) throw usage("serin release sign: --key is missing; `serin release keygen` makes one")
+  const path = resolve(io.cwd, shown)
+  const pem = await readFile(path, "utf8").catch(() => null)
+  if (pem === null) throw usage(`serin release sign: --key ${shown} cannot be read`)
+  const passphrase = io.env["SERIN_KEY_PASSPHRASE"]
+  let key: KeyObject
+  try {
+    key = createPrivateKey({ key: pem, ...(passphrase !== undefined && { passphrase }) })
+  } catch {
+    // The cause is dropped: nothing of a key may reach a log.
+    const fix = pem.includes("ENCRYPTED") ? "$SERIN_KEY_PASSPHRASE does not open it" : "it holds no private key in PEM"
+    throw usage(`serin release sign: --key ${shown} cannot be used: ${fix}`)
+  }
+  if (key.asymmetricKeyType !== "ed25519") {
+    throw usage(`serin release sign: --key must be an Ed25519 key, got ${key.asymmetricKeyType}`)
+  }
+  const { mode } = await stat(path)
+  if (process.platform !== "win32" && (mode & 0o077) !== 0) {
+    out.note(`note: others may read ${shown}; \`chmod 600\` keeps it to you`)
+  }
+  return key
+}

@@ -1,0 +1,143 @@
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { isSerinError, SerinError } from "../errors.js"
+import type { Call } from "../model/call.js"
+import { systemClock } from "../model/clock.js"
+import type { Clock } from "../model/clock.js"
+import { bundleCache } from "./bundle-cache.js"
+import { fetchFile, shownUrl } from "./fetch.js"
+import type { FetchOptions } from "./fetch.js"
+import { buildRelease, checkEngines, keepLoaded } from "./load.js"
+import type { LoadOptions } from "./load.js"
+import { readPacked } from "./open.js"
+import type { Release, ReleaseSource } from "./ports.js"
+import { resolveTrust } from "./trust.js"
+import { MAX_PACKED_BYTES, packedFiles } from "./unpack.js"
+
+export interface BundleOptions<C = Call> extends LoadOptions<C> {
+  /**
+   * Where packed releases are: a directory of `<version>.tgz`, or a `file:` or `https:` address with `{version}` in its path or
+   * query.
+   */
+  readonly from: string
+  /** Where bundles that were fetched and verified are kept, for a start while their server is down. Default: nowhere. */
+  readonly cacheDir?: string | undefined
+  /** Largest packed file, bytes. Default and most: 16 MiB. */
+  readonly maxBytes?: number | undefined
+  /** For one fetch with all its redirects, ms. Default 30,000. */
+  readonly timeoutMs?: number | undefined
+  /** Fetch from loopback, private and link-local addresses too. Default false. */
+  readonly allowPrivateAddresses?: boolean | undefined
+  /** Certificates of authorities to trust instead of the machine's, PEM. */
+  readonly ca?: string | undefined
+  /** For the server, such as `authorization`. Not sent on to another origin. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly clock?: Clock | undefined
+}
+
+interface Refusal {
+  readonly etag: string
+  readonly error: unknown
+}
+
+/** Versions come from remote state: no more of them are remembered. */
+const MAX_REFUSALS = 100
+
+/**
+ * Serve packed releases, verified before anything of them is parsed, and unpacked in memory. One that was loaded is kept: it is immutable.
+ * Fails with `RELEASE_NOT_FOUND`, `RELEASE_UNAVAILABLE` (it could not be fetched), `RELEASE_INVALID` and `RELEASE_UNTRUSTED`. Of a
+ * bundle that is refused nothing is kept, but for an etag, so that it is not downloaded again.
+ * Throws a `TypeError` or `RangeError` for options that are none.
+ */
+export function releaseBundles<C = Call>(options: BundleOptions<C>): ReleaseSource<C> {
+  checkEngines(options.engines)
+  const trust = resolveTrust(options.trustedKeys)
+  const fetching = resolveFetch(options)
+  const place = resolvePlace(options.from)
+  const build = async (bytes: Uint8Array, shown: string, version: string): Promise<Release<C>> =>
+    buildRelease(await packedFiles(bytes, shown), { engines: options.engines, trust, version })
+  if (place.kind === "file") {
+    return keepLoaded(async (version) => build(await readPacked(place.path(version)), place.path(version), version))
+  }
+
+  const cache = options.cacheDir === undefined ? null : bundleCache(options.cacheDir, (one) => place.url(one).href)
+  const refusals = new Map<string, Refusal>()
+
+  return keepLoaded(async (version) => {
+    const url = place.url(version)
+    const shown = shownUrl(url)
+    const refusal = refusals.get(version)
+    const cached = refusal === undefined ? ((await cache?.read(version)) ?? null) : null
+    const fetched = await fetchFile(url, refusal?.etag ?? cached?.etag ?? null, fetching).catch((error: unknown) => {
+      // The server is down: a bundle that was verified once, and will be again below, is as good as it was.
+      if (cached !== null && isSerinError(error) && error.code === "RELEASE_UNAVAILABLE") return cached
+      throw error
+    })
+    if ("status" in fetched && fetched.status === "missing") {
+      throw new SerinError("RELEASE_NOT_FOUND", `there is no release ${version} at ${shown}`)
+    }
+    if ("status" in fetched && fetched.status === "unchanged" && refusal !== undefined) throw refusal.error
+    const bundle = "bytes" in fetched ? fetched : cached
+    if (bundle === null) throw new SerinError("RELEASE_UNAVAILABLE", `${shown} was answered with status 304 to nothing`)
+    let release: Release<C>
+    try {
+      release = await build(bundle.bytes, shown, version)
+    } catch (error) {
+      refusals.delete(version)
+      if (bundle.etag !== null && refusals.size < MAX_REFUSALS) refusals.set(version, { etag: bundle.etag, error })
+      await cache?.remove(version).catch(() => {})
+      throw error
+    }
+    refusals.delete(version)
+    if (bundle !== cached) await cache?.write(version, bundle).catch(tellCacheFailed)
+    return release
+  })
+
+  /** The release is there; what fails is the precaution for another day. */
+  function tellCacheFailed(error: unknown): void {
+    process.emitWarning(`serin cannot keep a release in ${options.cacheDir}: ${String(error)}`)
+  }
+}
+
+type Place =
+  | { readonly kind: "file"; readonly path: (version: string) => string }
+  | { readonly kind: "https"; readonly url: (version: string) => URL }
+
+const SLOT = "{version}"
+
+function resolvePlace(from: string): Place {
+  if (typeof from !== "string" || from === "")
+    throw new TypeError(`from must be a directory or an address, got ${from}`)
+  const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(from)?.[1]?.toLowerCase()
+  if (scheme === undefined) return { kind: "file", path: (version) => join(from, `${version}.tgz`) }
+  if (scheme !== "https" && scheme !== "file") {
+    throw new TypeError(`from must be a directory, file: or https:, got ${scheme}:; serve bundles over https`)
+  }
+  const at = (version: string): URL => new URL(from.replaceAll(SLOT, encodeURIComponent(version)))
+  if (!URL.canParse(from.replaceAll(SLOT, "1")) || !from.includes(SLOT)) {
+    throw new TypeError(`from must be an address with ${SLOT} in it, such as ${scheme}://host/releases/${SLOT}.tgz`)
+  }
+  const [one, other] = [at("1"), at("2")]
+  // Attack: a version from remote state that chooses the server.
+  if (one.host !== other.host || one.pathname + one.search === other.pathname + other.search) {
+    throw new TypeError(`from must have ${SLOT} in its path or query`)
+  }
+  if (one.username !== "" || one.password !== "") {
+    throw new TypeError("from must have no name and password in it, which would be logged; use headers.authorization")
+  }
+  if (scheme === "https") return { kind: "https", url: at }
+  fileURLToPath(one) // throws a TypeError for a file of another host
+  return { kind: "file", path: (version) => fileURLToPath(at(version)) }
+}
+
+function resolveFetch<C>(options: BundleOptions<C>): FetchOptions {
+  const { maxBytes = MAX_PACKED_BYTES, timeoutMs = 30_000, allowPrivateAddresses = false } = options
+  if (!(maxBytes > 0 && maxBytes <= MAX_PACKED_BYTES)) {
+    throw new RangeError(`maxBytes must be from 1 to ${MAX_PACKED_BYTES}, got ${maxBytes}`)
+  }
+  if (!(timeoutMs > 0 && timeoutMs <= 2 ** 31 - 1)) {
+    throw new RangeError(`timeoutMs must be greater than 0 and at most 2147483647, got ${timeoutMs}`)
+  }
+  const { ca, headers = {}, clock = systemClock } = options
+  return { maxBytes, timeoutMs, allowPrivateAddresses, ca, headers, clock }
+}
