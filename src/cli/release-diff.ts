@@ -6,7 +6,7 @@ import { defineCommand, JSON_FLAG, operandAt } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { keyChanges } from "./key-changes.js"
 import { table, type Line } from "./printer.js"
-import { compileRules, openAt, treeOf } from "./release-read.js"
+import { compileTree, openAt, policyFiles, treeOf } from "./release-read.js"
 import { ruleChanges, together } from "./rule-changes.js"
 import type { Change, Direction, WrittenRule } from "./rule-changes.js"
 
@@ -33,7 +33,8 @@ export const releaseDiffCommand = defineCommand({
       await treeOf(await openAt(operandAt(operands, 1, "release diff", "NEW"), io)),
     ]
     // Compiling refuses aliases, unknown keys and rules that are named twice: what is compared is what is run.
-    const haveRules = compileRules(old) && compileRules(next)
+    const compiled = [compileTree(old), compileTree(next)]
+    const haveRules = compiled.every((one) => one)
     const rules = haveRules ? ruleChanges(rulesOf(old), rulesOf(next)) : []
     const files = fileChanges(old, next, haveRules)
     const engine = old.manifest.engine === next.manifest.engine ? null : [old.manifest.engine, next.manifest.engine]
@@ -54,7 +55,7 @@ export const releaseDiffCommand = defineCommand({
         out.line(`  ${path} ${what}`)
         for (const key of keys) out.line(`    ${key}`)
       }
-      out.line(...verdictLine(all, haveRules))
+      out.line(...verdictLine(all))
     }
     return EXIT.ok
   },
@@ -73,23 +74,22 @@ function changeLine({ rule, what, direction }: Change): Line {
   return [{ text: `  ${NAMES[direction]}`, style: STYLES[direction] }, rule, what]
 }
 
-function verdictLine(all: Direction, haveRules: boolean): Line {
-  if (all === "loosens") return ["  all in all: loosens; no call gets a stricter answer (`intent: loosen`)"]
-  if (all === "tightens") return ["  all in all: tightens; no call gets a laxer answer (`intent: tighten`)"]
-  if (all === "none" && haveRules) return ["  all in all: every call gets the same answer (`intent: refactor`)"]
-  return ["  all in all: cannot be told from what is written; shadow shows it call by call"]
+/** About the rules alone: what a host does with a config, only the host knows. */
+function verdictLine(all: Direction): Line {
+  if (all === "loosens") return ["  all in all the rules loosen: no call gets a stricter answer (`intent: loosen`)"]
+  if (all === "tightens") return ["  all in all the rules tighten: no call gets a laxer answer (`intent: tighten`)"]
+  if (all === "none") return ["  all in all the rules give every call the same answer (`intent: refactor`)"]
+  return ["  all in all it cannot be told from what is written; shadow shows it call by call"]
 }
 
 /** Called after they compiled: every part is there and of its kind. */
-function rulesOf({ files }: Tree): WrittenRule[] {
-  return files
-    .filter(({ name }) => name !== MANIFEST)
-    .flatMap(({ text }) => {
-      const { rules } = parse(text, { version: "1.2", schema: "core", maxAliasCount: 0 }) as { rules: RawRule[] }
-      return rules.map(({ id, action, when = null, effect, reason = null }) => {
-        return { id, patterns: typeof action === "string" ? [action] : action, when, effect, reason }
-      })
+function rulesOf(tree: Tree): WrittenRule[] {
+  return policyFiles(tree).flatMap(({ text }) => {
+    const { rules } = parse(text, { version: "1.2", schema: "core", maxAliasCount: 0 }) as { rules: RawRule[] }
+    return rules.map(({ id, action, when = null, effect, reason = null }) => {
+      return { id, patterns: typeof action === "string" ? [action] : action, when, effect, reason }
     })
+  })
 }
 
 interface RawRule {
@@ -102,7 +102,8 @@ interface RawRule {
 
 /** Files that came, went or changed; those of the rules are told rule by rule. */
 function fileChanges(old: Tree, next: Tree, haveRules: boolean): FileChange[] {
-  const told = (tree: Tree) => tree.files.filter(({ name }) => name !== MANIFEST && !haveRules)
+  const told = ({ files, manifest }: Tree) =>
+    files.filter(({ name }) => name !== MANIFEST && !(haveRules && manifest.policyFiles.includes(name)))
   const before = new Map(told(old).map((file) => [file.name, file]))
   const after = new Map(told(next).map((file) => [file.name, file]))
   const changes: FileChange[] = []

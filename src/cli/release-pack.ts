@@ -8,7 +8,7 @@ import { packedFiles } from "../release/unpack.js"
 import { writeWhole } from "../release/write-whole.js"
 import { defineCommand, JSON_FLAG, operandAt } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import { compileRules, openAt, treeOf } from "./release-read.js"
+import { compileTree, openAt, treeOf } from "./release-read.js"
 import { stampManifest } from "./release-stamp.js"
 
 export const releasePackCommand = defineCommand({
@@ -53,7 +53,7 @@ export const releasePackCommand = defineCommand({
     // What is written is what every reader takes: this one is asked first.
     const from = await packedFiles(packed, shown)
     const checked = await treeOf({ ...opened, shown, from })
-    compileRules(checked)
+    compileTree(checked)
 
     const path = resolve(io.cwd, shown)
     const before = await readFile(path).catch(() => null)

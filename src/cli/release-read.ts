@@ -2,11 +2,12 @@ import { resolve } from "node:path"
 import { rulesEngine } from "../engines/rules.js"
 import { isSerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
+import { readConfig } from "../release/config-file.js"
 import { invalid } from "../release/document.js"
 import { openRelease } from "../release/open.js"
 import { readTree } from "../release/read.js"
 import type { Tree } from "../release/read.js"
-import { MANIFEST, SIGNATURES, treeDigest } from "../release/tree.js"
+import { SIGNATURES, treeDigest } from "../release/tree.js"
 import type { ReleaseFiles, TreeFile } from "../release/tree.js"
 import { MAX_PACKED_BYTES } from "../release/unpack.js"
 import type { Io } from "./io.js"
@@ -39,14 +40,29 @@ export async function treeOf({ shown, from }: OpenedRelease): Promise<Tree> {
   return { manifest, files, digest: treeDigest(files) }
 }
 
-/** Compile the rules, where it is known how. Answers whether it is. Throws `RULES_INVALID`. */
-export function compileRules({ manifest, files }: Tree): boolean {
-  if (manifest.engine !== "rules") return false
-  const sources = files.filter(({ name }) => name !== MANIFEST)
+/** Files of the policy, in the order in which its engine gets them. */
+export function policyFiles({ manifest, files }: Tree): TreeFile[] {
+  return manifest.policyFiles.flatMap((name) => files.find((file) => file.name === name) ?? [])
+}
+
+/**
+ * Compile the rules, where it is known how, and hold the config to its schema. Answers whether the rules were compiled.
+ * Throws `RELEASE_INVALID`, which lists every problem.
+ */
+export function compileTree(tree: Tree): boolean {
+  const { manifest, files } = tree
+  const problems: Problem[] = []
+  const isKnown = manifest.engine === "rules"
   try {
-    rulesEngine().compile(sources)
-    return true
+    if (isKnown) rulesEngine().compile(policyFiles(tree))
   } catch (error) {
-    throw isSerinError(error) ? invalid("RELEASE_INVALID", "the rules", error.problems, error) : error
+    if (!isSerinError(error)) throw error
+    problems.push(...error.problems)
   }
+  const [config, schema] = [manifest.config?.file, manifest.config?.schema].map((name) =>
+    files.find((file) => file.name === name),
+  )
+  if (config !== undefined && schema !== undefined) readConfig(config, schema, problems)
+  if (problems.length > 0) throw invalid("RELEASE_INVALID", `release ${manifest.version}`, problems)
+  return isKnown
 }

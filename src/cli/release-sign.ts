@@ -10,7 +10,7 @@ import { defineCommand, JSON_FLAG, operandAt, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import type { Io } from "./io.js"
 import type { Printer } from "./printer.js"
-import { compileRules, openAt, treeOf } from "./release-read.js"
+import { compileTree, openAt, treeOf } from "./release-read.js"
 
 export const releaseSignCommand = defineCommand({
   name: "release sign",
@@ -30,7 +30,7 @@ export const releaseSignCommand = defineCommand({
     const key = await readKey(values.key, io, out)
     const opened = await openAt(shown, io)
     const tree = await treeOf(opened)
-    compileRules(tree) // nobody should put a name to rules that no process can load
+    compileTree(tree) // nobody should put a name to rules that no process can load
     const { version } = tree.manifest
     const added = addSignature(opened.signatures?.text ?? null, { version, digest: tree.digest }, key)
     if (opened.from.all === null) {

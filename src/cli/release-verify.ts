@@ -7,7 +7,7 @@ import { verifySignatures } from "../release/verify.js"
 import { defineCommand, JSON_FLAG, operandAt, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import type { Io } from "./io.js"
-import { compileRules, openAt, treeOf } from "./release-read.js"
+import { compileTree, openAt, treeOf } from "./release-read.js"
 
 export const releaseVerifyCommand = defineCommand({
   name: "release verify",
@@ -31,7 +31,7 @@ export const releaseVerifyCommand = defineCommand({
     const tree = await treeOf(opened)
     const { version, engine, digests } = tree.manifest
     const signers = trust && (await verifySignatures(opened.from, trust, { version, digest: tree.digest }))
-    const compiled = compileRules(tree)
+    const compiled = compileTree(tree)
     if (values.json) {
       out.json({ ok: true, version, digest: tree.digest, trusted: signers !== null, signers: signers ?? [], compiled })
       return EXIT.ok

@@ -101,7 +101,7 @@ describe("serin release diff", () => {
     ["an added escalation, which takes from both", `${OLD}  - { id: x, action: x, effect: escalate }\n`],
     ["a condition that is another", OLD.replace("input.amount > 1000", "input.total > 1000")],
   ])("does not pretend to know: %s", async (_, rules) => {
-    expect((await diff(rules)).at(-1)).toMatch(/cannot be told from what is written/)
+    expect((await diff(rules)).at(-1)).toMatch(/it cannot be told from what is written/)
   })
 
   it("says that nothing changed, for a directory and what was packed of it", async () => {
@@ -135,8 +135,34 @@ describe("serin release diff", () => {
       "b.c: [1,2] → [1,3]",
       'b.d removed, was "x"',
       'b.e added: "y"',
-      "all in all: cannot be told from what is written; shadow shows it call by call",
+      "all in all it cannot be told from what is written; shadow shows it call by call",
     ])
+  })
+
+  it("tells the keys of a config that changed, beside the rules, and refuses one that its schema does not allow", async () => {
+    const manifest = (version: string) =>
+      `version: "${version}"\npolicy: { engine: rules }\nconfig: { file: config.yaml, schema: schema.json }\n`
+    const configured = async (version: string, config: string) => {
+      await release(version, OLD)
+      await bench().write(`${version}/release.yaml`, manifest(version))
+      await bench().write(`${version}/config.yaml`, config)
+      await bench().write(`${version}/schema.json`, '{"type":"object","properties":{"limit":{"type":"number"}}}')
+    }
+    await configured("1.4.0", "limit: 1\nmodel: { name: a }\n")
+    await configured("1.5.0", "limit: 2\nmodel: { name: a, size: 7 }\n")
+    const { out } = await bench().serin("release", "diff", "1.4.0", "1.5.0")
+    const lines = out.trimEnd().split("\n").slice(1)
+    expect(lines.map((line) => line.trim())).toEqual([
+      "config.yaml changed",
+      "limit: 1 → 2",
+      "model.size added: 7",
+      "all in all the rules give every call the same answer (`intent: refactor`)",
+    ])
+    await bench().serin("release", "pack", "1.5.0")
+    expect((await bench().serin("release", "verify", "1.5.0.tgz")).out).toContain("4 files")
+    await bench().write("1.5.0/config.yaml", "limit: much\n")
+    const refused = await bench().serin("release", "pack", "1.5.0", "--out", "other.tgz")
+    expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("config.yaml")])
   })
 
   it("refuses a release with rules that nobody could run", async () => {
