@@ -33,7 +33,7 @@ const SHADOW_KEYS: KeysOf<ShadowOptions> = { queue: true, cpuShare: true, concur
 export function checkOptions<C extends Call>(options: GuardOptions<C, Mode>): void {
   refuseUnknown("createGuard", options, GUARD_KEYS)
   refuseUnknown("shadow", options.shadow, SHADOW_KEYS)
-  if (options.fuse !== false) refuseUnknown("fuse", options.fuse, FUSE_KEYS)
+  if (typeof options.fuse === "object" && options.fuse !== null) refuseUnknown("fuse", options.fuse, FUSE_KEYS)
   const { onStableError = "deny", recognise = "call-id" } = options
   if (!["deny", "escalate", "throw"].includes(onStableError)) {
     throw new TypeError(`onStableError must be deny, escalate or throw, got ${String(onStableError)}`)
