@@ -92,11 +92,11 @@ export function quantilePosition(histograms: readonly Histogram[], p: number): n
   return 0
 }
 
-/** Count the durations above a position in bins, per cohort. A position inside a bin splits the bin. */
-export function exceedances(histogram: Histogram, position: number): number[] {
+/** Count the durations above a position in bins (and below `end`, a whole one), per cohort. A position inside a bin splits the bin. */
+export function exceedances(histogram: Histogram, position: number, end: number = histogram.bins): number[] {
   const { data, offset, bins, totals } = histogram
   const first = Math.floor(position)
-  const last = histogram.last(first)
+  const last = Math.min(histogram.last(first), end - 1)
   const sums: number[] = []
   for (let cohort = 0; cohort < totals.length; cohort++) {
     const row = offset + cohort * bins

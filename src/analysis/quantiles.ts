@@ -66,8 +66,13 @@ function judgeBothWays(
   // How slow the overflow bin is, is not known: no evidence of a breach, and no proof of a pass.
   const above = Math.min(canary.bins, Math.ceil(shifted(Math.ceil(quantile))))
   const below = Math.min(canary.bins - 1, Math.floor(shifted(Math.floor(quantile))))
+  const slowest = exceedances(canary, above)
+  const between = exceedances(canary, below, above)
   return {
-    worse: compare(slowStable, exceedances(canary, above)),
-    within: compare(slowStable, exceedances(canary, below)),
+    worse: compare(slowStable, slowest),
+    within: compare(
+      slowStable,
+      slowest.map((slow, k) => slow + between[k]!),
+    ),
   }
 }
