@@ -21,7 +21,9 @@ async function load({ module, exported }) {
   try {
     const loaded = await import(module)
     const scan = loaded[exported]
-    if (typeof scan === "function") return async ({ text, context }) => portable(await scan(text, context))
+    if (typeof scan === "function") {
+      return async ({ text, context }) => portable(await Promise.race([scan(text, context), uncaught()]))
+    }
     const names = Object.keys(loaded).join(", ") || "nothing"
     throw new TypeError(`${module} must export the function ${exported}; it exports ${names}`)
   } catch (error) {
@@ -33,6 +35,16 @@ async function load({ module, exported }) {
     process.exit = exit
   }
 }
+
+/*
+ * An error that nobody catches fails the text that is being scanned, and the worker goes on. It must not be what ends the
+ * thread: Node.js 20 aborts the whole process now and then when a thread dies of it just as it is ended.
+ */
+let fail = () => {}
+process.on("uncaughtException", (error) => fail(error))
+
+/** @returns {Promise<never>} */
+const uncaught = () => new Promise((_, reject) => (fail = reject))
 
 /**
  * Fail here for what cannot be sent: on its way out it would end the worker, and tell nothing.

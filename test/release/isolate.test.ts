@@ -90,6 +90,7 @@ describe("an isolated scanner", () => {
     ["throw", "throw", "thrown"],
     ["throw later", "throw", "thrown later"],
     ["uncaught", "throw", "uncaught"],
+    ["throw what cannot leave", "throw", "with a function"],
     ["function", "throw", "could not be cloned"],
     ["nonsense", "invalid", "expected a scan report"],
   ])("that does %j is an error of the scanner, and the next text is scanned", async (text, errorType, message) => {
@@ -97,6 +98,14 @@ describe("an isolated scanner", () => {
     expect(await scan(text)).toMatchObject({ result: "blocked", source: "posture", errorType })
     expect(errors()).toMatchObject([{ errorType, error: { message: expect.stringContaining(message) } }])
     expect(await scan("fine")).toMatchObject({ result: "clean", source: "scanners" })
+  })
+
+  it("that does not catch its errors keeps the worker that it has", async () => {
+    const scanner = make("broken.mjs", { maxWorkers: 1 })
+    for (let i = 0; i < 20; i++) {
+      await expect(scanner.scan("uncaught", context)).rejects.toThrow("uncaught")
+      expect(await scanner.scan("fine", context)).toEqual({ result: "clean" })
+    }
   })
 
   it("that allocates without bound is ended by its heap's limit", async () => {

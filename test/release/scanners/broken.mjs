@@ -5,6 +5,8 @@ export async function scan(text) {
       return process.exit(0)
     case "throw":
       throw new RangeError("thrown")
+    case "throw what cannot leave":
+      throw Object.assign(new Error("with a function"), { callback: () => {} })
     case "throw later":
       await new Promise((_, reject) => setImmediate(() => reject(new RangeError("thrown later"))))
       return null
