@@ -21,7 +21,7 @@ import { createBook, coverageOf, openStrata } from "./guard/core.js"
 import { createFuse } from "./guard/fuse.js"
 import type { BlownFuse, FuseOptions } from "./guard/fuse.js"
 import { gaugesOf } from "./guard/gauges.js"
-import { isThenable } from "./guard/judge.js"
+import { letGo } from "./guard/judge.js"
 import type { Limit } from "./guard/judge.js"
 import { CANARY, STABLE } from "./guard/seat.js"
 import type { Core, GuardEvent, Misuse, OnStableError } from "./guard/core.js"
@@ -247,8 +247,7 @@ export function createGuard<C extends Call = Call>(
       if (onEvent === undefined) return
       // A listener must not be able to change what is decided, now or later.
       try {
-        const answer: unknown = onEvent(event)
-        if (isThenable(answer)) answer.then(undefined, () => {})
+        letGo(onEvent(event))
       } catch {
         return
       }

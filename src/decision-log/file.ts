@@ -140,7 +140,16 @@ function lineOf(entry: DecisionLogEntry): string {
     return JSON.stringify(entry, plain)
   } catch {
     if (entry.kind !== "decision") throw new TypeError(`a ${entry.kind} of the decision log is not JSON`)
-    return JSON.stringify({ ...entry, call: { action: String(entry.call?.action) }, incomplete: true })
+    return JSON.stringify({ ...entry, call: { action: actionOf(entry.call) }, incomplete: true })
+  }
+}
+
+/** One call that cannot be looked at must not cost the others of its batch. */
+function actionOf(call: unknown): string {
+  try {
+    return String((call as { action?: unknown } | null)?.action)
+  } catch {
+    return "unknown"
   }
 }
 

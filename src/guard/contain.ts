@@ -49,14 +49,17 @@ export function contain<C extends Call>(
   callId?: string,
 ): Decision | Promise<Decision> {
   const { view } = turn
-  // Both judge the call as it came, whatever one of them does to it.
+  // Both judge the call as it came, whatever one of them does to it; so it is told of and written down, too.
   const copy = capture(call)
+  const kept = capture(call)
   const serve = (stable: Judged, canary: Judged): Decision => {
     const ruling = ruleBetween(stable, canary, postureOf(core.onStableError))
-    tell(core, session, turn, copy, stable, canary, ruling)
+    tell(core, session, turn, kept, stable, canary, ruling)
     const { onStableError } = core
     const decision = ruledOf(view, stable, canary, ruling) ?? lost(onStableError, view, stable)
-    record(core, session, turn, copy, decision, stable, canary, callId)
+    // An async guard asks them side by side.
+    const ms = core.async ? Math.max(stable.ms, canary.ms) : stable.ms + canary.ms
+    record(core, session, turn, kept, decision, stable, canary, ms, callId)
     return ruling === null ? posture(onStableError, view, stable) : decision
   }
   if (!core.async) return serve(session.judge(view, STABLE, call), session.judge(view, CANARY, copy))
@@ -71,7 +74,7 @@ export function ruledOf(view: View<never>, stable: Judged, canary: Judged, rulin
   return answerOf(view, ruling.arm, ruling.source, ruling.arm === CANARY ? canary : stable, errorType)
 }
 
-/** Hand on what was decided, and what it was decided from. */
+/** Hand on what was decided, and what it was decided from. `ms`: until both had answered. */
 export function record<C extends Call>(
   core: Core<C>,
   session: GuardSession<C>,
@@ -80,15 +83,15 @@ export function record<C extends Call>(
   decision: Decision,
   stable: Judged,
   canary: Judged,
+  ms: number,
   callId?: string,
 ): void {
   const { recorder } = core
   if (recorder === null) return
   const [own, other] = turn.arm === CANARY ? [canary, stable] : [stable, canary]
-  // An async guard asks them side by side.
-  const ms = core.async ? Math.max(stable.ms, canary.ms) : stable.ms + canary.ms
   recorder.decision(session, turn, call, decision, own, ms, callId)
-  recorder.pair(turn, own, other)
+  // A canary that was never there has said nothing.
+  if (canary.errorType !== "unavailable") recorder.pair(turn, own, other)
 }
 
 /** Report what failed and count what both said. */
@@ -96,7 +99,7 @@ export function tell<C extends Call>(
   core: Core<C>,
   session: GuardSession<C>,
   turn: Turn<C>,
-  copy: C,
+  call: C,
   stable: Judged,
   canary: Judged,
   ruling: Ruling | null,
@@ -105,7 +108,7 @@ export function tell<C extends Call>(
   if (canary.errorType !== undefined) session.report(CANARY, canary.errorType, canary.error)
   const failure = stable.errorType ?? canary.errorType
   if (failure !== undefined) core.telemetry.fallback(failure)
-  session.tally.contained(turn, copy, stable, canary, ruling?.arm ?? STABLE)
+  session.tally.contained(turn, call, stable, canary, ruling?.arm ?? STABLE)
 }
 
 /** The turn of one arm's part in a contained scan or observation. */

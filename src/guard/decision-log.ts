@@ -82,7 +82,7 @@ export function createDecisionLog(options: DecisionSink | DecisionLogOptions, ri
         reason: decision.reason,
         errorType: decision.errorType,
         durationMs: finite(ms),
-        callId: callId === "" ? undefined : callId,
+        callId,
         // The host goes on with its own, and may change it.
         call: (capture(call) ?? null) as Call,
       })

@@ -85,16 +85,25 @@ export function read(answer: unknown, ms: number, value?: unknown): Judged {
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
 
+/** Let go of what may be a promise where a value was due: when it rejects, that must not become the host's. */
+export function letGo(value: unknown): void {
+  if (isThenable(value)) void Promise.resolve(value).catch(() => {})
+}
+
 function invalid(answer: unknown): Error {
   if (!isThenable(answer)) return new TypeError(`expected an evaluation, got ${typeof answer}`)
-  void Promise.resolve(answer).catch(() => {}) // its rejection must not become the host's
+  letGo(answer)
   return new TypeError("expected an evaluation, got a promise, but the guard is synchronous: pass async: true")
 }
 
-/** Engines name the rule that failed in the error's `rule`. */
+/** Engines name the rule that failed in the error's `rule`. An error is whatever was thrown: it may throw when it is looked at. */
 function ruleOf(error: unknown): string | undefined {
-  const rule = (error as { rule?: unknown } | null | undefined)?.rule
-  return typeof rule === "string" ? rule : undefined
+  try {
+    const rule = (error as { rule?: unknown } | null | undefined)?.rule
+    return typeof rule === "string" ? rule : undefined
+  } catch {
+    return undefined
+  }
 }
 
 export const TIMED_OUT = Symbol("timed out")
@@ -102,13 +111,15 @@ export const TIMED_OUT = Symbol("timed out")
 /**
  * Wait for a foreign promise no longer than the limit. What it answers later is dropped and counted; that it rejects later, as it
  * should when it is told to stop, is no answer.
- * Someone waits for this answer, so the timer keeps the process alive until it is there.
+ * Someone waits for this answer, so the timer keeps the process alive until it is there. A thenable that is no promise may throw, call
+ * back twice or answer another thenable: only made a promise first it is within the limit.
  */
 export function within<T>(
   { clock, timeoutMs, onLate }: Limit,
   promise: PromiseLike<T>,
   controller?: AbortController,
 ): Promise<T | typeof TIMED_OUT> {
+  const settled = Promise.resolve(promise)
   return new Promise((resolve, reject) => {
     let expired = false
     const expire = (): void => {
@@ -117,7 +128,7 @@ export function within<T>(
       controller?.abort()
     }
     const cancel = clock.schedule(expire, timeoutMs, { keepAlive: true })
-    promise.then(
+    settled.then(
       (value) => {
         if (expired) return onLate()
         cancel()

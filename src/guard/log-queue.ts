@@ -2,6 +2,7 @@ import type { Clock } from "../model/clock.js"
 import { DECISION_FORMAT } from "../model/decision-entry.js"
 import type { DecisionLogEntry, DecisionSink } from "../model/decision-entry.js"
 import type { Complain } from "../telemetry/complaint.js"
+import { letGo } from "./judge.js"
 
 /** What became of entries: `dropped`, there was no room; `failed`, the redaction or the sink failed. */
 export type LogResult = "written" | "dropped" | "failed"
@@ -79,6 +80,7 @@ export function createLogQueue({ sink, limit, redact, clock, count, complain }: 
       if (answer === null) return null
       // A promise, for one, would be written as an empty object.
       if (typeof answer === "object" && answer.format === DECISION_FORMAT) return answer
+      letGo(answer)
       complain("the decision log's redact answers neither an entry nor null, so the entry is left out", answer)
     } catch (error) {
       complain("the decision log's redact fails, so the entry is left out", error)

@@ -26,6 +26,10 @@ export interface Once {
   ): A
 }
 
+/** Read an id that a host gave; what is no text, or an empty one, is none. */
+export const callIdOf = (value: unknown): string | undefined =>
+  typeof value === "string" && value !== "" ? value : undefined
+
 /** Decide each call once. A key that comes back with another call (some runtimes count from 0 again) is another call. */
 export function createOnce(): Once {
   const remembered = recent<{ readonly call: unknown; readonly contained: boolean; readonly answer: unknown }>(

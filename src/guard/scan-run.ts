@@ -3,7 +3,7 @@ import type { ErrorType, Finding, ScanResult } from "../model/decision.js"
 import { DIRECTIONS } from "../release/ports.js"
 import type { Direction, ScanContext, Scanner, ScanReport } from "../release/ports.js"
 import { readScanReport } from "../release/run.js"
-import { isThenable, TIMED_OUT, within } from "./judge.js"
+import { isThenable, letGo, TIMED_OUT, within } from "./judge.js"
 import type { Limit } from "./judge.js"
 
 export type AnyScanner = Scanner<ScanReport | Promise<ScanReport>>
@@ -109,10 +109,8 @@ async function runOneAsync(limit: Limit, scanner: AnyScanner, text: string, cont
 
 function read(scanner: AnyScanner, value: unknown, ms: number): Scanned {
   const report = readScanReport(value)
-  // Copied: a scanner may use its object again.
-  if (report !== null)
-    return { scanner, report: { ...report, findings: report.findings?.map((one) => ({ ...one })) }, ms }
-  if (isThenable(value)) void Promise.resolve(value).catch(() => {})
+  if (report !== null) return { scanner, report, ms }
+  letGo(value)
   return { scanner, report, ms, errorType: "invalid", error: new TypeError("expected a scan report") }
 }
 

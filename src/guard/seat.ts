@@ -132,12 +132,16 @@ export class Seat<C extends Call> {
   }
 }
 
-function isEligible({ state }: View<never>, attributes: Attributes = {}): boolean {
+function isEligible({ state }: View<never>, attributes: Attributes | undefined): boolean {
   const eligible = state?.spec.eligible ?? null
   if (eligible === null) return true
-  return Object.entries(eligible).every(
-    ([name, values]) => Object.hasOwn(attributes, name) && values.includes(attributes[name]!),
-  )
+  try {
+    return Object.entries(eligible).every(
+      ([name, values]) => Object.hasOwn(attributes ?? {}, name) && values.includes(attributes![name]!),
+    )
+  } catch {
+    return false // they are the host's
+  }
 }
 
 /** At 100 % the cap is over: what serves everybody has no limit. */

@@ -5,11 +5,12 @@ import type { ArmIndex } from "../evidence/cells.js"
 import type { Alert, Direction, EvaluationContext, ScanContext } from "../release/ports.js"
 import { readAlerts } from "../release/run.js"
 import type { Core } from "./core.js"
-import { ERROR, failed, judgeAsync, judgeSync, unavailable } from "./judge.js"
+import { ERROR, failed, judgeAsync, judgeSync, letGo, unavailable } from "./judge.js"
 import type { Judged } from "./judge.js"
-import { contentKey, createOnce } from "./once.js"
+import { callIdOf, contentKey, createOnce } from "./once.js"
 import type { Once } from "./once.js"
 import { answerOf, locked, lost, posture } from "./answer.js"
+import { capture } from "./capture.js"
 import { contain, observeBoth } from "./contain.js"
 import { recordScan } from "./recorder.js"
 import { scanAsync, scanSync } from "./scan.js"
@@ -90,9 +91,10 @@ export class GuardSession<C extends Call> {
   }
 
   evaluate(call: C, options?: EvaluateOptions): Decision | Promise<Decision> {
-    const key = this.keyOf(call, options?.callId)
-    if (key === null || this.pin === "none" || this.core.view.lockdown) return this.decide(call, options?.callId)
-    return this.once.answer(key, call, this.core.view.contained, () => this.decide(call, options?.callId), isKept)
+    const callId = callIdOf(options?.callId)
+    const key = this.keyOf(call, callId)
+    if (key === null || this.pin === "none" || this.core.view.lockdown) return this.decide(call, callId)
+    return this.once.answer(key, call, this.core.view.contained, () => this.decide(call, callId), isKept)
   }
 
   scan(text: string, options?: ScanOptions): Scan | Promise<Scan> {
@@ -122,7 +124,9 @@ export class GuardSession<C extends Call> {
     if (release === undefined) return this.unwatched(arm, unavailable(nameOf(view, arm)))
     if (release.monitor === undefined) return []
     try {
-      const alerts = readAlerts(release.monitor.observe(event, this.context))
+      const answer: unknown = release.monitor.observe(event, this.context)
+      const alerts = readAlerts(answer)
+      if (alerts === null) letGo(answer)
       return alerts ?? this.unwatched(arm, failed("invalid", new TypeError("expected a list of alerts"), 0))
     } catch (error) {
       return this.unwatched(arm, failed("throw", error, 0))
@@ -136,8 +140,8 @@ export class GuardSession<C extends Call> {
   }
 
   /** What a call is recognised by when it comes back; null: by nothing, so it is decided anew. */
-  private keyOf(call: C, callId = ""): string | null {
-    if (callId !== "") return `id/${callId}`
+  private keyOf(call: C, callId: string | undefined): string | null {
+    if (callId !== undefined) return `id/${callId}`
     const { recognise, view } = this.core
     if (recognise !== "content" || isStateful(view.stable) || isStateful(view.canary)) return null
     return contentKey(call)
@@ -152,28 +156,40 @@ export class GuardSession<C extends Call> {
       return core.async ? Promise.resolve(decision) : decision
     }
     if (turn.view.contained) return contain(core, this, turn, call, callId)
-    if (core.async) return this.decideAsync(turn, call, callId)
+    const kept = this.keep(turn, call)
+    if (core.async) return this.decideAsync(turn, call, kept, callId)
     const own = this.judge(turn.view, turn.arm, call)
-    if (own.outcome !== ERROR) return this.serve(turn, call, own, callId)
-    return this.settle(turn, call, own, this.fail(turn, own) ? this.judge(turn.view, STABLE, call) : own, callId)
+    if (own.outcome !== ERROR) return this.serve(turn, kept, own, callId)
+    return this.settle(turn, kept, own, this.fail(turn, own) ? this.judge(turn.view, STABLE, kept) : own, callId)
   }
 
-  private async decideAsync(turn: Turn<C>, call: C, callId?: string): Promise<Decision> {
+  private async decideAsync(turn: Turn<C>, call: C, kept: C, callId?: string): Promise<Decision> {
     const own = await this.judgeAsync(turn.view, turn.arm, call)
-    if (own.outcome !== ERROR) return this.serve(turn, call, own, callId)
-    const stable = this.fail(turn, own) ? await this.judgeAsync(turn.view, STABLE, call) : own
-    return this.settle(turn, call, own, stable, callId)
+    if (own.outcome !== ERROR) return this.serve(turn, kept, own, callId)
+    const stable = this.fail(turn, own) ? await this.judgeAsync(turn.view, STABLE, kept) : own
+    return this.settle(turn, kept, own, stable, callId)
+  }
+
+  /** The call as it came, for whoever looks at it later: stable when the canary fails, the other arm, a log. */
+  private keep(turn: Turn<C>, call: C): C {
+    const kept = turn.arm === CANARY || (this.isShadowed(turn) && this.tally.compares(turn))
+    return kept || this.core.recorder?.wants(this) === true ? capture(call) : call
+  }
+
+  /** The other arm is there, and may judge what it does not serve. */
+  private isShadowed({ view, arm, sampled }: Turn<C>): boolean {
+    const other = arm === STABLE ? view.canary : view.stable
+    return sampled && other !== undefined && !isStateful(other)
   }
 
   /** Serve the arm's own answer, and have the other arm judge the call afterwards. */
   private serve(turn: Turn<C>, call: C, own: Judged, callId?: string): Decision {
     const { view, arm } = turn
     this.tally.evaluation(turn, own)
-    const other = arm === STABLE ? CANARY : STABLE
-    const release = other === CANARY ? view.canary : view.stable
-    if (turn.sampled && release !== undefined && release.policy.stateful !== true) {
-      this.tally.compare(turn, call, own, (copy) =>
-        this.core.async ? this.judgeAsync(view, other, copy) : this.judge(view, other, copy),
+    if (this.isShadowed(turn)) {
+      const other = arm === STABLE ? CANARY : STABLE
+      this.tally.compare(turn, call, own, () =>
+        this.core.async ? this.judgeAsync(view, other, call) : this.judge(view, other, call),
       )
     } else this.tally.skip(turn)
     return this.tell(turn, call, answerOf(view, arm, "policy", own), own, own.ms, callId)

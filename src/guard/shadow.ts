@@ -81,7 +81,7 @@ export function createShadowQueue(options: ShadowOptions, clock: Clock, onFailur
   const canRun = (): boolean => running < concurrency && (ready.length > 0 || head < jobs.length)
 
   function drain(): void {
-    mode = "idle"
+    // Until the end it is still `soon`: what a job pushes needs no drain of its own.
     if (canRun()) {
       const wait = budget.waitMs()
       if (wait > 0) return pause(wait)
@@ -94,6 +94,7 @@ export function createShadowQueue(options: ShadowOptions, clock: Clock, onFailur
       budget.spend(spent)
       if (canRun()) return wake()
     }
+    mode = "idle"
     if (waiting() === 0 && running === 0) for (const done of resting.splice(0)) done()
   }
 

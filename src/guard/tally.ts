@@ -12,7 +12,6 @@ import {
   SCAN_RESULT_INDEX,
 } from "../evidence/cells.js"
 import type { Direction } from "../release/ports.js"
-import { capture } from "./capture.js"
 import type { Book, Core, Side } from "./core.js"
 import type { Component } from "./fuse.js"
 import { ERROR, isThenable } from "./judge.js"
@@ -96,22 +95,27 @@ export class Tally<C extends Call> {
     count.observations += 1
   }
 
+  /** Whether an evaluation that begins now may be compared: so many of a session are. */
+  compares(turn: Turn<C>): boolean {
+    const count = turn.sampled ? this.countsOf(turn) : null
+    return count !== null && count.evaluations < MAX_COUNTED
+  }
+
   /**
-   * Compare after the answer: `other` is what the other arm made of the call, or judges a copy of it then.
+   * Compare after the answer: `other` is what the other arm made of the call, or judges it then. `call`: a copy from before the answer.
    * Calls and texts of a session are compared in their order, because what follows an acted-on disagreement is not stable's world.
    */
-  compare(turn: Turn<C>, call: C, own: Judged, other: Judged | ((copy: C) => Judged | Promise<Judged>)): void {
+  compare(turn: Turn<C>, call: C, own: Judged, other: Judged | (() => Judged | Promise<Judged>)): void {
     const count = this.countsOf(turn)
     if (!turn.sampled || count === null || count.evaluations > MAX_COUNTED) {
       return this.skip(turn, own.outcome !== ERROR)
     }
-    const copy = capture(call)
     const known = !this.lost
     this.queue(
       turn,
       own.outcome !== ERROR,
-      () => (typeof other === "function" ? other(copy) : other),
-      (judged) => this.record(turn, copy, known, own, judged),
+      () => (typeof other === "function" ? other() : other),
+      (judged) => this.record(turn, call, known, own, judged),
     )
   }
 

@@ -7,10 +7,11 @@ import { answerOf, locked, lost } from "./answer.js"
 import { capture } from "./capture.js"
 import { record, ruleBetween, ruledOf, tell } from "./contain.js"
 import type { Core } from "./core.js"
-import { ERROR, failed, isThenable, read, TIMED_OUT, timedOut, within } from "./judge.js"
+import { ERROR, failed, isThenable, letGo, read, TIMED_OUT, timedOut, within } from "./judge.js"
 import type { Judged } from "./judge.js"
 import { refuseUnknown } from "./options.js"
 import type { KeysOf } from "./options.js"
+import { callIdOf } from "./once.js"
 import { CANARY, STABLE } from "./seat.js"
 import type { GuardSession, SessionOptions } from "./session.js"
 
@@ -60,6 +61,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
   function find(args: A): GuardSession<C> {
     try {
       const found = options.session(...args)
+      letGo(found)
       return typeof found === "string" ? sessionOf(found) : sessionOf(found.id, found)
     } catch (error) {
       core.misuse("session", () => `session of wrap() throws, so such calls belong to none: ${messageOf(error)}`)
@@ -121,9 +123,13 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     const { self, args } = asked
     const turn = session.seat.take()
     const { arm } = turn
+    const wanted = core.recorder?.wants(session) === true
+    const shadowed = options.shadow !== false && session.tally.compares(turn)
+    // As they came, for whoever looks at them later: stable when the canary fails, the other side, a log.
+    const kept = wanted || shadowed || arm === CANARY || turn.view.contained ? capture(args) : args
     const note = (decision: Decision, own: Judged | null, ms: number): void => {
-      if (core.recorder?.wants(session) !== true) return
-      core.recorder.decision(session, turn, callOf(args, options.action), decision, own, ms, asked.callId)
+      if (!wanted) return
+      core.recorder?.decision(session, turn, callOf(kept, options.action), decision, own, ms, asked.callId)
     }
     if (turn.view.lockdown) {
       core.telemetry.fallback("lockdown")
@@ -131,20 +137,22 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
       return refuse(asked, new SerinError("LOCKED_DOWN", "the kill switch denies every call; give wrap() a `denied`"))
     }
     if (turn.view.contained) {
+      const startedAt = core.clock.monotonic()
       const copy = capture(args)
       return both(run(self, STABLE, args, false), run(self, CANARY, copy, true), (stableSide, canarySide) => {
+        const ms = core.clock.monotonic() - startedAt
         const ruling = ruleBetween(stableSide, canarySide, "deny")
-        const call = callOf(copy, options.action) as unknown as C
+        const call = callOf(kept, options.action) as unknown as C
         tell(core, session, turn, call, stableSide, canarySide, ruling)
         const decision = ruledOf(turn.view, stableSide, canarySide, ruling) ?? lost("deny", turn.view, stableSide)
-        record(core, session, turn, call, decision, stableSide, canarySide, asked.callId)
+        record(core, session, turn, call, decision, stableSide, canarySide, ms, asked.callId)
         if (ruling === null) return refuse(asked, stableSide.error)
         asked.judged = true
         return (ruling.arm === CANARY ? canarySide : stableSide).value as R
       }) as R
     }
-    const compare = (own: Judged, other: Judged | ((copy: C) => Judged | Promise<Judged>)): void => {
-      if (turn.sampled) session.tally.compare(turn, callOf(args, options.action) as unknown as C, own, other)
+    const compare = (own: Judged, other: Judged | (() => Judged | Promise<Judged>)): void => {
+      if (turn.sampled) session.tally.compare(turn, callOf(kept, options.action) as unknown as C, own, other)
       else session.tally.skip(turn, own.outcome !== ERROR)
     }
 
@@ -154,13 +162,13 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
           note(lost("deny", turn.view, own), own, own.ms)
           return refuse(asked, own.error)
         }
-        return after(run(self, STABLE, args, false), (fallback) => conclude(own, fallback))
+        return after(run(self, STABLE, kept, false), (fallback) => conclude(own, fallback))
       }
       session.tally.evaluation(turn, own)
       if (core.recorder !== null) note(answerOf(turn.view, arm, "policy", own), own, own.ms)
       if (options.shadow !== false) {
         const other = arm === STABLE ? CANARY : STABLE
-        compare(own, (copy) => run(self, other, copy.input as A, true))
+        compare(own, () => run(self, other, kept, true))
       } else session.tally.skip(turn)
       asked.judged = true
       return own.value as R
@@ -187,7 +195,8 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
   function idOf(args: A): string | undefined {
     try {
       const callId: unknown = options.callId?.(...args)
-      return typeof callId === "string" && callId !== "" ? callId : undefined
+      letGo(callId)
+      return callIdOf(callId)
     } catch {
       return undefined
     }
@@ -229,6 +238,7 @@ function callOf<A extends unknown[]>(args: A, action: ((...args: A) => string) |
   let name: unknown
   try {
     name = action === undefined ? (args[0] as Partial<Call> | undefined)?.action : action(...args)
+    letGo(name)
   } catch {
     name = undefined
   }

@@ -11,48 +11,52 @@ const EFFECTS: Readonly<Record<Effect, EvaluationRecord>> = {
 }
 
 /**
- * Recognise what a policy answered; null is the evaluation error `invalid`.
- * Never throws and never allocates: an effect gives a constant, a record gives itself.
+ * Recognise what a policy answered; null is the evaluation error `invalid`. Never throws. An effect gives a constant, and a record what it
+ * says now: looked at again, it might say something else.
  */
 export function readEvaluation(value: unknown): EvaluationRecord | null {
   if (isEffect(value)) return EFFECTS[value]
   try {
-    return isEvaluationRecord(value) ? value : null
+    if (!owns(value, "outcome")) return null
+    const { outcome, reason, rule } = value
+    return isEffect(outcome) && isOptionalString(reason) && isOptionalString(rule) ? { outcome, reason, rule } : null
   } catch {
     return null // a getter or a proxy that throws
   }
 }
 
-/** Recognise what a scanner answered; null is the scan error `invalid`. Never throws and never allocates. */
+/** Recognise what a scanner answered, and copy it: it may use its object again. Null is the scan error `invalid`. Never throws. */
 export function readScanReport(value: unknown): ScanReport | null {
   try {
-    return isScanReport(value) ? value : null
+    if (!isRecord(value)) return null
+    const report: Record<string, unknown> = { ...value }
+    if (Array.isArray(report["findings"])) report["findings"] = copyList(report["findings"])
+    return isScanReport(report) ? report : null
   } catch {
     return null
   }
 }
 
-/** Recognise what a monitor answered; null is the error `invalid`. Never throws. */
+/** Recognise what a monitor answered, and copy it; null is the error `invalid`. Never throws. */
 export function readAlerts(value: unknown): readonly Alert[] | null {
   try {
-    return Array.isArray(value) && value.every(isAlert) ? (value as readonly Alert[]) : null
+    if (!Array.isArray(value)) return null
+    const alerts = copyList(value)
+    return alerts.every(isAlert) ? alerts : null
   } catch {
     return null
   }
 }
 
-function isAlert(value: unknown): boolean {
+/** What is no record, or a hole, becomes an empty one: it is refused all the same. */
+const copyList = (list: readonly unknown[]): object[] => Array.from(list, (one) => ({ ...(one as object) }))
+
+function isAlert(value: unknown): value is Alert {
   return owns(value, "name") && typeof value.name === "string" && isOptionalString(value.message)
 }
 
 function isEffect(value: unknown): value is Effect {
   return value === "allow" || value === "deny" || value === "escalate"
-}
-
-function isEvaluationRecord(value: unknown): value is EvaluationRecord {
-  return (
-    owns(value, "outcome") && isEffect(value.outcome) && isOptionalString(value.reason) && isOptionalString(value.rule)
-  )
 }
 
 function isScanReport(value: unknown): value is ScanReport {
@@ -70,9 +74,11 @@ function isFinding(value: unknown): boolean {
 
 /** The answer must be the object's own: with a polluted `Object.prototype.outcome`, an empty object would be an allow. */
 function owns(value: unknown, key: string): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, key)
+  return isRecord(value) && Object.hasOwn(value, key)
 }
 
-function isOptionalString(value: unknown): boolean {
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null
+
+function isOptionalString(value: unknown): value is string | undefined {
   return value === undefined || typeof value === "string"
 }

@@ -38,7 +38,8 @@ export function createEvents(logger: EventLogger, complain: Complain): Events {
     },
     emit(record) {
       try {
-        logger.emit(record())
+        const answer: unknown = logger.emit(record())
+        if (answer instanceof Promise) answer.catch((error: unknown) => complain("the logger takes no events", error))
       } catch (error) {
         complain("the logger takes no events", error)
       }

@@ -14,9 +14,12 @@ describe("readEvaluation", () => {
     }
   })
 
-  it("gives a valid record back itself", () => {
+  it("gives what a valid record says, and keeps it when the record says something else later", () => {
     const record = { outcome: "deny", reason: "too much", rule: "limit" }
-    expect(readEvaluation(record)).toBe(record)
+    const read = readEvaluation(record)
+    expect(read).toEqual(record)
+    record.outcome = "allow"
+    expect(read?.outcome).toBe("deny")
     expect(readEvaluation({ outcome: "allow", reason: undefined })).not.toBeNull()
   })
 
@@ -66,13 +69,21 @@ describe("readEvaluation", () => {
 })
 
 describe("readScanReport", () => {
-  it("gives a valid report back itself", () => {
-    const reports = [
+  it("gives what a valid report says, and keeps it when the report says something else later", () => {
+    const reports: { result: string; findings?: { category: string; message?: string }[]; redacted?: string }[] = [
       { result: "clean" },
       { result: "blocked", findings: [], redacted: "***" },
       { result: "flagged", findings: [{ category: "pii" }, { category: "secret", message: "a key" }] },
     ]
-    for (const report of reports) expect(readScanReport(report)).toBe(report)
+    for (const report of reports) {
+      const read = readScanReport(report)
+      const said = structuredClone(report)
+      expect(read).toEqual(said)
+      for (const finding of report.findings ?? []) finding.category = "other"
+      report.findings?.push({ category: "more" })
+      report.result = "clean"
+      expect(read).toEqual(said)
+    }
   })
 
   it.each([
