@@ -99,7 +99,6 @@ export function createWorld({ mode, onStableError, start, sink, fuse }: WorldOpt
   const asks: Ask[] = []
   const asked: (Asked<Decision> | Asked<Scan>)[] = []
   const watched: { session: ModelSession; turn: Turn; scripts: Scripts<Watch>; alerts: readonly string[] }[] = []
-  const servedCalls = new WeakSet<object>()
   const turns = new Map<number, Turn>()
   const texts = new Map<string, { n: number; scripts: Scripts<string> }>()
   let seq = 0
@@ -158,8 +157,8 @@ export function createWorld({ mode, onStableError, start, sink, fuse }: WorldOpt
     })
   }
 
-  /** The session's own arm, or stable after a canary that failed: the other arm's scanners look for comparison only. */
-  function isServedScan(number: number, arm: Arm): boolean {
+  /** The session's own arm, or stable after a canary that failed: the other arm looks for comparison only. */
+  function isServed(number: number, arm: Arm): boolean {
     const own = turns.get(number)!.arm
     const first = asks.find((one) => one.n === number && one.arm === own)
     return arm === own || first === undefined || first.resolution?.verdict === null
@@ -173,7 +172,8 @@ export function createWorld({ mode, onStableError, start, sink, fuse }: WorldOpt
       policy: {
         evaluate(call) {
           const { tag, scripts } = call.input as { tag: Tag; scripts: Scripts<Verdict> }
-          return ask(tag, armOf(tag, version), version, servedCalls.has(call), scripts[index]!) as Evaluation
+          const arm = armOf(tag, version)
+          return ask(tag, arm, version, isServed(tag.n, arm), scripts[index]!) as Evaluation
         },
       },
       scanners: [
@@ -183,7 +183,7 @@ export function createWorld({ mode, onStableError, start, sink, fuse }: WorldOpt
             const { n: number, scripts } = texts.get(text)!
             const tag = new Tag(number)
             const arm = armOf(tag, version)
-            const answer = ask(tag, arm, version, isServedScan(number, arm), scripts[index]!)
+            const answer = ask(tag, arm, version, isServed(number, arm), scripts[index]!)
             return (answer instanceof Promise ? answer.then(reportOf) : reportOf(answer)) as ScanReport
           },
         },
@@ -220,7 +220,7 @@ export function createWorld({ mode, onStableError, start, sink, fuse }: WorldOpt
   /** The functions are the same whatever the releases are called. */
   function answerOf(call: Call, arm: Arm): unknown {
     const { tag, scripts } = call.input as { tag: Tag; scripts: Scripts<Verdict> }
-    const answer = ask(tag, arm, arm, servedCalls.has(call), scripts[arm === "stable" ? 0 : 1])
+    const answer = ask(tag, arm, arm, isServed(tag.n, arm), scripts[arm === "stable" ? 0 : 1])
     const wrap = (is: unknown): unknown => (typeof is === "string" ? { is } : is)
     return answer instanceof Promise ? answer.then(wrap) : wrap(answer)
   }
@@ -307,7 +307,6 @@ export function createWorld({ mode, onStableError, start, sink, fuse }: WorldOpt
     const stands = before !== undefined && before.scripts === scripts ? before : undefined
     const turn = stands === undefined ? model.take(toldNow()) : null
     if (turn !== null) turns.set(tag.n, turn)
-    servedCalls.add(call)
     const at = clock.monotonic()
     const one: Asked<Decision> = {
       n: tag.n,
