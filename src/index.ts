@@ -1,16 +1,20 @@
 export { embed } from "./embed.js"
 export type { Embedded, EmbedOptions, ReleasesFrom, Status, VerdictRecord } from "./embed.js"
+export type { FollowerStatus } from "./controller/follower.js"
+export type { ReadProblem } from "./controller/in-force.js"
+export type { Report } from "./controller/report.js"
 export { createGuard } from "./guard.js"
 export type { Answer, Guard, GuardOptions, Mode, ReleaseFor, Session, StateReader } from "./guard.js"
 export type { DecisionLogOptions } from "./guard/decision-log.js"
 export type { GuardEvent, Misuse, OnStableError, ScanSide, Side } from "./guard/core.js"
 export type { Recognise } from "./guard/once.js"
-export type { BlownFuse, FuseOptions } from "./guard/fuse.js"
+export type { BlownFuse, Component as FuseComponent, FuseOptions } from "./guard/fuse.js"
 export type { Attributes } from "./guard/seat.js"
 export type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/session.js"
 export type { ShadowOptions, ShadowStatus } from "./guard/shadow.js"
 export type { EventLogger, EventRecord, TraceOptions } from "./guard/traces.js"
 export type { WrapOptions } from "./guard/wrap.js"
+export type { HistogramPoint, MetricReading, MetricSink, MetricsReading, NumberPoint } from "./telemetry/reading.js"
 export { isSerinError, SerinError } from "./errors.js"
 export type { Problem, SerinErrorCode } from "./errors.js"
 export type { Call } from "./model/call.js"
@@ -30,13 +34,14 @@ export type {
   Criterion,
   CriterionName,
   CriterionVerdict,
+  EvidenceSourceName,
   NoData,
   Result,
   SrmVerdict,
   Verdict,
 } from "./model/verdict.js"
 export type { Diff } from "./evidence/diffs.js"
-export type { ScanDiff } from "./evidence/scan-diffs.js"
+export type { ScanDiff, ScanDiffSide } from "./evidence/scan-diffs.js"
 export { mergeEvidence, snapshotEvidence, subtractEvidence } from "./evidence/cells.js"
 export { binLowerMs } from "./evidence/histogram.js"
 export type { EvidenceSource } from "./evidence/source.js"
@@ -72,15 +77,30 @@ export type { Traffic, Workload } from "./analysis/workload.js"
 export { phaseOf } from "./rollout/phase.js"
 export type { Phase } from "./rollout/phase.js"
 export { parseSpec } from "./rollout/spec.js"
-export type { RolloutSpec, Stage } from "./rollout/spec.js"
+export type { AttributeValue, Eligible, RolloutSpec, Stage } from "./rollout/spec.js"
 export { initialState, parseState, serializeState } from "./rollout/state.js"
 export type { Actor, Approval, Hold, HoldReason, Kill, RampEntry, RolloutState, Transition } from "./rollout/state.js"
 export type { CasResult, StateStore, StoreCaps, StoreOptions, Versioned } from "./rollout/store.js"
 export { transition } from "./rollout/transition.js"
 export type { RolloutEvent } from "./rollout/transition.js"
+export type {
+  ApproveEvent,
+  ContainEvent,
+  KillEvent,
+  PauseEvent,
+  PromoteEvent,
+  ResumeEvent,
+  RetryEvent,
+  RollbackEvent,
+  StartEvent,
+  TickEvent,
+} from "./rollout/event.js"
 export { functionEngine } from "./engines/function.js"
+export type { FunctionOptions, OutcomeOptions } from "./engines/function.js"
 export { rulesEngine } from "./engines/rules.js"
 export { fileStore } from "./stores/file.js"
+export type { FileStoreOptions } from "./stores/file.js"
 export { memoryStore } from "./stores/memory.js"
 export { armAt } from "./session/arm.js"
+export type { RampPoint } from "./session/arm.js"
 export { bucketOf } from "./session/bucket.js"
