@@ -35,6 +35,9 @@ import type { RolloutEvent } from "./rollout/transition.js"
 import { localSource } from "./sources/local.js"
 import { fileStore } from "./stores/file.js"
 
+export type { FollowerStatus } from "./controller/follower.js"
+export type { ReadProblem } from "./controller/in-force.js"
+export type { Report } from "./controller/report.js"
 export type { VerdictRecord } from "./controller/verdict-record.js"
 export type { ReleasesFrom } from "./embed/shelf.js"
 

@@ -44,6 +44,8 @@ import type { AnyRelease } from "./guard/view.js"
 import { wrapFunctions } from "./guard/wrap.js"
 import type { WrapOptions } from "./guard/wrap.js"
 
+export type { HistogramPoint, MetricReading, MetricSink, MetricsReading, NumberPoint } from "./telemetry/reading.js"
+
 /** Where the guard reads the rollout: it never polls and never waits. */
 export interface StateReader {
   /** The last state that was verified; null before the first. */
@@ -155,8 +157,8 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
   /** Why this process keeps every session on stable; null while the fuse is whole. */
   fuse(): BlownFuse | null
   /**
-   * Put a new fuse in: sessions may be the canary's again, but for those that stable has served. Does nothing while the fuse is whole. Its
-   * hold ends with the next judgement.
+   * Put a new fuse in: sessions may be the canary's again, but for those that stable has served. Does nothing while the fuse is whole. Calls
+   * that are pending count for the new one. Its hold ends with the next judgement.
    */
   resetFuse(): void
   /** Look at the releases again, after one was loaded. Throws `RELEASE_INVALID` for one that cannot be run: it is left out. */

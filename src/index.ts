@@ -1,12 +1,19 @@
 export { embed } from "./embed.js"
-export type { Embedded, EmbedOptions, ReleasesFrom, Status, VerdictRecord } from "./embed.js"
-export type { FollowerStatus } from "./controller/follower.js"
-export type { ReadProblem } from "./controller/in-force.js"
-export type { Report } from "./controller/report.js"
+export type {
+  Embedded,
+  EmbedOptions,
+  FollowerStatus,
+  ReadProblem,
+  ReleasesFrom,
+  Report,
+  Status,
+  VerdictRecord,
+} from "./embed.js"
 export { createGuard } from "./guard.js"
 export type { Answer, Guard, GuardOptions, Mode, ReleaseFor, Session, StateReader } from "./guard.js"
 export type { DecisionLogOptions } from "./guard/decision-log.js"
 export type { GuardEvent, Misuse, OnStableError, ScanSide, Side } from "./guard/core.js"
+export type { HistogramPoint, MetricReading, MetricSink, MetricsReading, NumberPoint } from "./guard.js"
 export type { Recognise } from "./guard/once.js"
 export type { BlownFuse, Component as FuseComponent, FuseOptions } from "./guard/fuse.js"
 export type { Attributes } from "./guard/seat.js"
@@ -14,7 +21,6 @@ export type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/sessi
 export type { ShadowOptions, ShadowStatus } from "./guard/shadow.js"
 export type { EventLogger, EventRecord, TraceOptions } from "./guard/traces.js"
 export type { WrapOptions } from "./guard/wrap.js"
-export type { HistogramPoint, MetricReading, MetricSink, MetricsReading, NumberPoint } from "./telemetry/reading.js"
 export { isSerinError, SerinError } from "./errors.js"
 export type { Problem, SerinErrorCode } from "./errors.js"
 export type { Call } from "./model/call.js"

@@ -62,7 +62,7 @@ export function createDecisionLog(options: DecisionSink | DecisionLogOptions, ri
     decision(session, turn, call, decision, own, ms, callId) {
       if (!wants(session)) return
       const id = `${prefix}-${++last}`
-      const { sessionId, startedAt } = session
+      const { sessionId, startedAt } = whoOf(session)
       if (own !== null) own.logged = { id, sessionId, startedAt }
       queue.push({
         format: DECISION_FORMAT,
@@ -72,8 +72,8 @@ export function createDecisionLog(options: DecisionSink | DecisionLogOptions, ri
         rollout,
         revision: turn.view.state?.revision ?? 0,
         generation: turn.view.generation,
-        sessionId: sessionId === "" ? null : sessionId,
-        startedAt: sessionId === "" ? null : startedAt,
+        sessionId,
+        startedAt,
         arm: decision.arm,
         release: decision.release,
         outcome: decision.outcome,
@@ -109,7 +109,7 @@ export function createDecisionLog(options: DecisionSink | DecisionLogOptions, ri
     },
     scan(session, { view }, { arm, release, result, source, findings, errorType }, direction, length, ms) {
       if (!wants(session)) return
-      const { sessionId, startedAt } = session
+      const { sessionId, startedAt } = whoOf(session)
       queue.push({
         format: DECISION_FORMAT,
         kind: "scan",
@@ -118,8 +118,8 @@ export function createDecisionLog(options: DecisionSink | DecisionLogOptions, ri
         rollout,
         revision: view.state?.revision ?? 0,
         generation: view.generation,
-        sessionId: sessionId === "" ? null : sessionId,
-        startedAt: sessionId === "" ? null : startedAt,
+        sessionId,
+        startedAt,
         direction,
         length,
         arm,
@@ -153,6 +153,9 @@ function resolve(options: DecisionSink | DecisionLogOptions) {
   }
   return { sink: sink as DecisionSink, sample, redact, limit: queue }
 }
+
+const NOBODY = { sessionId: null, startedAt: null }
+const whoOf = (session: Told): Told | typeof NOBODY => (session.sessionId === "" ? NOBODY : session)
 
 const sideOf = (release: string, { outcome, rule, reason, errorType, ms }: Judged): PairSide => ({
   release,

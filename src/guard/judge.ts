@@ -20,7 +20,7 @@ export interface Judged {
   /** What a wrapped function answered. */
   readonly value: unknown
   /** The entry of the decision log that it led to, for the pair that may follow. (A WeakMap would cost more than the entry.) */
-  logged?: { readonly id: string; readonly sessionId: string; readonly startedAt: number } | undefined
+  logged?: { readonly id: string; readonly sessionId: string | null; readonly startedAt: number | null } | undefined
 }
 
 export const ERROR = OUTCOME_INDEX.error

@@ -119,10 +119,16 @@ describe("decisionLogFile", () => {
     const log = await logFile({ path })
     const circle: Record<string, unknown> = {}
     circle["self"] = circle
-    await log.write([entry(0, circle), entry(1, { big: 12n })])
+    const untouchable = {
+      get action(): string {
+        throw new Error("do not look at me")
+      },
+    }
+    await log.write([entry(0, circle), entry(1, { big: 12n }), { ...entry(2), call: untouchable }])
     const lines = readFileSync(path, "utf8").split("\n")
     expect(JSON.parse(lines[0]!)).toMatchObject({ id: "p-0", call: { action: "a" }, incomplete: true })
     expect(JSON.parse(lines[1]!)).toMatchObject({ id: "p-1", call: { input: { big: "12" } } })
+    expect(JSON.parse(lines[2]!)).toMatchObject({ id: "p-2", call: { action: "unknown" }, incomplete: true })
   })
 
   it("loses the entries at hand when the disk fails, and goes on when it is well", async () => {

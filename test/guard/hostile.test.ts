@@ -313,4 +313,35 @@ describe("a contained rollout", () => {
     expect(sink.entries.filter((entry): entry is PairEntry => entry.kind === "pair")).toEqual([])
     expect(sink.entries).toHaveLength(1)
   })
+  it("writes down calls of no session as such, and their pairs", async () => {
+    const sink = logged()
+    const { guard } = harness({}, contained, { decisionLog: sink })
+    guard.sessionless.evaluate(call)
+    await guard.idle()
+    const whose = sink.entries.map(({ kind, sessionId, startedAt }) => ({ kind, sessionId, startedAt }))
+    expect(whose).toEqual([
+      { kind: "decision", sessionId: null, startedAt: null },
+      { kind: "pair", sessionId: null, startedAt: null },
+    ])
+  })
+})
+
+describe("a fuse that is reset while calls are pending", () => {
+  it("counts them: what they run into is what the next ones will", async () => {
+    const { guard, clock } = asyncHarness({ canary: () => new Promise(() => {}) })
+    const ask = (name: string) => Array.from({ length: 5 }, (_, i) => guard.session(`${name}-${i}`).evaluate(call))
+    const first = ask("first")
+    await clock.settle()
+    clock.advance(500)
+    const second = ask("second")
+    await clock.settle()
+    clock.advance(500)
+    await Promise.all(first)
+    expect(guard.fuse()).toMatchObject({ cause: "timeouts" })
+    guard.resetFuse()
+    expect(guard.fuse()).toBeNull()
+    clock.advance(500)
+    for (const decision of await Promise.all(second)) expect(decision).toMatchObject({ source: "fallback" })
+    expect(guard.fuse()).toMatchObject({ cause: "timeouts", inARow: 5 })
+  })
 })
