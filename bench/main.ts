@@ -12,17 +12,21 @@ import { metricProducer } from "serin/metric-producer"
 import { handWrittenCanary } from "./hand-written.js"
 import { compare, compareBursts, garbage } from "./measure.js"
 import type { Batch } from "./measure.js"
+import { paced } from "./paced.js"
+import { shadowCost, workOf } from "./shadow.js"
+import { soak } from "./soak.js"
 
 const { values: options } = parseArgs({
   options: {
     json: { type: "string" },
     quick: { type: "boolean", default: false },
+    soak: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 })
 if (options.help) {
   console.log(
-    "npm run bench -- [--json FILE] [--quick]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds",
+    "npm run bench -- [--json FILE] [--quick] [--soak]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else",
   )
   process.exit(0)
 }
@@ -111,6 +115,24 @@ function afterSessions(seen: number): Batch {
   }
 }
 
+/** A guard whose releases do some work, and which compares every call. */
+function comparing(judge: () => "allow", shadow?: GuardOptions<Call, "sync">["shadow"]) {
+  const worker = (version: string): Release => ({ version, policy: { evaluate: judge } })
+  const both = new Map(["1", "2"].map((version) => [version, worker(version)]))
+  return guardFor(10_000, "producer", { releases: both, shadow })
+}
+
+if (options.soak) {
+  console.log(`sessions of one compared call each, ${20_000} remembered`)
+  await soak(
+    comparing(() => "allow"),
+    ({ sessions, heapMb, arraysMb }) => {
+      console.log(`${sessions.toLocaleString("en-US").padStart(10)}  heap ${heapMb} MB, arrays ${arraysMb} MB`)
+    },
+  )
+  process.exit(0)
+}
+
 const rows = [
   compare("guarded decision vs hand-written-otel", guarded(guardFor(0)), byHand(), rounds),
   compare(
@@ -133,6 +155,19 @@ rows.push(
     { n: 5000, rounds: rounds * 5 },
   ),
 )
+const unlimited = { queue: Number.POSITIVE_INFINITY, cpuShare: 1 }
+const noop = () => "allow" as const
+const shadowed = []
+for (const [what, judge] of [
+  ["a policy of 20 µs", workOf(20)],
+  ["a policy of no time", noop],
+] as const) {
+  const name = `call judged by both vs both-policies: ${what}`
+  shadowed.push(await shadowCost(name, () => comparing(judge, unlimited), judge, rounds))
+}
+rows.push(...shadowed)
+
+const delays = await delaysUnderLoad(options.quick ? 1 : 5)
 const bytes = {
   api: garbage(guarded(guardFor(0))),
   producer: garbage(guarded(guardFor(0, "producer"))),
@@ -151,17 +186,41 @@ for (const row of rows) {
 console.log(
   `garbage per decision: ${bytes.api.toFixed(0)} B, with metric-producer ${bytes.producer.toFixed(0)} B, hand-written ${bytes.byHand.toFixed(0)} B`,
 )
+for (const { name, oursNs, aimNs } of shadowed) console.log(`${name}: ${ns(oursNs)}, aim ${ns(aimNs)}`)
+for (const { name, rate, p50, p99, max } of delays.rows) {
+  console.log(`event loop delay, ${name} (${rate}/s): p50 ${p50} ms, p99 ${p99} ms, max ${max} ms`)
+}
+console.log(`compared meanwhile: ${((delays.coverage ?? 0) * 100).toFixed(1)} % of the sampled calls`)
 if (sink === 0) throw new Error("nothing was decided")
 
 if (options.json !== undefined) {
   const table = [
     ...rows,
+    ...delays.rows,
     garbageRow("garbage of a guarded decision vs hand-written-otel", bytes.api),
     garbageRow("garbage of a guarded decision with metric-producer vs hand-written-otel", bytes.producer),
   ]
   writeFileSync(options.json, `${JSON.stringify(table, null, 2)}\n`)
 }
 process.exit(0)
+
+/** 20,000 decisions a second, of sessions of 20 calls, each judged by both releases, beside the same calls by hand. */
+async function delaysUnderLoad(seconds: number) {
+  const judge = workOf(5)
+  const guard = comparing(judge)
+  let n = 0
+  const rate = 20_000
+  const rows = [
+    await paced("nothing done", 0, seconds, () => {}),
+    await paced("one policy of 5 µs by hand", rate, seconds, () => void judge()),
+    await paced("guarded and judged by both", rate, seconds, () => {
+      guard.session(`paced-${Math.floor(n++ / 20)}`).evaluate(call)
+    }),
+  ]
+  await guard.idle()
+  const { coverage } = guard.shadow()
+  return { rows, coverage }
+}
 
 function garbageRow(name: string, ours: number) {
   return { name, ratio: ours / bytes.byHand, oursBytes: ours, theirsBytes: bytes.byHand }
