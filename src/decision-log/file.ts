@@ -3,6 +3,7 @@ import { dirname, resolve } from "node:path"
 import type { RotatingFileStream } from "rotating-file-stream"
 import { SerinError } from "../errors.js"
 import type { DecisionLogEntry, DecisionSink } from "../model/decision-entry.js"
+import { refuseUnknown } from "../model/options.js"
 
 export interface DecisionLogFileOptions {
   /** Where the log is written. One process, one file: two that rotate the same file lose entries. */
@@ -32,6 +33,7 @@ const OWNER_ONLY = { file: 0o600, folder: 0o700 }
  * that loses the entries at hand, and the file is opened again for the next. Keeps no process alive but while it writes.
  */
 export async function decisionLogFile(options: DecisionLogFileOptions): Promise<DecisionLogFile> {
+  refuseUnknown("decisionLogFile", options, { path: true, maxBytes: true, keep: true, compress: true })
   const { maxBytes = 64 * 2 ** 20, keep = 5, compress = false } = options
   if (typeof options.path !== "string" || options.path === "") {
     throw new TypeError(`path must be the path of a file, got ${JSON.stringify(options.path)}`)

@@ -3,6 +3,8 @@ import type { Clock } from "../model/clock.js"
 import { ARMS, OUTCOMES } from "../model/decision.js"
 import { DECISION_FORMAT } from "../model/decision-entry.js"
 import type { DecisionLogEntry, DecisionSink, PairSide } from "../model/decision-entry.js"
+import { refuseUnknown } from "../model/options.js"
+import type { KeysOf } from "../model/options.js"
 import { logHashOf } from "../session/bucket.js"
 import type { Complain } from "../telemetry/complaint.js"
 import { capture } from "./capture.js"
@@ -27,6 +29,8 @@ export interface DecisionLogOptions {
   /** Entries that may wait for the sink, 1 or more; above that they are dropped and counted. Default 10,000. */
   readonly queue?: number | undefined
 }
+
+const LOG_KEYS: KeysOf<DecisionLogOptions> = { sink: true, sample: true, redact: true, queue: true }
 
 /** Writes down what was decided. Costs a copy of the call and a place in a queue, for sessions that are sampled. */
 export interface DecisionLog extends Recorder, Pick<LogQueue, "flush" | "close"> {}
@@ -144,6 +148,8 @@ function resolve(options: DecisionSink | DecisionLogOptions) {
   if (typeof (sink as Partial<DecisionSink> | null | undefined)?.write !== "function") {
     throw new TypeError("decisionLog must be a sink with write(entries), or { sink, sample, redact, queue }")
   }
+  // Misspelt, `redact` would write down what must not be.
+  if ("sink" in Object(options)) refuseUnknown("decisionLog", options, LOG_KEYS)
   if (!(sample >= 0 && sample <= 1)) throw new RangeError(`decisionLog.sample must be from 0 to 1, got ${sample}`)
   if (redact !== undefined && typeof redact !== "function") {
     throw new TypeError(`decisionLog.redact must be a function of an entry, got ${typeof redact}`)

@@ -1,8 +1,8 @@
 import type { GuardOptions, Mode } from "../guard.js"
 import type { Call } from "../model/call.js"
 import type { FuseOptions } from "./fuse.js"
-import { refuseUnknown } from "./options.js"
-import type { KeysOf } from "./options.js"
+import { refuseUnknown } from "../model/options.js"
+import type { KeysOf } from "../model/options.js"
 import type { ShadowOptions } from "./shadow.js"
 
 /** Every option that there is. */
@@ -54,5 +54,6 @@ export function timeoutsOf(timeoutMs: GuardOptions<Call, Mode>["timeoutMs"]): re
 }
 
 function requirePositive(name: string, value: number): void {
+  if (typeof value !== "number") throw new TypeError(`${name} must be a number of ms, got ${JSON.stringify(value)}`)
   if (!(value > 0)) throw new RangeError(`${name} must be greater than 0, got ${value}`)
 }

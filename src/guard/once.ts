@@ -15,7 +15,7 @@ export interface Once {
   /**
    * Give the answer to this call that stands, or decide. An answer that `isKept` refuses is given this time only:
    * a denial because stable failed does not bind the next try, which may find it well. One key, one kind of answer.
-   * `contained`: both releases decide now, and what one of them answered before does not stand.
+   * `contained`: both releases decide now. What one decided does not stand in a containment, nor what both did after it.
    */
   answer<A>(
     key: string,
@@ -45,7 +45,7 @@ export function createOnce(): Once {
       isKept: (settled: Awaited<A>) => boolean,
     ): A {
       const before = remembered.get(key)
-      const stands = before !== undefined && (before.contained || !contained)
+      const stands = before !== undefined && before.contained === contained
       if (stands && isSame(before.call, call)) return before.answer as A
       const copy = capture(call)
       const answer = decide()

@@ -1,23 +1,7 @@
 import { inspect } from "node:util"
+import { refuseUnknown } from "../model/options.js"
+import type { KeysOf } from "../model/options.js"
 import type { SessionOptions } from "./session.js"
-
-/** Every key that an interface has, so that a list of them cannot miss one. */
-export type KeysOf<T> = Readonly<Record<keyof T, true>>
-
-/**
- * Refuse an option that nobody reads: misspelt, it would be a default that nobody asked for. An `undefined` asks for nothing.
- * Throws `TypeError` that names the key and those that there are.
- */
-export function refuseUnknown(of: string, options: unknown, known: Readonly<Record<string, true>>): void {
-  if (options === undefined) return
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`${of} takes its options as an object, got ${inspect(options, { depth: 0 })}`)
-  }
-  for (const [key, value] of Object.entries(options)) {
-    if (value === undefined || Object.hasOwn(known, key)) continue
-    throw new TypeError(`${of} has no option ${key}; its options are ${Object.keys(known).join(", ")}`)
-  }
-}
 
 const SESSION_KEYS: KeysOf<SessionOptions> = { startedAt: true, attributes: true, arm: true }
 

@@ -9,8 +9,8 @@ import { record, ruleBetween, ruledOf, tell } from "./contain.js"
 import type { Core } from "./core.js"
 import { ERROR, failed, isThenable, letGo, read, TIMED_OUT, timedOut, within } from "./judge.js"
 import type { Judged } from "./judge.js"
-import { refuseUnknown } from "./options.js"
-import type { KeysOf } from "./options.js"
+import { refuseUnknown } from "../model/options.js"
+import type { KeysOf } from "../model/options.js"
 import { callIdOf } from "./once.js"
 import { CANARY, STABLE } from "./seat.js"
 import type { GuardSession, SessionOptions } from "./session.js"
@@ -54,6 +54,14 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
   }
 
   refuseUnknown("wrap", options, WRAP_KEYS)
+  for (const [name, value] of Object.entries({
+    stable,
+    canary,
+    session: options?.session,
+    outcome: options?.outcome,
+  })) {
+    if (typeof value !== "function") throw new TypeError(`wrap: ${name} must be a function, got ${typeof value}`)
+  }
   const name = `wrap-${++core.wraps}`
   /** What throws in an asynchronous function must reject. */
   let isAsync: boolean | undefined = stable.constructor.name === "AsyncFunction" ? true : undefined

@@ -3,6 +3,8 @@ import { fileURLToPath } from "node:url"
 import { isSerinError, SerinError } from "../errors.js"
 import type { Call } from "../model/call.js"
 import { systemClock } from "../model/clock.js"
+import { refuseUnknown } from "../model/options.js"
+import type { KeysOf } from "../model/options.js"
 import type { Clock } from "../model/clock.js"
 import { bundleCache } from "./bundle-cache.js"
 import { fetchFile, shownUrl } from "./fetch.js"
@@ -35,6 +37,19 @@ export interface BundleOptions<C = Call> extends LoadOptions<C> {
   readonly clock?: Clock | undefined
 }
 
+const BUNDLE_KEYS: KeysOf<BundleOptions> = {
+  from: true,
+  engines: true,
+  trustedKeys: true,
+  cacheDir: true,
+  maxBytes: true,
+  timeoutMs: true,
+  allowPrivateAddresses: true,
+  ca: true,
+  headers: true,
+  clock: true,
+}
+
 interface Refusal {
   readonly etag: string
   readonly error: unknown
@@ -50,6 +65,7 @@ const MAX_REFUSALS = 100
  * Throws a `TypeError` or `RangeError` for options that are none.
  */
 export function releaseBundles<C = Call>(options: BundleOptions<C>): ReleaseSource<C> {
+  refuseUnknown("releaseBundles", options, BUNDLE_KEYS)
   checkEngines(options.engines)
   const trust = resolveTrust(options.trustedKeys)
   const fetching = resolveFetch(options)

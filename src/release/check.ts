@@ -9,11 +9,36 @@ import { DIRECTIONS } from "./ports.js"
  */
 export function checkRelease(
   version: string,
-  release: { readonly scanners?: unknown; readonly config?: unknown; readonly configSchema?: unknown },
+  release: {
+    readonly version?: unknown
+    readonly policy?: unknown
+    readonly scanners?: unknown
+    readonly config?: unknown
+    readonly configSchema?: unknown
+  },
 ): SerinError | null {
-  const { scanners, config, configSchema } = release
-  const problems = [...checkScanners(scanners), ...checkConfig(config, configSchema)]
+  const { policy, scanners, config, configSchema } = release
+  const problems = [
+    ...checkVersion(version, release.version),
+    ...checkPolicy(policy),
+    ...checkScanners(scanners),
+    ...checkConfig(config, configSchema),
+  ]
   return problems.length === 0 ? null : invalid("RELEASE_INVALID", `the release ${version}`, problems)
+}
+
+/** Attack: an old release that is handed over under the name of a new one. */
+function checkVersion(asked: string, version: unknown): Problem[] {
+  if (version === asked) return []
+  const fix = "give it the version that it is listed under"
+  return [{ where: "version", message: `must be ${show(asked)}, which was asked for, got ${show(version)}`, fix }]
+}
+
+function checkPolicy(policy: unknown): Problem[] {
+  const isObject = typeof policy === "object" && policy !== null
+  if (isObject && typeof (policy as { readonly evaluate?: unknown }).evaluate === "function") return []
+  const fix = "write `{ evaluate(call, context) { … } }`, or `functionEngine(fn)`"
+  return [{ where: "policy", message: `must be an object with the function \`evaluate\`, got ${show(policy)}`, fix }]
 }
 
 function checkScanners(scanners: unknown = []): Problem[] {

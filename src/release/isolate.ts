@@ -2,6 +2,8 @@ import { createRequire } from "node:module"
 import { fileURLToPath } from "node:url"
 import type { Piscina } from "piscina"
 import { SerinError } from "../errors.js"
+import { refuseUnknown } from "../model/options.js"
+import type { KeysOf } from "../model/options.js"
 import type { Direction, ScanContext, Scanner, ScanReport } from "./ports.js"
 
 export interface IsolatedScannerOptions {
@@ -19,6 +21,17 @@ export interface IsolatedScannerOptions {
   readonly maxWorkers?: number | undefined
   /** Heap of one worker, MiB, past which it is ended. Default 128. Buffers are not counted. */
   readonly maxHeapMb?: number | undefined
+}
+
+const ISOLATED_KEYS: KeysOf<IsolatedScannerOptions> = {
+  name: true,
+  module: true,
+  export: true,
+  timeoutMs: true,
+  directions: true,
+  stateful: true,
+  maxWorkers: true,
+  maxHeapMb: true,
 }
 
 /** What a worker is made for. */
@@ -114,6 +127,7 @@ function requirePiscina(): typeof Piscina {
 }
 
 function resolve(options: IsolatedScannerOptions) {
+  refuseUnknown("isolatedScanner", options, ISOLATED_KEYS)
   const { name, module, timeoutMs = 1000, maxWorkers = 2, maxHeapMb = 128 } = options
   if (typeof name !== "string" || name === "") throw new TypeError("name must be a text that is not empty")
   if (!(module instanceof URL) || module.protocol !== "file:") {

@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { isSerinError, SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
 import type { Call } from "../model/call.js"
+import { refuseUnknown } from "../model/options.js"
 import { readConfig } from "./config-file.js"
 import { directoryFiles, isDirectory } from "./directory.js"
 import { invalid } from "./document.js"
@@ -30,6 +31,8 @@ const SHOWN_VERSIONS = 20
  * and with `RELEASE_UNTRUSTED`. Throws a `TypeError` or `RangeError` for `trustedKeys` that are none.
  */
 export function releaseDirectory<C = Call>(root: string, options: LoadOptions<C>): ReleaseSource<C> {
+  // Misspelt, `trustedKeys` would be no keys at all.
+  refuseUnknown("releaseDirectory", options, { engines: true, trustedKeys: true })
   checkEngines(options.engines)
   const trust = resolveTrust(options.trustedKeys)
   return keepLoaded(async (version) => {
@@ -51,6 +54,7 @@ export async function loadRelease<C = Call>(
     readonly version?: string | undefined
   },
 ): Promise<Release<C>> {
+  refuseUnknown("loadRelease", options, { engines: true, trustedKeys: true, version: true })
   checkEngines(options.engines)
   const trust = resolveTrust(options.trustedKeys)
   return buildRelease(await directoryFiles(directory), { engines: options.engines, trust, version: options.version })

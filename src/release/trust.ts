@@ -1,5 +1,6 @@
 import { createHash, createPublicKey } from "node:crypto"
 import type { KeyObject } from "node:crypto"
+import { refuseUnknown } from "../model/options.js"
 
 /** Whose signatures make a release trusted. */
 export interface TrustedKeys {
@@ -29,6 +30,8 @@ const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g
 /** Parse what the host wrote; null when it trusts no key in particular. Throws `TypeError` and `RangeError`. */
 export function resolveTrust(trusted: TrustedKeys | undefined): Trust | null {
   if (trusted === undefined) return null
+  // A misspelt threshold would trust one key where two were meant.
+  refuseUnknown("trustedKeys", trusted, { keys: true, threshold: true })
   const { keys: texts, threshold = 1 } = trusted
   // An empty list must not mean that everybody is trusted.
   if (!Array.isArray(texts) || texts.length === 0) {

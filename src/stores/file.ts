@@ -1,6 +1,7 @@
 import { mkdir, open, readdir, readFile, stat, unlink } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { SerinError } from "../errors.js"
+import { refuseUnknown } from "../model/options.js"
 import type { CasResult, StateStore, Versioned } from "../rollout/store.js"
 import { checkWrite, keySegments, MAX_DOCUMENT_BYTES, refuseAborted, versioned } from "./document.js"
 import { publish, sweepTemporary } from "./file-publish.js"
@@ -27,7 +28,9 @@ const isRevisionFile = (name: string): boolean => REVISION.test(name)
  * A write is durable when it is acknowledged. Processes of one machine may write at the same time: `link(2)` lets one of
  * them have each number. File systems without hard links (FAT, some network mounts) are refused with `STORE_UNAVAILABLE`.
  */
-export function fileStore({ dir, keep = 1000 }: FileStoreOptions): StateStore {
+export function fileStore(options: FileStoreOptions): StateStore {
+  refuseUnknown("fileStore", options, { dir: true, keep: true })
+  const { dir, keep = 1000 } = options
   if (typeof dir !== "string" || dir === "") throw new TypeError("dir must be the path of a folder")
   if (!Number.isSafeInteger(keep) || keep < 2) throw new RangeError(`keep must be a whole number >= 2, got ${keep}`)
   const root = resolve(dir)

@@ -1,4 +1,8 @@
 import { afterEach, describe, expect, it, vi } from "vitest"
+import { rulesEngine } from "../../src/engines/rules.js"
+import { releaseBundles } from "../../src/release/bundles.js"
+import { releaseDirectory } from "../../src/release/load.js"
+import { fileStore } from "../../src/stores/file.js"
 import { createGuard } from "../../src/guard.js"
 import { GUARD_KEYS } from "../../src/guard/guard-options.js"
 import type { GuardEvent } from "../../src/guard/core.js"
@@ -23,6 +27,22 @@ describe("an option that there is not", () => {
     expect(() => open({ timeoutMs: { stabel: 1 } })).toThrow(/^timeoutMs has no option stabel; .* stable, canary$/)
     expect(() => open({ shadow: 10 })).toThrow(new TypeError("shadow takes its options as an object, got 10"))
     for (const key of ["__proto__x", "constructor", "toString"]) expect(() => open({ [key]: 1 })).toThrow(TypeError)
+  })
+
+  it("is refused wherever it would leave out a safeguard", () => {
+    const sink = { write: () => {} }
+    expect(() => open({ decisionLog: { sink, redcat: () => null } })).toThrow(
+      new TypeError("decisionLog has no option redcat; its options are sink, sample, redact, queue"),
+    )
+    const engines = [rulesEngine()]
+    const misspelt = { engines, trustedKey: { keys: [] } }
+    expect(() => releaseDirectory("releases", misspelt)).toThrow(/^releaseDirectory has no option trustedKey; /)
+    expect(() => releaseBundles({ ...misspelt, from: "releases" } as never)).toThrow(/^releaseBundles has no option/)
+    const trustedKeys = { keys: ["pem"], treshold: 2 }
+    expect(() => releaseDirectory("releases", { engines, trustedKeys })).toThrow(
+      /^trustedKeys has no option treshold; /,
+    )
+    expect(() => fileStore({ dir: "state", keeep: 5 } as never)).toThrow(/^fileStore has no option keeep; /)
   })
 
   it("is refused by session and wrap", () => {
@@ -136,5 +156,34 @@ describe("a guard without releases", () => {
     for (const id of ["a", "b", "c"]) expect(evaluate(id)).toBe("allow")
     expect(events).toEqual([])
     guard.close()
+  })
+})
+
+describe("what is no function, no number or no policy", () => {
+  it("is refused by wrap before the first call", () => {
+    const { guard } = harness()
+    const options = { session: () => "a", outcome: () => "allow" as const }
+    expect(() => guard.wrap(1 as never, (() => 1) as never, options as never)).toThrow(
+      new TypeError("wrap: stable must be a function, got number"),
+    )
+    expect(() => guard.wrap((() => 1) as never, (() => 1) as never, { session: () => "a" } as never)).toThrow(
+      new TypeError("wrap: outcome must be a function, got undefined"),
+    )
+    expect(() => harness({}, null, { timeoutMs: "200" as never })).toThrow(/must be a number of ms, got "200"/)
+  })
+
+  it.each([
+    ["a function for a policy", "1.0.0", { version: "1.0.0", policy: () => "allow" }, /policy: must be an object with/],
+    [
+      "no policy",
+      "1.0.0",
+      { version: "1.0.0" },
+      /policy: must be an object with the function `evaluate`, got undefined/,
+    ],
+    ["another version", "1.0.0", { version: "9", policy: { evaluate: () => "allow" } }, /version: must be "1\.0\.0"/],
+  ])("is refused in a release that is made with %s", (_, version, release, message) => {
+    const make = () => harness({}, null, { releases: new Map([[version, release as never]]) })
+    expect(make).toThrow(message)
+    expect(make).toThrow(expect.objectContaining({ code: "RELEASE_INVALID" }))
   })
 })
