@@ -33,7 +33,8 @@ export type Step =
   | { readonly do: "answer"; readonly which: number; readonly race: boolean }
   | { readonly do: "advance"; readonly ms: number }
   | { readonly do: "wall"; readonly ms: number }
-  | { readonly do: "drain" | "close" | "reset fuse" }
+  /** `again`: the call that was asked last is asked once more, as it was. */
+  | { readonly do: "again" | "drain" | "close" | "reset fuse" }
 
 export type Mode = "sync" | "async" | "wrap"
 
@@ -105,6 +106,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant("advance" as const), ms: fc.constantFrom(5, 10, 20, 30) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("wall" as const), ms: fc.constantFrom(-5000, 5000) }) },
   { weight: 5, arbitrary: fc.constant({ do: "drain" as const }) },
+  { weight: 4, arbitrary: fc.constant({ do: "again" as const }) },
   { weight: 1, arbitrary: fc.constant({ do: "close" as const }) },
   { weight: 1, arbitrary: fc.constant({ do: "reset fuse" as const }) },
 )
