@@ -156,7 +156,7 @@ describe("a running process", { timeout: 60_000 }, () => {
     await app.until({ arm: "stable" })
     await onRollout("start")
     const before = await app.until({ arm: "canary" })
-    await rm(join(dir, "state"), { recursive: true })
+    await rm(join(dir, "state"), { recursive: true, maxRetries: 10, retryDelay: 20 })
     await app.until({ problem: "store_unreachable", arm: "canary" })
     expect(await onRollout("status")).toMatchObject({ code: 6 })
     expect(app.isAlive()).toBe(true)
