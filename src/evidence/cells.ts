@@ -72,15 +72,14 @@ export function recordPair(
   canaryMs: number,
   first: boolean,
 ): void {
-  stratum.pairs[pairIndex(cohort, stable, canary)]! += 1
-  stratum.pairedLatency[cohort * BINS + binOf(stableMs)]! += 1
-  stratum.pairedLatency[(COHORTS + cohort) * BINS + binOf(canaryMs)]! += 1
+  countPair(stratum.pairs, cohort, stable, canary)
+  countLatencies(stratum.pairedLatency, cohort, stableMs, canaryMs)
   if (first) stratum.pairedSessions[cohort]! += 1
 }
 
 /** Count one call that both arms judged after the canary's answer had changed the session. */
 export function recordPairAfter(stratum: Stratum, cohort: number, stable: number, canary: number): void {
-  stratum.pairsAfter[pairIndex(cohort, stable, canary)]! += 1
+  countPair(stratum.pairsAfter, cohort, stable, canary)
 }
 
 /** Count one scan of a text by all scanners of a release. `first`: it is the session's first. */
@@ -111,9 +110,8 @@ export function recordScanPair(
   canaryMs: number,
   first: boolean,
 ): void {
-  stratum.scanPairs[pairIndex(cohort, stable, canary)]! += 1
-  stratum.pairedScanLatency[cohort * BINS + binOf(stableMs)]! += 1
-  stratum.pairedScanLatency[(COHORTS + cohort) * BINS + binOf(canaryMs)]! += 1
+  countPair(stratum.scanPairs, cohort, stable, canary)
+  countLatencies(stratum.pairedScanLatency, cohort, stableMs, canaryMs)
   if (first) stratum.scanPairedSessions[cohort]! += 1
 }
 
@@ -129,6 +127,15 @@ export function recordObservation(
   stratum.cells[base + OBSERVATIONS]! += 1
   if (first) stratum.cells[base + OBSERVED_SESSIONS]! += 1
   if (alerted) stratum.cells[base + ALERTS]! += 1
+}
+
+function countPair(pairs: Float64Array, cohort: number, stable: number, canary: number): void {
+  pairs[pairIndex(cohort, stable, canary)]! += 1
+}
+
+function countLatencies(latency: Uint32Array, cohort: number, stableMs: number, canaryMs: number): void {
+  latency[cohort * BINS + binOf(stableMs)]! += 1
+  latency[(COHORTS + cohort) * BINS + binOf(canaryMs)]! += 1
 }
 
 /** Make a stratum of every array of `a` and its twin in `b`. */
