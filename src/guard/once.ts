@@ -10,8 +10,19 @@ const MAX_REMEMBERED = 64
 /** How a call that comes back is recognised: by the runtime's `callId` alone, or, without one, by what it is about. */
 export type Recognise = "call-id" | "content"
 
-/** Remembers what was answered to the calls of one session. */
-export interface Once {
+interface Answered {
+  readonly call: unknown
+  readonly contained: boolean
+  readonly answer: unknown
+}
+
+/**
+ * Remember what was answered to the calls of one session, and decide each once. A key that comes back with another call (some
+ * runtimes count from 0 again) is another call.
+ */
+export class Once {
+  private readonly remembered = recent<Answered>(MAX_REMEMBERED)
+
   /**
    * Give the answer to this call that stands, or decide. An answer that `isKept` refuses is given this time only:
    * a denial because stable failed does not bind the next try, which may find it well. One key, one kind of answer.
@@ -23,48 +34,32 @@ export interface Once {
     contained: boolean,
     decide: () => A,
     isKept: (settled: Awaited<A>) => boolean,
-  ): A
+  ): A {
+    const { remembered } = this
+    const before = remembered.get(key)
+    const stands = before !== undefined && before.contained === contained
+    if (stands && isSame(before.call, call)) return before.answer as A
+    const copy = capture(call)
+    const answer = decide()
+    const entry = { call: copy, contained, answer }
+    if (answer instanceof Promise) {
+      remembered.set(key, entry)
+      const forget = (): void => {
+        if (remembered.get(key) === entry) remembered.delete(key)
+      }
+      answer.then((settled: Awaited<A>) => (isKept(settled) ? undefined : forget()), forget)
+    } else if (isKept(answer as Awaited<A>)) {
+      remembered.set(key, entry)
+    } else {
+      remembered.delete(key)
+    }
+    return answer
+  }
 }
 
 /** Read an id that a host gave; what is no text, or an empty one, is none. */
 export const callIdOf = (value: unknown): string | undefined =>
   typeof value === "string" && value !== "" ? value : undefined
-
-/** Decide each call once. A key that comes back with another call (some runtimes count from 0 again) is another call. */
-export function createOnce(): Once {
-  const remembered = recent<{ readonly call: unknown; readonly contained: boolean; readonly answer: unknown }>(
-    MAX_REMEMBERED,
-  )
-
-  return {
-    answer<A>(
-      key: string,
-      call: unknown,
-      contained: boolean,
-      decide: () => A,
-      isKept: (settled: Awaited<A>) => boolean,
-    ): A {
-      const before = remembered.get(key)
-      const stands = before !== undefined && before.contained === contained
-      if (stands && isSame(before.call, call)) return before.answer as A
-      const copy = capture(call)
-      const answer = decide()
-      const entry = { call: copy, contained, answer }
-      if (answer instanceof Promise) {
-        remembered.set(key, entry)
-        const forget = (): void => {
-          if (remembered.get(key) === entry) remembered.delete(key)
-        }
-        answer.then((settled: Awaited<A>) => (isKept(settled) ? undefined : forget()), forget)
-      } else if (isKept(answer as Awaited<A>)) {
-        remembered.set(key, entry)
-      } else {
-        remembered.delete(key)
-      }
-      return answer
-    },
-  }
-}
 
 /**
  * Give a key to a call that has no id: a hash of its action and its input, the order of keys aside. Null: it has no such form

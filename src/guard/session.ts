@@ -7,8 +7,7 @@ import { readAlerts } from "../release/run.js"
 import type { Core } from "./core.js"
 import { ERROR, failed, judgeAsync, judgeSync, letGo, unavailable } from "./judge.js"
 import type { Judged } from "./judge.js"
-import { callIdOf, contentKey, createOnce } from "./once.js"
-import type { Once } from "./once.js"
+import { callIdOf, contentKey, Once } from "./once.js"
 import { answerOf, locked, lost, posture } from "./answer.js"
 import { capture } from "./capture.js"
 import { contain, observeBoth } from "./contain.js"
@@ -87,7 +86,7 @@ export class GuardSession<C extends Call> {
 
   /** What was answered to calls that may be asked again. */
   get once(): Once {
-    return (this.memory ??= createOnce())
+    return (this.memory ??= new Once())
   }
 
   evaluate(call: C, options?: EvaluateOptions): Decision | Promise<Decision> {
