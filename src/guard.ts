@@ -1,43 +1,36 @@
 import { AsyncLocalStorage } from "node:async_hooks"
-import type { MeterProvider } from "@opentelemetry/api"
 import { SerinError } from "./errors.js"
 import type { Call } from "./model/call.js"
-import type { Clock } from "./model/clock.js"
 import { systemClock } from "./model/clock.js"
 import type { Arm, Decision, Scan } from "./model/decision.js"
-import type { DecisionSink } from "./model/decision-entry.js"
 import type { Evidence } from "./model/evidence.js"
 import type { Diff } from "./evidence/diffs.js"
 import type { ScanDiff } from "./evidence/scan-diffs.js"
-import type { Alert, Evaluation, Release, ScanReport } from "./release/ports.js"
+import type { Alert } from "./release/ports.js"
 import { phaseOf } from "./rollout/phase.js"
-import type { RolloutState } from "./rollout/state.js"
 import { recent } from "./session/recent.js"
 import { startTimeOf } from "./session/start-time.js"
 import { complainOnce } from "./telemetry/complaint.js"
 import { createTelemetry } from "./telemetry/telemetry.js"
-import type { MetricSink } from "./telemetry/reading.js"
 import { createBook, coverageOf, openStrata } from "./guard/core.js"
 import { createFuse } from "./guard/fuse.js"
-import type { BlownFuse, FuseOptions } from "./guard/fuse.js"
+import type { BlownFuse } from "./guard/fuse.js"
 import { gaugesOf } from "./guard/gauges.js"
 import { letGo } from "./guard/judge.js"
 import type { Limit } from "./guard/judge.js"
 import { CANARY, STABLE } from "./guard/seat.js"
-import type { Core, GuardEvent, Misuse, OnStableError } from "./guard/core.js"
-import type { Recognise } from "./guard/once.js"
+import type { Core, Misuse } from "./guard/core.js"
 import { createDecisionLog } from "./guard/decision-log.js"
-import type { DecisionLogOptions } from "./guard/decision-log.js"
 import { recorderOf } from "./guard/recorder.js"
 import { checkOptions, timeoutsOf } from "./guard/guard-options.js"
-import { checkSession, doubtIn } from "./guard/options.js"
+import type { GuardOptions, Mode } from "./guard/guard-options.js"
+import { checkSession, doubtIn } from "./guard/session-options.js"
 import { GuardSession } from "./guard/session.js"
 import type { EvaluateOptions, ScanOptions, SessionOptions } from "./guard/session.js"
 import { createShadowQueue } from "./guard/shadow.js"
-import type { ShadowOptions, ShadowStatus } from "./guard/shadow.js"
+import type { ShadowStatus } from "./guard/shadow.js"
 import { createGate } from "./guard/gate.js"
 import type { Gate } from "./guard/gate.js"
-import type { TraceOptions } from "./guard/traces.js"
 import { createTraces } from "./guard/traces.js"
 import { compileView } from "./guard/view.js"
 import type { AnyRelease } from "./guard/view.js"
@@ -46,61 +39,8 @@ import type { WrapOptions } from "./guard/wrap.js"
 
 export type { HistogramPoint, MetricReading, MetricSink, MetricsReading, NumberPoint } from "./telemetry/reading.js"
 
-/** Where the guard reads the rollout: it never polls and never waits. */
-export interface StateReader {
-  /** The last state that was verified; null before the first. */
-  current(): RolloutState | null
-  /** When `current` was last confirmed by the store, ms since the epoch. */
-  confirmedAt?(): number
-  /** Call `listener` after each change; the answer stops it. */
-  onChange(listener: () => void): () => void
-}
-
-/** `sync`: decisions are values, and a policy that answers a promise is an error; `async`: decisions are promises. */
-export type Mode = "sync" | "async"
+/** What a guard of this mode answers. */
 export type Answer<M extends Mode, T> = M extends "async" ? Promise<T> : T
-
-/** A release that a guard of this mode can run. */
-export type ReleaseFor<C extends Call, M extends Mode> = M extends "async"
-  ? Release<C, Evaluation | Promise<Evaluation>, ScanReport | Promise<ScanReport>>
-  : Release<C, Evaluation, ScanReport>
-
-export interface GuardOptions<C extends Call, M extends Mode> extends TraceOptions {
-  /** Name of the rollout, as in its spec: 1–63 characters. */
-  readonly rollout: string
-  readonly state: StateReader
-  /** Loaded releases by version. Read again on every change of state and on `refresh()`. Not needed for `wrap`. */
-  readonly releases?: ReadonlyMap<string, ReleaseFor<C, M>> | undefined
-  /** What a stable release that fails means: `deny` (default), `escalate`, or `throw` its own error into the host. */
-  readonly onStableError?: OnStableError | undefined
-  /** Longest wait for an asynchronous policy or scanner, ms. Default 1,000 for each arm. Does not bound `wrap`'s stable function. */
-  readonly timeoutMs?:
-    number | { readonly stable?: number | undefined; readonly canary?: number | undefined } | undefined
-  /**
-   * How a call that is asked again is recognised. Default `call-id`: by the `callId` that `evaluate` is given. `content`: also, without an
-   * id, by its action and input (and nothing else in it may differ), among the last 64 of a session. A call that an agent repeats on
-   * purpose is then decided and counted once too; where a release's policy is `stateful`, only an id counts.
-   */
-  readonly recognise?: Recognise | undefined
-  /** Listen to what happens. Called after the answer where it can be; its exceptions are swallowed. */
-  readonly onEvent?: ((event: GuardEvent<C>) => void) | undefined
-  /** Default: the global OpenTelemetry provider, found again when it is registered late or replaced. */
-  readonly meterProvider?: MeterProvider | undefined
-  /** Have metrics read at collection by a `metricProducer()` instead: a decision then calls no instrument. */
-  readonly metrics?: MetricSink | undefined
-  /** Have every decision and scan written down. Default: nothing is. Who made the sink closes it, after the guard. */
-  readonly decisionLog?: DecisionSink | DecisionLogOptions | undefined
-  readonly clock?: Clock | undefined
-  /**
-   * Sessions remembered, 1 or more; about 0.7 KB each, at most twice as many are held. Default 20,000. A session that was
-   * forgotten counts as new when it comes back, unless `startedAt` or its id tells when it began.
-   */
-  readonly sessionMemory?: number | undefined
-  /** What judging calls with the other arm may cost: calls that wait, share of a core, how many at once. */
-  readonly shadow?: ShadowOptions | undefined
-  /** When this process goes to stable by itself, without waiting for a judgement. `false`: never. */
-  readonly fuse?: FuseOptions | false | undefined
-}
 
 /** One agent conversation or run. Keep it or ask again: the arm is the same. */
 export interface Session<C extends Call, M extends Mode> {

@@ -10,7 +10,8 @@ export type {
   VerdictRecord,
 } from "./embed.js"
 export { createGuard } from "./guard.js"
-export type { Answer, Guard, GuardOptions, Mode, ReleaseFor, Session, StateReader } from "./guard.js"
+export type { Answer, Guard, Session } from "./guard.js"
+export type { GuardOptions, Mode, ReleaseFor, StateReader } from "./guard/guard-options.js"
 export type { DecisionLogOptions } from "./guard/decision-log.js"
 export type { GuardEvent, Misuse, OnStableError, ScanSide, Side } from "./guard/core.js"
 export type { HistogramPoint, MetricReading, MetricSink, MetricsReading, NumberPoint } from "./guard.js"

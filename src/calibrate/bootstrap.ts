@@ -1,6 +1,7 @@
 import { lookAgain } from "../analysis/replay.js"
 import type { TripState } from "../analysis/trip.js"
-import { createGuard, type StateReader } from "../guard.js"
+import { createGuard } from "../guard.js"
+import type { StateReader } from "../guard/guard-options.js"
 import type { Call } from "../model/call.js"
 import type { Effect } from "../model/decision.js"
 import type { CriterionName } from "../model/verdict.js"

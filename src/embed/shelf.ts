@@ -1,5 +1,5 @@
 import { SerinError } from "../errors.js"
-import type { Mode, ReleaseFor } from "../guard.js"
+import type { Mode, ReleaseFor } from "../guard/guard-options.js"
 import type { Call } from "../model/call.js"
 import { checkRelease } from "../release/check.js"
 import type { Evaluation, ReleaseSource, ScanReport } from "../release/ports.js"

@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from "vitest"
 import { createGuard } from "../../src/guard.js"
-import type { GuardOptions } from "../../src/guard.js"
+import type { GuardOptions } from "../../src/guard/guard-options.js"
 import type { Call } from "../../src/model/call.js"
 import type { Decision } from "../../src/model/decision.js"
 import type { DecisionEntry, DecisionLogEntry, PairEntry } from "../../src/model/decision-entry.js"

@@ -1,6 +1,7 @@
 import { expect } from "vitest"
 import { createGuard } from "../../../src/guard.js"
-import type { Guard, GuardOptions, Mode as GuardMode, Session } from "../../../src/guard.js"
+import type { Guard, Session } from "../../../src/guard.js"
+import type { GuardOptions, Mode as GuardMode } from "../../../src/guard/guard-options.js"
 import type { OnStableError } from "../../../src/guard/core.js"
 import type { Call } from "../../../src/model/call.js"
 import type { Arm, Decision, Scan } from "../../../src/model/decision.js"
