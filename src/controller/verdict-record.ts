@@ -6,12 +6,12 @@ import type { TripRow, TripState } from "../analysis/trip.js"
 import { SerinError, describeProblems, type Problem } from "../errors.js"
 import { CRITERIA, type Criterion } from "../model/verdict.js"
 import { SERIN_VERSION } from "../model/version.js"
+import { exactly, parseDocument } from "../rollout/json-document.js"
 
 export type { VerdictRecord } from "../analysis/replay.js"
 
 /** The largest record that is written or read, UTF-8 bytes. One of five busy stages has about a million. */
 export const MAX_RECORD_BYTES = 8 * 1024 * 1024
-const MAX_PROBLEMS = 20
 const MAX_STRATA = 65
 
 /** Say what computes here. */
@@ -28,26 +28,8 @@ export const serializeRecord = (record: VerdictRecord): string => JSON.stringify
  * verdict is no more than data to compare with. Throws a `SerinError` (`VERDICT_INVALID`) whose `problems` name the fields.
  */
 export function parseRecord(text: string): VerdictRecord {
-  const bytes = text.length > MAX_RECORD_BYTES ? text.length : Buffer.byteLength(text)
-  if (bytes > MAX_RECORD_BYTES) throw invalid([{ where: "record", message: `is over ${MAX_RECORD_BYTES} bytes long` }])
-  let value: unknown
-  try {
-    value = JSON.parse(text, refusePrototype)
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    throw invalid([{ where: "record", message: `is not JSON that can be read: ${message}` }], cause)
-  }
-  const parsed = RECORD.safeParse(value)
-  if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.slice(0, MAX_PROBLEMS).map(({ path, message }) => {
-    return { where: path.length === 0 ? "record" : path.join("."), message }
-  })
-  throw invalid(problems)
+  return parseDocument(text, { noun: "record", maxBytes: MAX_RECORD_BYTES, schema: RECORD, invalid })
 }
-
-/** Exactly the keys of `T`: a key that is added to the type and forgotten here does not compile. */
-const exactly = <T extends object>(shape: { readonly [K in keyof T]-?: z.ZodType<T[K]> }): z.ZodType<T> =>
-  z.strictObject(shape) as unknown as z.ZodType<T>
 
 const time = z.number().min(-8.64e15).max(8.64e15)
 const name = z.string().max(256)
@@ -108,12 +90,6 @@ const RECORD = exactly<VerdictRecord>({
   trip: z.unknown(),
   verdict: z.unknown(),
 })
-
-/** `__proto__` in JSON is a key like any other until somebody copies the object. */
-function refusePrototype(key: string, value: unknown): unknown {
-  if (key === "__proto__") throw new SyntaxError("`__proto__` is no key of a record")
-  return value
-}
 
 function invalid(problems: readonly Problem[], cause?: unknown): SerinError {
   const message = `The recorded verdict cannot be read\n${describeProblems(problems)}`

@@ -1,12 +1,9 @@
 import { z } from "zod"
 import { CRITERIA, type Criterion, type CriterionVerdict, type SrmVerdict, type Verdict } from "../model/verdict.js"
+import { exactly } from "./json-document.js"
 import { ROLLOUT_NAME, VERSION } from "./names.js"
 import type { RolloutSpec, Stage } from "./spec.js"
 import type { Actor, Approval, Hold, RampEntry, RolloutState, Transition } from "./state.js"
-
-/** Exactly the keys of `T`: a key that is added to the type and forgotten here does not compile. */
-const exactly = <T extends object>(shape: { readonly [K in keyof T]-?: z.ZodType<T[K]> }): z.ZodType<T> =>
-  z.strictObject(shape) as unknown as z.ZodType<T>
 
 /** Farthest from the epoch that a `Date` can be, ms. */
 const MAX_TIME = 8.64e15

@@ -1,5 +1,6 @@
 import { describeProblems, SerinError, type Problem } from "../errors.js"
 import type { Verdict } from "../model/verdict.js"
+import { parseDocument } from "./json-document.js"
 import type { RolloutSpec } from "./spec.js"
 import { STATE_SCHEMA } from "./state-schema.js"
 
@@ -71,7 +72,6 @@ export interface RolloutState {
 
 /** A state is a few kilobytes; what is larger is refused before it is parsed. UTF-8 bytes. */
 export const MAX_STATE_BYTES = 256 * 1024
-const MAX_PROBLEMS = 20
 
 /** Make the state of a rollout that was never started: everybody on stable. `now` is ms since the epoch. */
 export function initialState(spec: RolloutSpec, now: number, salt: string, actor: Actor): RolloutState {
@@ -99,21 +99,7 @@ export function initialState(spec: RolloutSpec, now: number, salt: string, actor
  * Throws a `SerinError` (`STATE_INVALID`) whose `problems` name the fields.
  */
 export function parseState(text: string): RolloutState {
-  const bytes = text.length > MAX_STATE_BYTES ? text.length : new TextEncoder().encode(text).length
-  if (bytes > MAX_STATE_BYTES) throw invalid([{ where: "state", message: `is over ${MAX_STATE_BYTES} bytes long` }])
-  let value: unknown
-  try {
-    value = JSON.parse(text, refusePrototype)
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    throw invalid([{ where: "state", message: `is not JSON that can be read: ${message}` }], cause)
-  }
-  const parsed = STATE_SCHEMA.safeParse(value)
-  if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.slice(0, MAX_PROBLEMS).map(({ path, message }) => {
-    return { where: path.length === 0 ? "state" : path.join("."), message }
-  })
-  throw invalid(problems)
+  return parseDocument(text, { noun: "state", maxBytes: MAX_STATE_BYTES, schema: STATE_SCHEMA, invalid })
 }
 
 /**
@@ -129,12 +115,6 @@ export function serializeState(state: RolloutState): string {
     if (state.last.verdict === undefined) throw error
     return serializeState({ ...state, last: { ...state.last, verdict: undefined } })
   }
-}
-
-/** `__proto__` in JSON is a key like any other until somebody copies the object. */
-function refusePrototype(key: string, value: unknown): unknown {
-  if (key === "__proto__") throw new SyntaxError("`__proto__` is no key of a state")
-  return value
 }
 
 function invalid(problems: readonly Problem[], cause?: unknown): SerinError {
