@@ -108,7 +108,7 @@ export function tell<C extends Call>(
   if (canary.errorType !== undefined) session.report(CANARY, canary.errorType, canary.error)
   const failure = stable.errorType ?? canary.errorType
   if (failure !== undefined) core.telemetry.fallback(failure)
-  session.tally.contained(turn, call, stable, canary, ruling?.arm ?? STABLE)
+  session.comparison.contained(turn, call, stable, canary, ruling?.arm ?? STABLE)
 }
 
 /** The turn of one arm's part in a contained scan or observation. */

@@ -118,9 +118,9 @@ function serve<C extends Call>(
   const { session, turn, text, context } = passage
   const other = turn.arm === STABLE ? CANARY : STABLE
   const scanners = scannersOf(passage, other)
-  if (scanners === null || scanners.some(({ stateful }) => stateful === true)) session.tally.skip(turn)
+  if (scanners === null || scanners.some(({ stateful }) => stateful === true)) session.comparison.skip(turn)
   else if (own.scanned.length + scanners.length > 0) {
-    session.tally.compareScan(turn, { text, direction: context.direction }, own, () => run(scanners, other))
+    session.comparison.compareScan(turn, { text, direction: context.direction }, own, () => run(scanners, other))
   }
   return answer(turn.view, turn.arm, "scanners", own)
 }
@@ -136,7 +136,7 @@ function contained<C extends Call>(passage: Passage<C>, stable: ScanRun | null, 
   const own = scanOf(STABLE, stable)
   const joined = joinScans(own, scanOf(CANARY, canary))
   // Stable would have answered otherwise: from here on this is not its world.
-  session.tally.skip(partOf(turn, CANARY), joined.result !== own.result || joined.redacted !== own.redacted)
+  session.comparison.skip(partOf(turn, CANARY), joined.result !== own.result || joined.redacted !== own.redacted)
   return joined
 }
 
@@ -148,7 +148,7 @@ function fallBack<C extends Call>(
 ): Scan {
   const failure = own === null ? "unavailable" : own.errorType
   if (own !== null && stable !== null) {
-    session.tally.compareScan(turn, { text, direction: context.direction }, own, stable)
+    session.comparison.compareScan(turn, { text, direction: context.direction }, own, stable)
   }
   if (stable === null || stable.result === "error") {
     for (const { report, errorType, error } of stable?.scanned ?? []) {

@@ -10,6 +10,7 @@ import type { Judged } from "./judge.js"
 import { callIdOf, contentKey, Once } from "./once.js"
 import { answerOf, locked, lost, posture } from "./answer.js"
 import { capture } from "./capture.js"
+import { Comparison } from "./comparison.js"
 import { contain, observeBoth } from "./contain.js"
 import { recordScan } from "./recorder.js"
 import { scanAsync, scanSync } from "./scan.js"
@@ -51,6 +52,7 @@ const MONITOR_FAILED: readonly Alert[] = Object.freeze([Object.freeze({ name: "m
 export class GuardSession<C extends Call> {
   readonly seat: Seat<C>
   readonly tally: Tally<C>
+  readonly comparison: Comparison<C>
   private readonly context: EvaluationContext
   private memory: Once | undefined
 
@@ -62,7 +64,8 @@ export class GuardSession<C extends Call> {
     private readonly pin?: Arm | "none",
   ) {
     this.seat = new Seat(core, { sessionId, startedAt, attributes, pin })
-    this.tally = new Tally(core, sessionId, pin !== "none")
+    this.tally = new Tally(core, pin !== "none")
+    this.comparison = new Comparison(core, sessionId, this.tally)
     this.context = Object.freeze({ sessionId, startedAt })
   }
 
@@ -171,7 +174,7 @@ export class GuardSession<C extends Call> {
 
   /** The call as it came, for whoever looks at it later: stable when the canary fails, the other arm, a log. */
   private keep(turn: Turn<C>, call: C): C {
-    const kept = turn.arm === CANARY || (this.isShadowed(turn) && this.tally.compares(turn))
+    const kept = turn.arm === CANARY || (this.isShadowed(turn) && this.comparison.begins(turn))
     return kept || this.core.recorder?.wants(this) === true ? capture(call) : call
   }
 
@@ -187,10 +190,10 @@ export class GuardSession<C extends Call> {
     this.tally.evaluation(turn, own)
     if (this.isShadowed(turn)) {
       const other = arm === STABLE ? CANARY : STABLE
-      this.tally.compare(turn, call, own, () =>
+      this.comparison.compare(turn, call, own, () =>
         this.core.async ? this.judgeAsync(view, other, call) : this.judge(view, other, call),
       )
-    } else this.tally.skip(turn)
+    } else this.comparison.skip(turn)
     return this.tell(turn, call, answerOf(view, arm, "policy", own), own, own.ms, callId)
   }
 
@@ -216,7 +219,7 @@ export class GuardSession<C extends Call> {
   private settle(turn: Turn<C>, call: C, own: Judged, stable: Judged, callId?: string): Decision {
     const { view } = turn
     if (stable !== own) {
-      if (own.errorType !== "unavailable") this.tally.compare(turn, call, own, stable)
+      if (own.errorType !== "unavailable") this.comparison.compare(turn, call, own, stable)
       const fallback = answerOf(view, STABLE, "fallback", stable, own.errorType)
       if (stable.outcome !== ERROR) return this.tell(turn, call, fallback, own, own.ms + stable.ms, callId)
       this.report(STABLE, stable.errorType ?? "throw", stable.error)

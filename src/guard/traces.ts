@@ -1,4 +1,5 @@
 import type { TracerProvider } from "@opentelemetry/api"
+import { actionOf } from "../model/call.js"
 import type { Clock } from "../model/clock.js"
 import type { Decision, Scan } from "../model/decision.js"
 import { phaseOf } from "../rollout/phase.js"
@@ -10,7 +11,6 @@ import { createTracing } from "../telemetry/tracing.js"
 import type { Recorder, Told } from "./recorder.js"
 import { CANARY } from "./seat.js"
 import type { Turn } from "./seat.js"
-import { actionOf } from "./tally.js"
 
 export type { EventLogger, EventRecord } from "../telemetry/events.js"
 

@@ -132,7 +132,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
     const turn = session.seat.take()
     const { arm } = turn
     const wanted = core.recorder?.wants(session) === true
-    const shadowed = options.shadow !== false && session.tally.compares(turn)
+    const shadowed = options.shadow !== false && session.comparison.begins(turn)
     // As they came, for whoever looks at them later: stable when the canary fails, the other side, a log.
     const kept = wanted || shadowed || arm === CANARY || turn.view.contained ? capture(args) : args
     const note = (decision: Decision, own: Judged | null, ms: number): void => {
@@ -160,8 +160,8 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
       }) as R
     }
     const compare = (own: Judged, other: Judged | (() => Judged | Promise<Judged>)): void => {
-      if (turn.sampled) session.tally.compare(turn, callOf(kept, options.action) as unknown as C, own, other)
-      else session.tally.skip(turn, own.outcome !== ERROR)
+      if (turn.sampled) session.comparison.compare(turn, callOf(kept, options.action) as unknown as C, own, other)
+      else session.comparison.skip(turn, own.outcome !== ERROR)
     }
 
     const finish = (own: Judged): R | Promise<R> => {
@@ -177,7 +177,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
       if (options.shadow !== false) {
         const other = arm === STABLE ? CANARY : STABLE
         compare(own, () => run(self, other, kept, true))
-      } else session.tally.skip(turn)
+      } else session.comparison.skip(turn)
       asked.judged = true
       return own.value as R
     }
