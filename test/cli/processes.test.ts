@@ -3,14 +3,14 @@ import { once } from "node:events"
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { run } from "../../src/cli/run.js"
 import { systemClock } from "../../src/model/clock.js"
+import { bundled } from "../bundled.js"
 
-const root = fileURLToPath(new URL("../..", import.meta.url))
-const MAIN = join(root, "src/cli/main.ts")
-const AGENT = join(root, "test/cli/fixtures/agent.ts")
+const MAIN = "src/cli/main.ts"
+const AGENT = "test/cli/fixtures/agent.ts"
+const program = bundled(MAIN, AGENT)
 
 /** At once at 100 %, so that the session of the agent is the canary's. */
 const ROLLOUT = `
@@ -59,7 +59,7 @@ afterEach(async () => {
 
 function start(script: string, argv: readonly string[]): ChildProcess {
   const env = { ...process.env, NO_COLOR: "1", NODE_OPTIONS: "" }
-  const child = spawn(process.execPath, ["--import", "tsx", script, ...argv], { cwd: root, env })
+  const child = spawn(process.execPath, [program(script), ...argv], { env })
   children.add(child)
   return child
 }

@@ -10,7 +10,6 @@ import {
   writeFileSync,
 } from "node:fs"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { gunzipSync } from "node:zlib"
 import { afterEach, describe, expect, it, vi } from "vitest"
@@ -19,10 +18,13 @@ import type { DecisionEntry, Release } from "serin"
 import { decisionLogFile, readDecisionLog } from "serin/decision-log"
 import type { DecisionLogFile, DecisionLogFileOptions } from "serin/decision-log"
 import { recordedCalls } from "serin/testing"
+import { bundled } from "../bundled.js"
 import { harness, stateWith } from "../guard/harness.js"
 import { scratch } from "../stores/folder.js"
 
 const at = scratch()
+const WRITER = "test/decision-log/writer.ts"
+const program = bundled(WRITER)
 const run = promisify(execFile)
 let folders = 0
 /** A path in a folder that is not there yet. */
@@ -180,16 +182,9 @@ describe("decisionLogFile", () => {
   })
 
   it("keeps no process alive, closed or not, and loses nothing that was written", { timeout: 30_000 }, async () => {
-    for (const closes of [true, false]) {
+    for (const closing of ["closing", "leaving"]) {
       const path = fresh()
-      const program = `
-        import { decisionLogFile } from ${JSON.stringify(fileURLToPath(new URL("../../src/decision-log.ts", import.meta.url)))}
-        const log = await decisionLogFile({ path: ${JSON.stringify(path)} })
-        const done = log.write([${JSON.stringify(entry(0))}])
-        if (${closes}) await done.then(() => log.close())`
-      const file = at(`program-${closes}.mts`)
-      writeFileSync(file, program)
-      await run(process.execPath, ["--import", import.meta.resolve("tsx"), file], { timeout: 20_000 })
+      await run(process.execPath, [program(WRITER), path, JSON.stringify(entry(0)), closing], { timeout: 20_000 })
       expect(await idsOf(path)).toEqual(["p-0"])
     }
   })

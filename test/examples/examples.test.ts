@@ -1,43 +1,46 @@
-import { execFile } from "node:child_process"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
+import { demo as playDemo } from "../../examples/demo/demo.js"
 import { sharedIsThere, sharedPath, skipNote } from "../shared.js"
 
-const root = fileURLToPath(new URL("../..", import.meta.url))
 const MINUTE = 60_000
 
 interface Ended {
-  readonly code: number | null
+  readonly code: number
   readonly stdout: string
   readonly stderr: string
 }
 
-/** Run an example against the sources, as `npm run demo` runs it against what was built. */
-function run(example: string, ...args: string[]): Promise<Ended> {
-  const command = ["--import", "tsx", join(root, "examples", example), ...args]
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, command, { cwd: root, timeout: MINUTE }, (_, stdout, stderr) =>
-      resolve({ code: child.exitCode, stdout, stderr }),
-    )
-  })
+/** What an example prints, without a process for each. */
+async function printedBy(play: () => Promise<number>): Promise<Ended> {
+  const printed = { log: "", error: "" }
+  const spies = (["log", "error"] as const).map((to) =>
+    vi.spyOn(console, to).mockImplementation((text: unknown) => void (printed[to] += `${String(text)}\n`)),
+  )
+  try {
+    return { code: await play(), stdout: printed.log, stderr: printed.error }
+  } finally {
+    for (const spy of spies) spy.mockRestore()
+  }
 }
 
-const demo = (...args: string[]): Promise<Ended> => run("demo/main.ts", ...args)
+const demo = (...args: string[]): Promise<Ended> => printedBy(() => playDemo(args))
 
 /** The summary's line on an act. */
 function summaryOf({ stdout }: Ended, act: number): string {
   return stdout.split("\n").findLast((line) => line.startsWith(`act ${act}: `)) ?? ""
 }
 
+const OUTCOMES = [
+  /^act 1: rolled back on (newly_denied_rate|deny_rate_delta)_max \(cancel-known-id\)/,
+  /^act 2: rolled back on newly_allowed_rate_max \(certificate-limit\)/,
+  /^act 3: promoted, [\d,]+ sessions, [1-9][\d,]* on the canary$/,
+]
+
 function expectThreeOutcomes(ended: Ended): void {
-  expect(summaryOf(ended, 1)).toMatch(
-    /^act 1: rolled back on (newly_denied_rate|deny_rate_delta)_max \(cancel-known-id\)/,
-  )
-  expect(summaryOf(ended, 2)).toMatch(/^act 2: rolled back on newly_allowed_rate_max \(certificate-limit\)/)
-  expect(summaryOf(ended, 3)).toMatch(/^act 3: promoted, [\d,]+ sessions, [1-9][\d,]* on the canary$/)
+  for (const [i, outcome] of OUTCOMES.entries()) expect(summaryOf(ended, i + 1)).toMatch(outcome)
   expect(ended.code).toBe(0)
 }
 
@@ -56,16 +59,21 @@ describe("the demo", () => {
     "rolls two bad canaries back, promotes the good one, and prints the same for the same seed",
     { timeout: MINUTE },
     async () => {
-      const [first, second] = await Promise.all([demo(), demo("--seed", "1")])
+      const first = await demo()
       expectThreeOutcomes(first)
-      expect(second.stdout).toBe(first.stdout)
+      const again = await demo("--seed", "1", "--act", "1")
+      const act = (ended: Ended) => ended.stdout.slice(ended.stdout.indexOf("ACT 1"), ended.stdout.indexOf("ACT 2"))
+      expect(act(first).length).toBeGreaterThan(1000)
+      expect(again.stdout).toContain(act(first).trimEnd().replace(/─*$/, "").trimEnd())
     },
   )
 
   it("ends in the same way on other traffic, which it prints differently", { timeout: MINUTE }, async () => {
-    const ended = await demo("--seed", "2", "--sessions-per-minute", "45")
-    expectThreeOutcomes(ended)
-    expect(ended.stdout).toContain("45 sessions a simulated minute, seed 2")
+    for (const act of [1, 2]) {
+      const ended = await demo("--seed", "2", "--sessions-per-minute", "45", "--act", String(act))
+      expect(summaryOf(ended, act)).toMatch(OUTCOMES[act - 1]!)
+      expect(ended.stdout).toContain("45 sessions a simulated minute, seed 2")
+    }
   })
 
   skipNote(1, "the demo on recorded sessions of τ-bench")
@@ -97,12 +105,14 @@ describe("the demo", () => {
       { session: `s${i}`, tool: 'say "hi"\u001b[31m', input: ["loud"] },
       ...(i % 6 === 0 ? [{ session: `s${i}`, tool: "web:search", input: null }] : []),
     ]).flat()
-    const ended = await demo("--calls", await calls(...lines))
-    expect(summaryOf(ended, 1)).toContain("rolled back on newly_denied_rate_max (complete-request)")
-    expect(summaryOf(ended, 2)).toContain("rolled back on newly_allowed_rate_max (not-for-agents)")
-    expect(summaryOf(ended, 3)).toContain("promoted")
-    expect(ended.stdout).not.toContain("\u001b")
-    expect(ended.code).toBe(0)
+    const path = await calls(...lines)
+    const outcomes = ["newly_denied_rate_max (complete-request)", "newly_allowed_rate_max (not-for-agents)"]
+    for (const [i, outcome] of outcomes.entries()) {
+      const ended = await demo("--calls", path, "--act", String(i + 1))
+      expect(summaryOf(ended, i + 1)).toContain(`rolled back on ${outcome}`)
+      expect(ended.stdout).not.toContain("\u001b")
+      expect(ended.code).toBe(0)
+    }
   })
 
   it("says what it lacks when there is only one tool, and fails", { timeout: MINUTE }, async () => {
@@ -129,10 +139,9 @@ describe("the demo", () => {
       { args: ["--act", "4"], message: "--act must be a whole number from 1 to 3, got 4" },
       { args: ["--sessions-per-minute", "0"], message: "--sessions-per-minute must be a whole number from 1 to 1000" },
     ]
-    for (const [i, { code, stdout, stderr }] of (
-      await Promise.all(refused.map(({ args }) => demo(...args)))
-    ).entries()) {
-      expect(stderr).toContain(refused[i]?.message)
+    for (const { args, message } of refused) {
+      const { code, stdout, stderr } = await demo(...args)
+      expect(stderr).toContain(message)
       expect(stderr).toContain("Usage: npm run demo")
       expect(stdout).toBe("")
       expect(code).toBe(1)
@@ -141,23 +150,25 @@ describe("the demo", () => {
 })
 
 describe("the small examples", () => {
-  it(
-    "embeds a rollout, decides, and ends by itself, also when its state is there already",
-    { timeout: MINUTE },
-    async () => {
-      for (const _ of ["first", "again"]) {
-        const { code, stdout, stderr } = await run("embed.ts")
-        expect(stderr).toBe("")
-        expect(stdout).toBe("allow by release 1.0.0, rule small-refunds\n")
-        expect(code).toBe(0)
-      }
-    },
-  )
+  const example = (name: string): Promise<Ended> =>
+    printedBy(async () => {
+      vi.resetModules()
+      await import(`../../examples/${name}.ts`)
+      return 0
+    })
 
-  it("wraps two functions, shows where they differ, and ends by itself", { timeout: MINUTE }, async () => {
-    const { code, stdout, stderr } = await run("wrap.ts")
-    expect(stderr).toBe("")
-    expect(stdout).toBe("10 of 10 allowed\nissue_refund: allow (up to 100) → deny (below 100), 1 time(s)\n")
-    expect(code).toBe(0)
+  it("embeds a rollout and decides, also when its state is there already", async () => {
+    for (const _ of ["first", "again"]) {
+      expect(await example("embed")).toEqual({
+        code: 0,
+        stdout: "allow by release 1.0.0, rule small-refunds\n",
+        stderr: "",
+      })
+    }
+  })
+
+  it("wraps two functions and shows where they differ", async () => {
+    const stdout = "10 of 10 allowed\nissue_refund: allow (up to 100) → deny (below 100), 1 time(s)\n"
+    expect(await example("wrap")).toEqual({ code: 0, stdout, stderr: "" })
   })
 })

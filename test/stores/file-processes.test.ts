@@ -2,16 +2,16 @@ import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
 import { readdirSync } from "node:fs"
 import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "vitest"
 import { fileStore } from "../../src/stores/file.js"
+import { bundled } from "../bundled.js"
 import { scratch } from "./folder.js"
 
 const path = scratch()
+const program = bundled("test/stores/writer.ts", "test/stores/watcher.ts")
 
 function run(script: string, ...args: string[]): ChildProcess {
-  const file = fileURLToPath(new URL(script, import.meta.url))
-  return spawn(process.execPath, ["--import", "tsx", file, ...args], { stdio: ["ignore", "pipe", "inherit"] })
+  return spawn(process.execPath, [program(script), ...args], { stdio: ["ignore", "pipe", "inherit"] })
 }
 
 async function linesOf(child: ChildProcess): Promise<string[]> {
