@@ -15,6 +15,7 @@ import {
 import { CELLS, COHORTS, cellIndex, pairIndex, type Evidence, type Stratum } from "../../src/model/evidence.js"
 import { CRITERIA, type Criterion, type Result, type Verdict } from "../../src/model/verdict.js"
 import { addTo, alike, denying, enforce, input, notify, on, serve, uniforms, type World } from "./traffic.js"
+import { runs } from "../runs.js"
 
 const ALL: readonly Criterion[] = CRITERIA.map((name) => enforce(name, name.includes("latency") ? 50 : 0.02))
 const CALLS = ALL.filter(({ name }) => !/scan|alert/.test(name))
@@ -601,7 +602,7 @@ describe("evidence", () => {
         expect(explain(verdict)).not.toMatch(/NaN|undefined|Infinity/)
         expect(JSON.parse(JSON.stringify(verdict))).toEqual(JSON.parse(JSON.stringify({ ...verdict })))
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     )
   })
 

@@ -7,6 +7,7 @@ import { createStratum } from "../../src/evidence/cells.js"
 import type { Evidence, Stratum } from "../../src/model/evidence.js"
 import { CRITERIA } from "../../src/model/verdict.js"
 import { denying, enforce, serve, uniforms, type World } from "./traffic.js"
+import { runs } from "../runs.js"
 
 const ABOUT = {
   serin: "0.0.0",
@@ -168,7 +169,7 @@ describe("compact evidence", () => {
           expect(again.strata.map(bytesOf)).toEqual(evidence.strata.map(bytesOf))
         },
       ),
-      { numRuns: 30 },
+      { numRuns: runs(30) },
     )
   })
 

@@ -7,6 +7,7 @@ import { rulesEngine } from "../../src/engines/rules.js"
 import type { Call } from "../../src/model/call.js"
 import type { Effect } from "../../src/model/decision.js"
 import { useBench } from "./harness.js"
+import { runs } from "../runs.js"
 
 const bench = useBench()
 
@@ -271,7 +272,7 @@ describe("ruleChanges", () => {
         if (direction === "tightens") expect(laxer).toBe(false)
         if (direction === "none") expect(stricter || laxer).toBe(false)
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     )
     // It says something often enough to be of use.
     expect(Math.min(told.loosens, told.tightens, told.none)).toBeGreaterThan(20)

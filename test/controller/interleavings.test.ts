@@ -13,6 +13,7 @@ import { spec, T0 } from "../guard/harness.js"
 import { paired } from "./evidence.js"
 import { unreliable } from "./unreliable.js"
 import type { Weather } from "./unreliable.js"
+import { runs } from "../runs.js"
 
 const ada = { kind: "human", id: "ada" } as const
 const bob = { kind: "human", id: "bob" } as const
@@ -223,6 +224,6 @@ async function play(steps: readonly Step[]) {
 
 describe("whatever happens in whatever order", () => {
   it("what was taken away stays away until a human begins again, and in the end this process and the store agree", async () => {
-    await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 20 }), play), { numRuns: 150 })
+    await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 20 }), play), { numRuns: runs(150) })
   })
 })

@@ -1,6 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { globCovers, globMatches, globsMeet } from "../../src/engines/glob.js"
+import { runs } from "../runs.js"
 
 /** Few letters, so that patterns and texts meet; the regular expression is the definition. */
 const pattern = fc.string({ unit: fc.constantFrom("a", "b", ".", "*", "?"), maxLength: 8 })
@@ -36,7 +37,7 @@ describe("globMatches", () => {
       fc.property(pattern, text, (glob, text) => {
         expect(globMatches(glob, text)).toBe(toRegExp(glob).test(text))
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     )
   })
 
@@ -47,7 +48,7 @@ describe("globMatches", () => {
         expect(globMatches(glob, text)).toBe(toRegExp(glob).test(text))
         expect(globMatches(`${glob}*`, glob + text)).toBe(toRegExp(`${glob}*`).test(glob + text))
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     )
   })
 
@@ -77,7 +78,7 @@ describe("globCovers", () => {
       fc.property(pattern, pattern, text, (glob, other, text) => {
         if (globCovers(glob, other) && globMatches(other, text)) expect(globMatches(glob, text)).toBe(true)
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     )
   })
 })
@@ -93,7 +94,7 @@ describe("globsMeet", () => {
         const meet = texts.some((text) => globMatches(one, text) && globMatches(other, text))
         expect(globsMeet(one, other)).toBe(meet)
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     )
   })
 

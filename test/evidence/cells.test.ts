@@ -13,6 +13,7 @@ import {
 import { binLowerMs, binOf } from "../../src/evidence/histogram.js"
 import { BINS, CELLS, cellIndex, COHORTS, pairIndex } from "../../src/model/evidence.js"
 import type { Cell, Evidence, Stratum } from "../../src/model/evidence.js"
+import { runs } from "../runs.js"
 
 const cell = (stratum: Stratum, arm: 0 | 1, cohort: number, name: Cell): number =>
   stratum.cells[cellIndex(arm, cohort, CELLS.indexOf(name))]!
@@ -71,7 +72,7 @@ describe("evidence", () => {
         expect(total(stratum.scanPairedSessions)).toBe(calls.filter((c) => c.first).length)
         expect(total(stratum.pairedSessions)).toBe(calls.filter((c) => c.first).length)
       }),
-      { numRuns: 30 },
+      { numRuns: runs(30) },
     )
   })
 
@@ -83,7 +84,7 @@ describe("evidence", () => {
         expectSame(mergeEvidence(evidenceOf(b), evidenceOf(a)), together)
         expectSame(subtractEvidence(together, evidenceOf(b)), evidenceOf(a))
       }),
-      { numRuns: 15 },
+      { numRuns: runs(15) },
     )
   })
 

@@ -12,6 +12,7 @@ import type { RolloutState } from "../../src/rollout/state.js"
 import { metricProducer } from "../../src/telemetry/producer.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
 import { count, fakeState, harness, idOn, stateWith, T0, total } from "./harness.js"
+import { runs } from "../runs.js"
 
 const call = { action: "refund", input: { amount: 5 } }
 const contained = stateWith({ ended: { kind: "contained", at: T0 } })
@@ -117,7 +118,7 @@ describe("a contained call", () => {
         expect(decision).not.toBeInstanceOf(Promise)
         expect(STRICTNESS[decision.outcome]).toBeGreaterThanOrEqual(demanded(stable, canary, onStableError))
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   })
 

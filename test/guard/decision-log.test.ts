@@ -6,6 +6,7 @@ import { metricProducer } from "../../src/telemetry/producer.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
 import { fakeState, harness, idOn, release, stateWith, T0 } from "./harness.js"
 import type { Evaluate } from "./harness.js"
+import { runs } from "../runs.js"
 
 interface MemorySink extends DecisionSink {
   readonly entries: DecisionLogEntry[]
@@ -267,7 +268,7 @@ describe("the pair of a decision", () => {
           expect(rebuilt).toEqual(asked.map(([, ...input]) => [input, input]))
         },
       ),
-      { numRuns: 30 },
+      { numRuns: runs(30) },
     )
   })
 })

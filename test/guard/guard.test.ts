@@ -6,6 +6,7 @@ import type { Guard } from "../../src/guard.js"
 import type { Call } from "../../src/model/call.js"
 import type { Alert, EvaluationContext, Monitor } from "../../src/release/ports.js"
 import { count, fakeState, harness, idOn, release, stateWith, T0, total } from "./harness.js"
+import { runs } from "../runs.js"
 
 /** Nobody is served by stable. */
 const everybody = stateWith({ ramp: [{ at: T0 - 1, weightBp: 10_000, stage: 0 }] })
@@ -421,7 +422,7 @@ describe("the ramp", () => {
           expect(history.slice(0, lastCanary + 1).every((arm) => arm === "canary")).toBe(true)
         }
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     )
   })
 })
@@ -583,7 +584,7 @@ describe("evidence", () => {
           }
         },
       ),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     )
   })
 })

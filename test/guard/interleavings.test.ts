@@ -8,6 +8,7 @@ import { steps } from "./interleavings/steps.js"
 import type { Mode, Script, Step } from "./interleavings/steps.js"
 import { createWorld, meaning, QUEUE } from "./interleavings/world.js"
 import type { World, WorldOptions } from "./interleavings/world.js"
+import { runs } from "../runs.js"
 
 interface Job {
   readonly kind: "calls" | "scans"
@@ -241,7 +242,7 @@ describe("whatever happens in whatever order, calls are answered, arms hold and 
       fc.asyncProperty(options(mode), steps, (world, all) => play(world, all)),
       {
         examples: [[{ mode, ...PLAIN }, ASKED_AGAIN_UNDER_LOCKDOWN]],
-        numRuns: Number(process.env["INTERLEAVINGS"] ?? 60),
+        numRuns: runs(60),
         seed: 11,
       },
     )

@@ -9,6 +9,7 @@ import type { EvaluationContext, Release } from "../../src/release/ports.js"
 import { metricProducer } from "../../src/telemetry/producer.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
 import { fakeState, harness, idOn, stateWith, T0, total } from "./harness.js"
+import { runs } from "../runs.js"
 
 const call = { action: "refund", input: { amount: 5 } }
 const shadowOnly = stateWith({ ramp: [{ at: T0 - 1, weightBp: 0, stage: 0 }] })
@@ -201,7 +202,7 @@ describe("shadow judging by an asynchronous policy", () => {
           expect(own).toEqual(own.toSorted((a, b) => a - b))
         }
       }),
-      { numRuns: 15 },
+      { numRuns: runs(15) },
     )
   })
 

@@ -12,6 +12,7 @@ import { keyPair, signed } from "./signing.js"
 import type { Content } from "./signing.js"
 import { gz, pax, tar, tarOf } from "./tar.js"
 import type { Entry } from "./tar.js"
+import { runs } from "../runs.js"
 
 const MANIFEST = 'version: "1.5.0"\npolicy: { engine: rules }\n'
 const RULES = 'rules: [{ id: read, action: "get_*", effect: allow }]\n'
@@ -273,7 +274,7 @@ describe("the gzip of a packed release", () => {
           }
         },
       ),
-      { numRuns: 300 },
+      { numRuns: runs(100) },
     )
   })
   const isContent = (at: number): boolean =>

@@ -10,6 +10,7 @@ import { isSerinError } from "../../src/errors.js"
 import type { SerinError, SerinErrorCode } from "../../src/errors.js"
 import { loadRelease, releaseDirectory } from "../../src/release/load.js"
 import type { Engine } from "../../src/release/ports.js"
+import { runs } from "../runs.js"
 
 const engines = [rulesEngine()]
 const context = { sessionId: "s1", startedAt: 0 }
@@ -329,7 +330,7 @@ describe("releaseDirectory", () => {
       fc.asyncProperty(fc.string({ unit: fc.constantFrom(".", "/", "\\", "a", "1", "%", "2e") }), async (version) => {
         expect((await failure(Promise.resolve(source.get(version)))).code).toBe("RELEASE_NOT_FOUND")
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     )
   })
 })

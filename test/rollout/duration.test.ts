@@ -1,6 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { formatDuration, parseDuration } from "../../src/rollout/duration.js"
+import { runs } from "../runs.js"
 
 describe("parseDuration", () => {
   it.each([
@@ -65,7 +66,7 @@ describe("formatDuration", () => {
       fc.property(fc.integer({ min: 0, max: 366 * 86_400_000_000 }), (micros) => {
         expect(parseDuration(formatDuration(micros / 1000))).toEqual({ ok: true, ms: micros / 1000 })
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     )
   })
 

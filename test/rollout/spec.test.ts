@@ -2,6 +2,7 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { isSerinError, type Problem } from "../../src/errors.js"
 import { parseSpec } from "../../src/rollout/spec.js"
+import { runs } from "../runs.js"
 
 const SEED = `rollout: refund-agent
 stable: 1.4.0
@@ -477,7 +478,7 @@ canary:
           expect(isSerinError(error) && error.code === "SPEC_INVALID" && error.problems.length > 0).toBe(true)
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     )
   })
 })

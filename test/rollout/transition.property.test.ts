@@ -7,6 +7,7 @@ import type { RolloutSpec } from "../../src/rollout/spec.js"
 import { initialState, parseState, serializeState, type RolloutState } from "../../src/rollout/state.js"
 import { transition, type RolloutEvent } from "../../src/rollout/transition.js"
 import { CONTROLLER, HOUR, HUMAN, NOW, specOf, verdictOf } from "./states.js"
+import { runs } from "../runs.js"
 
 interface Step {
   readonly before: RolloutState
@@ -149,7 +150,7 @@ const holds = (check: (step: Step) => void) =>
     fc.property(histories, (history) => {
       for (const step of run(history)) check(step)
     }),
-    { numRuns: 600 },
+    { numRuns: runs(600) },
   )
 
 const isTick = (event: RolloutEvent): event is TickEvent => event.type === "tick"
