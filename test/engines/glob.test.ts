@@ -37,7 +37,7 @@ describe("globMatches", () => {
       fc.property(pattern, text, (glob, text) => {
         expect(globMatches(glob, text)).toBe(toRegExp(glob).test(text))
       }),
-      { numRuns: runs(3000) },
+      { numRuns: runs(1500) },
     )
   })
 
@@ -78,7 +78,7 @@ describe("globCovers", () => {
       fc.property(pattern, pattern, text, (glob, other, text) => {
         if (globCovers(glob, other) && globMatches(other, text)) expect(globMatches(glob, text)).toBe(true)
       }),
-      { numRuns: runs(3000) },
+      { numRuns: runs(1500) },
     )
   })
 })

@@ -500,7 +500,7 @@ describe("rulesEngine: files with problems", () => {
           expect(error.problems.length).toBeGreaterThan(0)
         }
       }),
-      { numRuns: runs(800) },
+      { numRuns: runs(300) },
     )
   })
 })
