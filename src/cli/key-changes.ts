@@ -19,7 +19,7 @@ export function keyChanges(before: string, after: string): string[] {
   return changes.length > SHOWN ? [...changes.slice(0, SHOWN), `and ${changes.length - SHOWN} more`] : changes
 }
 
-/** Every leaf by its path. Lists are leaves: their places say nothing. */
+/** Every leaf by its path. Lists are leaves, for their places say nothing; but for those of which each member has a name of its own. */
 function flatten(text: string): Map<string, string> | null {
   // Refuses what is nested so deeply that parsing it would exhaust the stack.
   if (openDocument({ path: "", text }, []).root === null) return null
@@ -32,6 +32,11 @@ function flatten(text: string): Map<string, string> | null {
   if (!(root instanceof Map)) return null
   const leaves = new Map<string, string>()
   const walk = (value: unknown, path: string, depth: number): void => {
+    const members = namedMembers(value)
+    if (members !== null && depth <= MAX_DEPTH) {
+      for (const [name, member] of members) walk(member, `${path}[${name}]`, depth + 1)
+      return
+    }
     if (!(value instanceof Map) || value.size === 0 || depth > MAX_DEPTH) {
       leaves.set(path, JSON.stringify(value instanceof Map ? {} : value) ?? "null")
       return
@@ -40,4 +45,15 @@ function flatten(text: string): Map<string, string> | null {
   }
   walk(root, "", 0)
   return leaves
+}
+
+/** Patterns have an `id`, thresholds an `alert`. */
+const NAMES = ["id", "alert"]
+
+function namedMembers(value: unknown): ReadonlyMap<string, Map<unknown, unknown>> | null {
+  if (!Array.isArray(value) || value.length === 0) return null
+  const key = NAMES.find((one) => value.every((member) => member instanceof Map && typeof member.get(one) === "string"))
+  if (key === undefined) return null
+  const members = new Map((value as Map<unknown, unknown>[]).map((member) => [String(member.get(key)), member]))
+  return members.size === value.length ? members : null
 }

@@ -2,7 +2,7 @@ import { resolve } from "node:path"
 import { rulesEngine } from "../engines/rules.js"
 import { isSerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
-import { readConfig } from "../release/config-file.js"
+import { readDataParts } from "../release/data-parts.js"
 import { invalid } from "../release/document.js"
 import { openRelease } from "../release/open.js"
 import { readTree } from "../release/read.js"
@@ -46,7 +46,7 @@ export function policyFiles({ manifest, files }: Tree): TreeFile[] {
 }
 
 /**
- * Compile the rules, where it is known how, and hold the config to its schema. Answers whether the rules were compiled.
+ * Compile the rules, where it is known how, the patterns and the thresholds, and hold the config to its schema. Answers whether the rules were compiled.
  * Throws `RELEASE_INVALID`, which lists every problem.
  */
 export function compileTree(tree: Tree): boolean {
@@ -59,10 +59,7 @@ export function compileTree(tree: Tree): boolean {
     if (!isSerinError(error)) throw error
     problems.push(...error.problems)
   }
-  const [config, schema] = [manifest.config?.file, manifest.config?.schema].map((name) =>
-    files.find((file) => file.name === name),
-  )
-  if (config !== undefined && schema !== undefined) readConfig(config, schema, problems)
+  readDataParts(manifest, files, problems)
   if (problems.length > 0) throw invalid("RELEASE_INVALID", `release ${manifest.version}`, problems)
   return isKnown
 }

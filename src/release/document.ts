@@ -21,6 +21,8 @@ export interface SourceDocument {
   items(node: ParsedNode, what: string): readonly ParsedNode[] | null
   /** Read a text that is not empty. */
   text(node: ParsedNode, what: string): string | null
+  /** Read a finite number. */
+  number(node: ParsedNode, what: string): number | null
   /** Read such a text or a list of at least one. */
   texts(node: ParsedNode, what: string): readonly string[] | null
 }
@@ -104,6 +106,10 @@ export function openDocument(file: SourceFile, problems: Problem[]): SourceDocum
       return isSeq<ParsedNode>(node) ? node.items : refuseKind(node, what, "a list")
     },
     text,
+    number(node, what) {
+      const value = isScalar(node) ? node.value : null
+      return typeof value === "number" && Number.isFinite(value) ? value : refuseKind(node, what, "a number")
+    },
     texts(node, what) {
       const nodes = isSeq<ParsedNode>(node) ? node.items : [node]
       if (nodes.length === 0) refuse(node, `${what} is an empty list`)

@@ -4,7 +4,7 @@ import { isSerinError, SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
 import type { Call } from "../model/call.js"
 import { refuseUnknown } from "../model/options.js"
-import { readConfig } from "./config-file.js"
+import { readDataParts } from "./data-parts.js"
 import { directoryFiles, isDirectory } from "./directory.js"
 import { invalid } from "./document.js"
 import { VERSION, VERSION_FIX } from "./manifest.js"
@@ -108,13 +108,12 @@ export async function buildRelease<C>(
   const mayCompile = engine !== undefined && sources.length > 0 && (trust === null || problems.length === 0)
   const compiled = mayCompile ? compile(engine, sources) : null
   problems.push(...(compiled?.problems ?? []))
-  const [configFile, schemaFile] = [named(manifest?.config?.file), named(manifest?.config?.schema)]
-  const mayRead = configFile !== undefined && schemaFile !== undefined && (trust === null || problems.length === 0)
-  const config = mayRead ? readConfig(configFile, schemaFile, problems) : undefined
-  if (manifest === undefined || compiled?.policy === undefined || problems.length > 0) {
+  const mayRead = manifest !== undefined && (trust === null || problems.length === 0)
+  const data = mayRead ? readDataParts(manifest, files, problems) : null
+  if (manifest === undefined || data === null || compiled?.policy === undefined || problems.length > 0) {
     throw invalid("RELEASE_INVALID", `the release in ${from.place}`, problems, compiled?.cause)
   }
-  return Object.freeze({ version: manifest.version, policy: compiled.policy, config, digest })
+  return Object.freeze({ version: manifest.version, policy: compiled.policy, ...data, digest })
 }
 
 export function checkEngines(engines: readonly Engine<never>[]): void {

@@ -4,6 +4,8 @@ import { clip, openDocument, suggest } from "./document.js"
 import type { SourceDocument } from "./document.js"
 import { readDigests, readProvenance, readRequirement } from "./manifest-origin.js"
 import type { Provenance } from "./manifest-origin.js"
+import { readMonitorPart, readScannerParts } from "./manifest-parts.js"
+import type { MonitorPart, ScannerPart } from "./manifest-parts.js"
 import type { SourceFile } from "./ports.js"
 import { MANIFEST, SIGNATURES } from "./tree.js"
 
@@ -14,6 +16,9 @@ export interface Manifest {
   readonly engine: string
   /** Files for the engine, in its order: plain relative paths, with `/`. */
   readonly policyFiles: readonly string[]
+  readonly scanners: readonly ScannerPart[]
+  /** Null: the release has none. */
+  readonly monitor: MonitorPart | null
   /** Null: the release has none. */
   readonly config: { readonly file: string; readonly schema: string } | null
   /** All files but the manifest. */
@@ -27,7 +32,7 @@ export interface Manifest {
 export const VERSION = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/
 export const VERSION_FIX = "use up to 128 letters, digits, and . _ + -, the first a letter or digit"
 
-const MANIFEST_KEYS = ["version", "serin", "policy", "config", "digests", "provenance"] as const
+const MANIFEST_KEYS = ["version", "serin", "policy", "scanners", "monitor", "config", "digests", "provenance"] as const
 const DEFAULT_FILES = ["rules.yaml"]
 const MAX_FILES = 100
 const RESERVED: readonly string[] = [MANIFEST, SIGNATURES]
@@ -61,16 +66,23 @@ export function readManifest(
   const filesNode = policy?.get("files")
   const policyFiles = filesNode === undefined ? DEFAULT_FILES : readPaths(document, filesNode, "`files`")
   const config = readConfigPaths(document, fields.get("config"))
-  const files = policyFiles && config && [...new Set([...policyFiles, ...config])]
+  const pathOf = (node: ParsedNode, what: string): string | null => readPath(document, node, what)
+  const scanners = readScannerParts(document, fields.get("scanners"), pathOf)
+  const monitor = readMonitorPart(document, fields.get("monitor"), pathOf)
+  const parts = [...(scanners ?? []).map(({ patterns }) => patterns), ...(monitor ? [monitor.thresholds] : [])]
+  const files = policyFiles && config && [...new Set([...policyFiles, ...parts, ...config])]
   const text = version && readVersion(document, version, options.version)
   const digests = files && readDigests(document, fields.get("digests"), files)
   const provenance = readProvenance(document, fields.get("provenance"))
   if (text === null || !isKnown || policyFiles === null || config === null || files === null) return null
+  if (scanners === null || monitor === null) return null
   const [configFile, schema] = config
   return {
     version: text,
     engine,
     policyFiles,
+    scanners,
+    monitor: monitor ?? null,
     config: configFile === undefined || schema === undefined ? null : { file: configFile, schema },
     files,
     digests,

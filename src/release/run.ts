@@ -25,6 +25,11 @@ export function readEvaluation(value: unknown): EvaluationRecord | null {
   }
 }
 
+/** Findings of one scan, and alerts of one event. More is no answer: each is copied, counted and written down. */
+const MAX_LISTED = 1000
+/** Characters of a category, a name or a message. */
+const MAX_TOLD = 10_000
+
 /** Recognise what a scanner answered, and copy it: it may use its object again. Null is the scan error `invalid`. Never throws. */
 export function readScanReport(value: unknown): ScanReport | null {
   try {
@@ -48,11 +53,14 @@ export function readAlerts(value: unknown): readonly Alert[] | null {
   }
 }
 
-/** What is no record, or a hole, becomes an empty one: it is refused all the same. */
-const copyList = (list: readonly unknown[]): object[] => Array.from(list, (one) => ({ ...(one as object) }))
+/** What is no record, or a hole, becomes an empty one: it is refused all the same. Throws for what is too long to be looked at. */
+function copyList(list: readonly unknown[]): object[] {
+  if (list.length > MAX_LISTED) throw new RangeError(`more than ${MAX_LISTED} in one answer`)
+  return Array.from(list, (one) => ({ ...(one as object) }))
+}
 
 function isAlert(value: unknown): value is Alert {
-  return owns(value, "name") && typeof value.name === "string" && isOptionalString(value.message)
+  return owns(value, "name") && isTold(value.name) && (value.message === undefined || isTold(value.message))
 }
 
 function isEffect(value: unknown): value is Effect {
@@ -69,8 +77,10 @@ function isScanReport(value: unknown): value is ScanReport {
 }
 
 function isFinding(value: unknown): boolean {
-  return owns(value, "category") && typeof value.category === "string" && isOptionalString(value.message)
+  return owns(value, "category") && isTold(value.category) && (value.message === undefined || isTold(value.message))
 }
+
+const isTold = (value: unknown): boolean => typeof value === "string" && value.length <= MAX_TOLD
 
 /** The answer must be the object's own: with a polluted `Object.prototype.outcome`, an empty object would be an allow. */
 function owns(value: unknown, key: string): value is Record<string, unknown> {

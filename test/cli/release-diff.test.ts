@@ -166,6 +166,32 @@ describe("serin release diff", () => {
     expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("config.yaml")])
   })
 
+  it("tells patterns and thresholds that changed by their names", async () => {
+    const pattern = { id: "card", category: "pii", pattern: "[0-9]{16}" }
+    const versions = {
+      "1.4.0": [[pattern], [{ alert: "large", field: "amount", above: 500 }]],
+      "1.5.0": [
+        [
+          { ...pattern, result: "blocked" },
+          { ...pattern, id: "iban" },
+        ],
+        [{ alert: "large", field: "amount", above: 300 }],
+      ],
+    }
+    for (const [version, [patterns, thresholds]] of Object.entries(versions)) {
+      await release(version, OLD)
+      const parts = "scanners: [{ name: pii, patterns: pii.yaml }]\nmonitor: { thresholds: limits.yaml }\n"
+      await bench().write(`${version}/release.yaml`, `version: "${version}"\npolicy: { engine: rules }\n${parts}`)
+      await bench().write(`${version}/pii.yaml`, JSON.stringify({ patterns }))
+      await bench().write(`${version}/limits.yaml`, JSON.stringify({ thresholds }))
+    }
+    const { out } = await bench().serin("release", "diff", "1.4.0", "1.5.0")
+    const lines = out.split("\n").map((line) => line.trim())
+    expect(lines).toContain("thresholds[large].above: 500 → 300")
+    expect(lines).toContain('patterns[card].result added: "blocked"')
+    expect(lines).toContain('patterns[iban].pattern added: "[0-9]{16}"')
+  })
+
   it("refuses a release with rules that nobody could run", async () => {
     await release("1.4.0", OLD)
     await release("1.5.0", "rules: [&a { id: a, action: x, effect: allow }, *a]")

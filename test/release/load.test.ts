@@ -120,7 +120,7 @@ describe("loadRelease", () => {
     })
     expect(await problemsOf(loadRelease(join(root, "1.4.0"), { engines, version: "1.4.0" }))).toEqual([
       "1.4.0/release.yaml:1:10: `version` is 1.3.0, but 1.4.0 was asked for (a release lies in the directory of its own version)",
-      "1.4.0/release.yaml:2:1: the manifest has the unknown key `scaners` (known are `version`, `serin`, `policy`, `config`, `digests`, `provenance`)",
+      "1.4.0/release.yaml:2:1: the manifest has the unknown key `scaners` (did you mean `scanners`?)",
       "1.4.0/gone.yaml: is missing",
       "1.4.0/rules.yaml:4:13: rule `a`: `effect` is the unknown `alow` (did you mean `allow`?)",
     ])

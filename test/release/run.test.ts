@@ -1,7 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { RuleError } from "../../src/release/rule-error.js"
-import { readEvaluation, readScanReport } from "../../src/release/run.js"
+import { readAlerts, readEvaluation, readScanReport } from "../../src/release/run.js"
 
 const effects = ["allow", "deny", "escalate"] as const
 
@@ -96,6 +96,11 @@ describe("readScanReport", () => {
     ["a null finding", { result: "flagged", findings: [null] }],
     ["a finding whose message is no string", { result: "flagged", findings: [{ category: "pii", message: 1 }] }],
     ["redacted that is no string", { result: "clean", redacted: 1 }],
+    [
+      "more findings than anybody reads",
+      { result: "flagged", findings: Array.from({ length: 1001 }, () => ({ category: "pii" })) },
+    ],
+    ["a finding that is a book", { result: "flagged", findings: [{ category: "pii", message: "x".repeat(10_001) }] }],
   ])("refuses %s", (_, value) => {
     expect(readScanReport(value)).toBeNull()
   })
@@ -104,6 +109,21 @@ describe("readScanReport", () => {
     const { proxy, revoke } = Proxy.revocable({ result: "clean" }, {})
     revoke()
     expect(readScanReport(proxy)).toBeNull()
+  })
+})
+
+describe("readAlerts", () => {
+  it("takes a list of alerts, and none that is too long to be looked at", () => {
+    expect(readAlerts([{ name: "a", message: "b" }])).toEqual([{ name: "a", message: "b" }])
+    for (const value of [
+      [{}],
+      [null],
+      "a",
+      Array.from({ length: 1001 }, () => ({ name: "a" })),
+      [{ name: "x".repeat(10_001) }],
+    ]) {
+      expect(readAlerts(value)).toBeNull()
+    }
   })
 })
 

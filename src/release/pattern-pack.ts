@@ -1,0 +1,196 @@
+import type { ParsedNode } from "yaml"
+import type { Problem } from "../errors.js"
+import { clip, openDocument, suggest } from "./document.js"
+import type { SourceDocument } from "./document.js"
+import { DIRECTIONS } from "./ports.js"
+import type { Direction, Scanner, ScanReport, SourceFile } from "./ports.js"
+import { watched } from "./watched.js"
+
+/** One pattern as it is looked for. */
+interface Pattern {
+  readonly id: string
+  readonly category: string
+  readonly expression: RegExp
+  readonly directions: readonly Direction[]
+  readonly result: "flagged" | "blocked"
+  /** What takes the place of what it matches; null: it masks nothing. */
+  readonly redact: string | null
+}
+
+const MAX_PATTERNS = 500
+const MAX_SOURCE = 2000
+const MAX_REDACT = 100
+const DEFAULT_TIMEOUT_MS = 100
+const MAX_TIMEOUT_MS = 10_000
+const ID = /^[\w.:/-]{1,128}$/
+const KEYS = ["id", "category", "pattern", "flags", "direction", "result", "redact"] as const
+const RESULTS = ["flagged", "blocked"] as const
+const NAMED_ONCE = "findings and diffs name a pattern by its id"
+
+/**
+ * Read a pattern pack and make its scanner; null when what is wrong with it, which is pushed on `problems`, leaves none. The
+ * scanner looks for all patterns of a text's direction within one time limit: past it the scan is an error, never clean.
+ */
+export function readPatternPack(name: string, file: SourceFile, problems: Problem[]): Scanner | null {
+  const before = problems.length
+  const document = openDocument(file, problems)
+  const fields = document.root && document.fields(document.root, "the pack", ["timeout_ms", "patterns"])
+  if (fields === null) return null
+  const timeoutMs = readTimeout(document, fields.get("timeout_ms"))
+  const list = document.need(fields, "patterns", "the pack", "write `patterns:` and a list below it")
+  const nodes = (list && document.items(list, "`patterns`")) ?? []
+  if (list !== null && nodes.length === 0) document.refuse(list, "there is no pattern in `patterns`", "write one")
+  if (nodes.length > MAX_PATTERNS) document.refuse(list!, `more than ${MAX_PATTERNS} patterns`, "split the pack")
+  const ids = new Set<string>()
+  const patterns = nodes.slice(0, MAX_PATTERNS).flatMap((node) => readPattern(document, node, timeoutMs, ids) ?? [])
+  if (problems.length > before) return null
+  const byDirection = new Map(
+    DIRECTIONS.map((direction) => [direction, patterns.filter(({ directions }) => directions.includes(direction))]),
+  )
+  return Object.freeze({
+    name,
+    directions: DIRECTIONS.filter((direction) => byDirection.get(direction)?.length !== 0),
+    // A direction that nobody knows is looked at by all, as it is by all scanners.
+    scan: (text, { direction }) => watched(timeoutMs, () => look(text, byDirection.get(direction) ?? patterns)),
+  } satisfies Scanner)
+}
+
+interface Span {
+  readonly start: number
+  readonly end: number
+  readonly redact: string
+}
+
+/** One finding for each pattern that matches: a text of a million matches gives no million findings. */
+function look(text: string, patterns: readonly Pattern[]): ScanReport {
+  const found: Pattern[] = []
+  const spans: Span[] = []
+  for (const pattern of patterns) {
+    const { expression, redact } = pattern
+    if (redact === null) {
+      if (text.search(expression) >= 0) found.push(pattern)
+      continue
+    }
+    const before = spans.length
+    for (const { 0: match, index } of text.matchAll(expression)) {
+      spans.push({ start: index, end: index + match.length, redact })
+    }
+    if (spans.length > before) found.push(pattern)
+  }
+  if (found.length === 0) return { result: "clean" }
+  return {
+    result: found.some(({ result }) => result === "blocked") ? "blocked" : "flagged",
+    // Never what was matched: that is the secret.
+    findings: found.map(({ id, category }) => ({ category, message: id })),
+    ...(spans.length > 0 && { redacted: mask(text, spans) }),
+  }
+}
+
+/** Mask all that any pattern matched in the text as it came: masked one after the other, one would hide half of what another matches. */
+function mask(text: string, spans: readonly Span[]): string {
+  const sorted = [...spans].sort((a, b) => a.start - b.start || b.end - a.end)
+  let masked = ""
+  let end = 0
+  for (const span of sorted) {
+    if (span.start >= end) masked += text.slice(end, span.start) + span.redact
+    end = Math.max(end, span.end)
+  }
+  return masked + text.slice(end)
+}
+
+function readPattern(document: SourceDocument, node: ParsedNode, timeoutMs: number, ids: Set<string>): Pattern | null {
+  const fields = document.fields(node, "the pattern", KEYS)
+  if (fields === null) return null
+  const idNode = document.need(fields, "id", "the pattern", `name it: ${NAMED_ONCE}`)
+  const id = idNode && document.text(idNode, "`id`")
+  const name = id === null ? "the pattern" : `pattern \`${clip(id)}\``
+  if (idNode !== null && id !== null && !ID.test(id)) {
+    document.refuse(
+      idNode,
+      `${name}: \`id\` has other characters or is too long`,
+      "use up to 128 letters, digits, and . _ : / -",
+    )
+  }
+  if (idNode !== null && id !== null && ids.has(id)) document.refuse(idNode, `${name} is there twice`, NAMED_ONCE)
+  ids.add(id ?? "")
+  const categoryNode = document.need(fields, "category", name, "write what it finds, such as `pii` or `secret`")
+  const category = categoryNode && document.text(categoryNode, `${name}: \`category\``)
+  if (categoryNode !== null && category !== null && !ID.test(category)) {
+    document.refuse(categoryNode, `${name}: \`category\` has other characters or is too long`, "use one such as `pii`")
+  }
+  const expression = readExpression(document, fields.get("pattern"), fields.get("flags"), node, name, timeoutMs)
+  const direction = readWord(document, fields.get("direction"), `${name}: \`direction\``, DIRECTIONS)
+  const result = readWord(document, fields.get("result"), `${name}: \`result\``, RESULTS)
+  const redactNode = fields.get("redact")
+  const redact = redactNode === undefined ? undefined : document.text(redactNode, `${name}: \`redact\``)
+  if (redactNode !== undefined && typeof redact === "string" && redact.length > MAX_REDACT) {
+    document.refuse(redactNode, `${name}: \`redact\` is longer than ${MAX_REDACT} characters`, "shorten it")
+  }
+  if (id === null || category === null || expression === null) return null
+  return {
+    id,
+    category,
+    expression,
+    directions: direction === null ? DIRECTIONS : [direction],
+    result: result ?? "flagged",
+    redact: redact ?? null,
+  }
+}
+
+function readExpression(
+  document: SourceDocument,
+  sourceNode: ParsedNode | undefined,
+  flagsNode: ParsedNode | undefined,
+  node: ParsedNode,
+  name: string,
+  timeoutMs: number,
+): RegExp | null {
+  if (sourceNode === undefined) {
+    document.refuse(node, `${name} has no \`pattern\``, "write a regular expression in single quotes")
+    return null
+  }
+  const source = document.text(sourceNode, `${name}: \`pattern\``)
+  const flags = flagsNode === undefined ? "" : document.text(flagsNode, `${name}: \`flags\``)
+  if (source === null || flags === null) return null
+  if (flagsNode !== undefined && (!/^[ims]*$/.test(flags) || new Set(flags).size < flags.length)) {
+    document.refuse(flagsNode, `${name}: \`flags\` may have \`i\`, \`m\` and \`s\`, each once, got ${clip(flags)}`)
+    return null
+  }
+  if (source.length > MAX_SOURCE) {
+    document.refuse(sourceNode, `${name}: \`pattern\` is longer than ${MAX_SOURCE} characters`, "split it")
+    return null
+  }
+  try {
+    // `u` refuses escapes that mean nothing. The first run is what compiles, and may say that it is too large.
+    const expression = new RegExp(source, `gu${flags}`)
+    if (!watched(timeoutMs, () => "".search(expression) >= 0)) return expression
+    document.refuse(sourceNode, `${name}: \`pattern\` matches the empty text, so every text`, "ask for one character")
+  } catch (error) {
+    const message = error instanceof Error ? clip(error.message, 200) : "no error was thrown"
+    document.refuse(sourceNode, `${name}: \`pattern\` cannot be used: ${message}`)
+  }
+  return null
+}
+
+function readWord<W extends string>(
+  document: SourceDocument,
+  node: ParsedNode | undefined,
+  what: string,
+  words: readonly W[],
+): W | null {
+  const text = node && document.text(node, what)
+  if (node === undefined || text === undefined || text === null) return null
+  const word = words.find((one) => one === text)
+  if (word === undefined) document.refuse(node, `${what} is the unknown \`${clip(text)}\``, suggest(text, words))
+  return word ?? null
+}
+
+function readTimeout(document: SourceDocument, node: ParsedNode | undefined): number {
+  if (node === undefined) return DEFAULT_TIMEOUT_MS
+  const value = document.number(node, "`timeout_ms`")
+  if (value === null || (Number.isInteger(value) && value >= 1 && value <= MAX_TIMEOUT_MS)) {
+    return value ?? DEFAULT_TIMEOUT_MS
+  }
+  document.refuse(node, `\`timeout_ms\` must be a whole number from 1 to ${MAX_TIMEOUT_MS}, got ${value}`)
+  return DEFAULT_TIMEOUT_MS
+}
