@@ -77,6 +77,24 @@ export type {
 } from "./release/ports.js"
 export { calibrate } from "./calibrate.js"
 export type { Bootstrapped, CalibrateOptions, Calibration, Margin, Measured } from "./calibrate.js"
+export { replayCalls } from "./replay.js"
+export type {
+  Group,
+  Quantiles,
+  RecordedCall,
+  ReplayableRelease,
+  ReplayBudget,
+  ReplayCallsOptions,
+  ReplayDifference,
+  ReplayedRelease,
+  ReplayExample,
+  ReplayFailure,
+  ReplayReport,
+  ReplayScanDifference,
+  ReplayScanSide,
+  ReplaySide,
+  Transitions,
+} from "./replay.js"
 export { plan } from "./analysis/plan.js"
 export type { CriterionPlan, Detection, Duration, PlannedSpec, RolloutPlan, Span, StagePlan } from "./analysis/plan.js"
 export type { PlanFix, PlanWarning } from "./analysis/plan-warnings.js"

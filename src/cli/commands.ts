@@ -15,6 +15,7 @@ import { releaseKeygenCommand } from "./release-keygen.js"
 import { releasePackCommand } from "./release-pack.js"
 import { releaseSignCommand } from "./release-sign.js"
 import { releaseVerifyCommand } from "./release-verify.js"
+import { replayCommand } from "./replay.js"
 import { resumeCommand } from "./resume.js"
 import { retryCommand } from "./retry.js"
 import { rollbackCommand } from "./rollback.js"
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command[] = [
   validateCommand,
   calibrateCommand,
   planCommand,
+  replayCommand,
   startCommand,
   statusCommand,
   watchCommand,

@@ -12,7 +12,9 @@ export interface Io {
   readonly signal: AbortSignal
   /** Whether `stdout` is a terminal. */
   readonly isTTY: boolean
-  /** Width of that terminal, characters. */
+  /** Whether `stderr` is one: only there does long work show how far it is. */
+  readonly stderrIsTTY: boolean
+  /** Width of the terminal of `stdout`, characters. */
   readonly columns: number
 }
 

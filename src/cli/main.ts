@@ -20,6 +20,7 @@ process.exitCode = await run(process.argv.slice(2), {
   clock: systemClock,
   signal: ended.signal,
   isTTY: process.stdout.isTTY === true,
+  stderrIsTTY: process.stderr.isTTY === true,
   columns: process.stdout.columns ?? 80,
 })
 clearInterval(alive)

@@ -64,7 +64,7 @@ export function parseCalls(text: string, { path }: { readonly path: string }): R
     .split("\n")
     .entries()) {
     if (line.trim() === "") continue
-    const read = readLine(line)
+    const read = readCall(line)
     if (read === null) continue
     if (typeof read !== "string") calls.push(read)
     else if (++bad <= SHOWN_PROBLEMS) problems.push({ where: `${path}:${i + 1}`, message: read })
@@ -92,7 +92,7 @@ function callOf(entry: DecisionLogEntry): RecordedCall | null {
 }
 
 /** Read one line, or say what is wrong with it. Null: it is none that has a call. */
-function readLine(line: string): RecordedCall | string | null {
+export function readCall(line: string): RecordedCall | string | null {
   let value: unknown
   try {
     value = JSON.parse(line)
@@ -100,23 +100,28 @@ function readLine(line: string): RecordedCall | string | null {
     return `is no JSON: ${error instanceof Error ? error.message : "unknown"}`
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return "is no object"
-  if ((value as Record<string, unknown>)["format"] === DECISION_FORMAT) {
+  const fields = value as Readonly<Record<string, unknown>>
+  if (fields["format"] === DECISION_FORMAT) {
     const entry = readEntry(value)
     return typeof entry === "string" ? entry : callOf(entry)
   }
-  const { session, turn, tool, input, output } = value as Record<string, unknown>
-  const wrong = [
-    ...(typeof session === "string" && session !== "" ? [] : ["`session` must be a text that is not empty"]),
-    ...(turn === undefined || typeof turn === "number" ? [] : ["`turn` must be a number"]),
-    ...(typeof tool === "string" && tool !== "" ? [] : ["`tool` must be a text that is not empty"]),
-    ...(Object.hasOwn(value, "input") ? [] : ["`input` is missing"]),
-  ]
-  if (typeof session !== "string" || typeof tool !== "string" || wrong.length > 0) return wrong.join("; ")
-  return {
-    session,
-    tool,
-    input,
-    ...(typeof turn === "number" && { turn }),
-    ...(output !== undefined && { output }),
-  }
+  const { session, turn, tool, input, output } = fields
+  if (!isText(session) || !isText(tool) || !isTurn(turn) || !Object.hasOwn(fields, "input")) return wrongWith(fields)
+  // Not spread together: of a large file this is a part of the time.
+  const call: { -readonly [K in keyof RecordedCall]: RecordedCall[K] } = { session, tool, input }
+  if (turn !== undefined) call.turn = turn
+  if (output !== undefined) call.output = output
+  return call
+}
+
+const isText = (value: unknown): value is string => typeof value === "string" && value !== ""
+const isTurn = (value: unknown): value is number | undefined => value === undefined || typeof value === "number"
+
+function wrongWith(fields: Readonly<Record<string, unknown>>): string {
+  return [
+    ...(isText(fields["session"]) ? [] : ["`session` must be a text that is not empty"]),
+    ...(isTurn(fields["turn"]) ? [] : ["`turn` must be a number"]),
+    ...(isText(fields["tool"]) ? [] : ["`tool` must be a text that is not empty"]),
+    ...(Object.hasOwn(fields, "input") ? [] : ["`input` is missing"]),
+  ].join("; ")
 }

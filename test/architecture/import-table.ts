@@ -53,6 +53,10 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   calibrate: {
     units: ["guard", "analysis", "release/ports", "rollout", "testing/calls", "testing/fake-clock", "testing/sfc32"],
   },
+  // Both releases on recorded calls, in a guard's way and by the judge's counts.
+  replay: {
+    units: ["guard", "analysis", "evidence", "session/bucket", "release/ports", "release/check", "testing/calls"],
+  },
   connect: {
     units: ["guard", "controller", "release", "rollout", ...DRIVERS],
     packages: ["type:@opentelemetry/api"],
@@ -68,6 +72,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
       "embed",
       "connect",
       "calibrate",
+      "replay",
       "guard",
       "session",
       "release",

@@ -73,6 +73,7 @@ function createBench(cwd: string): Bench {
       clock,
       signal: new AbortController().signal,
       isTTY: false,
+      stderrIsTTY: false,
       columns: 80,
       ...io,
     })

@@ -87,6 +87,7 @@ async function here(...argv: string[]): Promise<{ code: number; out: string; err
     clock: systemClock,
     signal: new AbortController().signal,
     isTTY: false,
+    stderrIsTTY: false,
     columns: 80,
   })
   return { code, ...written }

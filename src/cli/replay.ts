@@ -1,0 +1,120 @@
+import { stat } from "node:fs/promises"
+import { dirname, join, resolve } from "node:path"
+import { rulesEngine } from "../engines/rules.js"
+import type { Criterion, CriterionName } from "../model/verdict.js"
+import { buildRelease, releaseDirectory } from "../release/load.js"
+import { openRelease } from "../release/open.js"
+import type { Release } from "../release/ports.js"
+import { replayCalls } from "../replay.js"
+import { VERSION } from "../rollout/names.js"
+import { streamCalls, type CallStream } from "../testing/call-stream.js"
+import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
+import { EXIT } from "./exit-code.js"
+import type { Io } from "./io.js"
+import { placeOf, readSpec } from "./place.js"
+import { plain } from "./printer.js"
+import { replayLines } from "./replay-view.js"
+
+const BUDGETS = {
+  "newly-denied-max": "newly_denied_rate_max",
+  "newly-allowed-max": "newly_allowed_rate_max",
+  "error-max": "error_rate_max",
+} as const satisfies Readonly<Record<string, CriterionName>>
+
+export const replayCommand = defineCommand({
+  name: "replay",
+  summary:
+    "Have both releases judge recorded calls, and say where they differ; the exit code says whether a budget is exceeded",
+  notes: [
+    "RELEASE is a directory, a packed release, or a version below --releases. What is not named comes from the rollout file, whose criteria are the budgets then.",
+    "--calls takes JSON lines of { session, tool, input, output? }, or a decision log; .gz or not. Where releases have scanners, they scan each output that is a text.",
+    "It believes the releases: `release verify` is for those that came from elsewhere. Monitors do not run.",
+  ],
+  example: "serin replay --calls calls.jsonl --stable safety/releases/1.4.0 --canary safety/releases/1.5.0",
+  flags: {
+    calls: { type: "string", value: "FILE", text: "recorded calls" },
+    stable: { type: "string", value: "RELEASE", text: "default: stable of the rollout file" },
+    canary: { type: "string", value: "RELEASE", text: "default: the canary's release of the rollout file" },
+    rollout: PLACE_FLAGS.rollout,
+    releases: { type: "string", value: "DIR", text: "the releases (default: releases/ beside the rollout file)" },
+    "newly-denied-max": { type: "string", value: "RATE", text: "a budget, from 0 to 1, in place of the file's" },
+    "newly-allowed-max": { type: "string", value: "RATE", text: "the same for calls that only the canary allows" },
+    "error-max": { type: "string", value: "RATE", text: "the same for calls on which the canary fails" },
+    ...JSON_FLAG,
+  },
+  async run({ values, io, out }) {
+    if (values.calls === undefined) throw usage("serin replay: say which calls were recorded, with --calls FILE")
+    const place = placeOf({ rollout: values.rollout, state: undefined }, io)
+    const asksFile = values.rollout !== undefined || values.stable === undefined || values.canary === undefined
+    const named = namedBudgets(values)
+    const spec = asksFile ? await readSpec(place) : null
+    const root =
+      values.releases === undefined ? join(dirname(place.file), "releases") : resolve(io.cwd, values.releases)
+    const stable = await releaseAt(values.stable, spec?.stable, root, io)
+    const canary = await releaseAt(values.canary, spec?.canary, root, io)
+    const criteria = [
+      ...(spec?.criteria ?? []).filter(({ name }) => !named.some((budget) => budget.name === name)),
+      ...named,
+    ]
+    const path = resolve(io.cwd, values.calls)
+    const calls = streamCalls(path)
+    const progress = io.stderrIsTTY ? await progressOf(path, calls, io) : null
+    const report = await replayCalls({
+      stable,
+      canary,
+      calls,
+      criteria,
+      signal: io.signal,
+      onProgress: progress?.show,
+    }).finally(() => progress?.clear())
+    if (values.json) out.json(report)
+    else out.lines(replayLines(report))
+    return report.result === "over" || report.result === "no_data" ? EXIT.overBudget : EXIT.ok
+  },
+})
+
+function namedBudgets(values: Readonly<Record<keyof typeof BUDGETS, string | undefined>>): readonly Criterion[] {
+  return Object.entries(BUDGETS).flatMap(([flag, name]): Criterion[] => {
+    const text = values[flag as keyof typeof BUDGETS]
+    if (text === undefined) return []
+    const max = /^(\d{1,9}(\.\d{1,12})?|\.\d{1,12})$/.test(text) ? Number(text) : Number.NaN
+    if (!(max <= 1)) throw usage(`--${flag} must be a rate from 0 to 1, got ${JSON.stringify(text)}`)
+    return [{ name, max, mode: "enforce" }]
+  })
+}
+
+/** Load what a flag names, a path or a version, or else the version that the rollout file names. */
+async function releaseAt(
+  named: string | undefined,
+  written: string | undefined,
+  root: string,
+  io: Io,
+): Promise<Release> {
+  const engines = [rulesEngine()]
+  const isThere = named !== undefined && (await stat(resolve(io.cwd, named)).catch(() => null)) !== null
+  const version = named ?? written ?? ""
+  if (!isThere && VERSION.test(version)) return releaseDirectory(root, { engines }).get(version)
+  const from = await openRelease(resolve(io.cwd, version))
+  return buildRelease(from, { engines, trust: null, version: undefined })
+}
+
+/** One line on a terminal that is written over and over, and gone in the end. */
+async function progressOf(path: string, calls: CallStream, { stderr, clock }: Io) {
+  const size = (await stat(path).catch(() => null))?.size ?? 0
+  const startedAt = clock.monotonic()
+  let shownAt = Number.NEGATIVE_INFINITY
+  return {
+    show(done: number): void {
+      const now = clock.monotonic()
+      if (now - shownAt < SHOW_EVERY_MS) return
+      shownAt = now
+      const share = size === 0 ? "" : `, ${Math.floor((100 * calls.bytes()) / size)} %`
+      const rate = Math.round(done / Math.max(1e-3, (now - startedAt) / 1000))
+      stderr.write(`\r\u001b[K${plain(`${counted(done)} calls${share}, ${counted(rate)} a second`)}`)
+    },
+    clear: (): unknown => stderr.write("\r\u001b[K"),
+  }
+}
+
+const SHOW_EVERY_MS = 200
+const counted = (count: number): string => count.toLocaleString("en-US")

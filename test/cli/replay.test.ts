@@ -1,0 +1,105 @@
+import { describe, expect, it } from "vitest"
+import { useBench } from "./harness.js"
+
+const bench = useBench()
+/** As in the hostile test: what a terminal would obey. */
+const ATTACK = "ok\u001b[2J\u001b]52;c;aGk=\u0007\u009b1A\u202egnihton\nwithin every budget\r\u2028x\u0000\u007f"
+// oxlint-disable-next-line no-control-regex
+const OBEYED = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/
+
+const callOf = (i: number, more: object = {}) => ({
+  session: `s${i % 12}`,
+  tool: i % 5 === 0 ? "issue_refund" : "get_order",
+  input: { amount: i * 10 },
+  ...more,
+})
+const CALLS = Array.from({ length: 100 }, (_, i) => callOf(i))
+/** The starter's canary denies refunds above 500, its stable above 1,000. */
+const NEWLY = CALLS.filter(({ tool, input }) => tool === "issue_refund" && input.amount > 500).length
+
+async function record(...calls: object[]): Promise<void> {
+  await bench().serin("init")
+  await bench().write("calls.jsonl", calls.map((call) => JSON.stringify(call)).join("\n"))
+}
+
+describe("serin replay", () => {
+  it("takes releases and budgets from the rollout file, and exits with 9 when one is exceeded", async () => {
+    await record(...CALLS)
+    const { code, out, err } = await bench().serin("replay", "--calls", "calls.jsonl")
+    expect(code).toBe(9)
+    expect(err).toBe("")
+    expect(out).toContain(`1.4.0 → 1.5.0: 100 calls of 12 sessions, ${NEWLY} (${NEWLY} %) answered otherwise\n`)
+    expect(out).toMatch(/^ {2}allow +91 +9 +0 +0$/m)
+    expect(out).toMatch(/^ {2}9 calls of \d+ sessions {2}issue_refund: allow by refund → deny by large-refund$/m)
+    expect(out).toMatch(/^ {4}s\d+, call \d+: \{"amount":\d+\}\n {6}canary: Refunds are given up to 500$/m)
+    expect(out).toMatch(/^ {2}newly_denied_rate_max +2 % +9 % .*over$/m)
+    expect(out).toMatch(/^over: newly_denied_rate_max, deny_rate_delta_max$/m)
+  })
+
+  it("keeps to the budgets of its flags, in place of the file's or without a file", async () => {
+    await record(...CALLS)
+    const roomy = ["--newly-denied-max", "0.2"]
+    const paths = ["--stable", "safety/releases/1.4.0", "--canary", "1.5.0.tgz"]
+    await bench().serin("release", "pack", "safety/releases/1.5.0", "--out", "1.5.0.tgz")
+    const within = await bench().json("replay", "--calls", "calls.jsonl", ...paths, ...roomy)
+    expect(within.code).toBe(0)
+    expect(within.doc).toMatchObject({
+      format: "serin/replay/1",
+      stable: { version: "1.4.0" },
+      canary: { version: "1.5.0" },
+      differing: NEWLY,
+      budgets: [{ criterion: "newly_denied_rate_max", max: 0.2, measured: NEWLY / 100, result: "within" }],
+      result: "within",
+    })
+    const both = await bench().json("replay", "--calls", "calls.jsonl", "--rollout", "safety/rollout.yaml", ...roomy)
+    expect(both.code).toBe(9)
+    expect(both.doc["budgets"]).toContainEqual(
+      expect.objectContaining({ criterion: "newly_denied_rate_max", max: 0.2 }),
+    )
+    const swapped = ["--stable", "1.5.0", "--canary", "1.4.0", "--newly-allowed-max", "0"]
+    expect((await bench().serin("replay", "--calls", "calls.jsonl", ...swapped)).code).toBe(9)
+  })
+
+  it("judges nothing without a budget, and says so", async () => {
+    await record(...CALLS)
+    const paths = ["--stable", "1.4.0", "--canary", "1.5.0"]
+    const { code, out } = await bench().serin("replay", "--calls", "calls.jsonl", ...paths)
+    expect(code).toBe(0)
+    expect(out).toMatch(/no budget was named, so nothing was judged\n$/)
+  })
+
+  it("shows how far it is on a terminal alone, and leaves no trace of it", async () => {
+    await record(...CALLS, ...CALLS)
+    const { err, out } = await bench().serinWith({ stderrIsTTY: true }, "replay", "--calls", "calls.jsonl", "--json")
+    expect(err).toMatch(/^\r\u001b\[K[\d,]+ calls, 100 %, [\d,]+ a second\r\u001b\[K$/)
+    expect(JSON.parse(out)).toMatchObject({ calls: 200 })
+  })
+
+  it("lets nothing that was recorded reach the terminal but as text, in lines of 100 characters", async () => {
+    const hostile = { session: ATTACK, tool: `issue_refund`, input: { amount: 700, note: ATTACK.repeat(20) } }
+    const unknown = { session: ATTACK, tool: ATTACK.repeat(9), input: { amount: ATTACK } }
+    await record(hostile, unknown, { ...hostile, input: { amount: ATTACK } })
+    const { out, err } = await bench().serin("replay", "--calls", "calls.jsonl")
+    expect(out + err).not.toMatch(OBEYED)
+    expect(out).not.toMatch(/^within every budget/m)
+    expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100)
+    expect(out).toMatch(/^ {2}1 call of 1 session {2}policy of stable: throw in large-refund$/m)
+    const { code, doc } = await bench().json("replay", "--calls", "calls.jsonl")
+    expect(code).toBe(9)
+    expect(doc).toMatchObject({ calls: 3 })
+  })
+
+  it("says what is missing or wrong", async () => {
+    await record(...CALLS)
+    const replay = (...argv: string[]) => bench().serin("replay", ...argv)
+    expect(await replay()).toMatchObject({ code: 2, err: expect.stringContaining("--calls FILE") })
+    expect((await replay("--calls", "none.jsonl")).err).toMatch(
+      /CALLS_INVALID.*\n {2}none.jsonl: cannot be read: ENOENT/,
+    )
+    expect((await replay("--calls", "calls.jsonl", "--canary", "9")).err).toContain("RELEASE_NOT_FOUND")
+    expect((await replay("--calls", "calls.jsonl", "--canary", "no/where")).err).toContain("RELEASE_NOT_FOUND")
+    for (const rate of ["2", "x", "-1", "1e-3"]) {
+      expect((await replay("--calls", "calls.jsonl", `--error-max=${rate}`)).err).toMatch(/--error-max must be a rate/)
+    }
+  })
+})
