@@ -29,8 +29,8 @@ const OWNER_ONLY = { file: 0o600, folder: 0o700 }
 
 /**
  * Write a decision log to a file, one JSON object a line, and rotate it by size. Files and folders that it makes are the owner's alone.
- * Rejects with `DECISION_LOG_UNAVAILABLE` when the package `rotating-file-stream` is missing or the file cannot be opened. A failure after
- * that loses the entries at hand, and the file is opened again for the next. Keeps no process alive but while it writes.
+ * Rejects with `LIBRARY_MISSING` without the optional package `rotating-file-stream`, and with `DECISION_LOG_UNAVAILABLE` when the file cannot
+ * be opened. A failure after that loses the entries at hand, and the file is opened again for the next. Keeps no process alive but while it writes.
  */
 export async function decisionLogFile(options: DecisionLogFileOptions): Promise<DecisionLogFile> {
   refuseUnknown("decisionLogFile", options, { path: true, maxBytes: true, keep: true, compress: true })
@@ -161,9 +161,10 @@ async function library() {
   try {
     return await import("rotating-file-stream")
   } catch (cause) {
-    throw unavailable(
-      "a decision log in a file needs the package rotating-file-stream, which cannot be imported; run `npm install rotating-file-stream`",
-      cause,
+    throw new SerinError(
+      "LIBRARY_MISSING",
+      "decisionLogFile() needs the package rotating-file-stream, which cannot be loaded; install it: npm install rotating-file-stream",
+      { cause },
     )
   }
 }

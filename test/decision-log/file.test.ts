@@ -164,7 +164,7 @@ describe("decisionLogFile", () => {
     })
     const { decisionLogFile: without } = await import("../../src/decision-log/file.js")
     await expect(without({ path: fresh() })).rejects.toMatchObject({
-      code: "DECISION_LOG_UNAVAILABLE",
+      code: "LIBRARY_MISSING",
       message: expect.stringContaining("npm install rotating-file-stream") as string,
       cause: expect.any(Error) as Error,
     })
