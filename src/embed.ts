@@ -20,10 +20,10 @@ import type { BlownFuse } from "./guard/fuse.js"
 import type { ShadowStatus } from "./guard/shadow.js"
 import { GUARD_KEYS } from "./guard/guard-options.js"
 import type { GuardOptions, Mode, ReleaseFor } from "./guard/guard-options.js"
-import { refuseUnknown } from "./model/options.js"
+import { refuseUnknown, requireMethods } from "./model/options.js"
 import type { KeysOf } from "./model/options.js"
 import type { Call } from "./model/call.js"
-import { systemClock } from "./model/clock.js"
+import { requireClock, systemClock } from "./model/clock.js"
 import type { TrustedKeys } from "./release/trust.js"
 import { checkEvent } from "./rollout/event-fields.js"
 import { phaseOf } from "./rollout/phase.js"
@@ -134,13 +134,9 @@ export function embed<C extends Call = Call>(options: EmbedOptions<C, "sync"> & 
 export async function embed<C extends Call = Call>(
   options: EmbedOptions<C, Mode> & { async?: boolean },
 ): Promise<Embedded<C> | Embedded<C, "async">> {
-  refuseUnknown("embed", options, EMBED_KEYS)
+  checkOptions(options)
   const { releases: from, trustedKeys, store: given, start, judgeEveryMs = 5000, ...forGuard } = options
   const { clock = systemClock } = options
-  if (typeof options.rollout !== "string") {
-    throw new TypeError(`rollout must be the path of a rollout file, got ${typeof options.rollout}`)
-  }
-  if (!(judgeEveryMs > 0)) throw new RangeError(`judgeEveryMs must be greater than 0, got ${judgeEveryMs}`)
   const spec = await readSpec(options.rollout)
   const actor: Actor = { kind: "controller", id: `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}` }
   const dir = join(dirname(options.rollout), "state")
@@ -256,6 +252,29 @@ export async function embed<C extends Call = Call>(
         cancel()
       },
     }
+  }
+}
+
+/** Throw `TypeError` or `RangeError` for what can only be a mistake in the code, before anything is read or made. */
+function checkOptions<C extends Call>(options: EmbedOptions<C, Mode>): void {
+  if (options === undefined || options === null) {
+    const least = `embed({ rollout: "safety/rollout.yaml", releases: "safety/releases" })`
+    throw new TypeError(`embed takes its options as an object, got ${String(options)}; write ${least}`)
+  }
+  refuseUnknown("embed", options, EMBED_KEYS)
+  const { rollout, store, clock, judgeEveryMs } = options
+  if (typeof rollout !== "string") {
+    throw new TypeError(
+      `rollout must be the path of a rollout file, got ${typeof rollout}; \`serin init\` writes one in safety/rollout.yaml`,
+    )
+  }
+  if (store !== undefined) {
+    const fix = "leave it out for files in state/ beside the rollout's file, or pass fileStore({ dir })"
+    requireMethods("store", store, ["get", "compareAndSet", "watch", "history"], fix)
+  }
+  if (clock !== undefined) requireClock(clock)
+  if (judgeEveryMs !== undefined && !(judgeEveryMs > 0)) {
+    throw new RangeError(`judgeEveryMs must be a number of ms greater than 0, got ${String(judgeEveryMs)}`)
   }
 }
 

@@ -538,6 +538,16 @@ describe("bad input", () => {
     await safety(STABLE_RULES)
     for (const judgeEveryMs of [0, -1, Number.NaN]) await expect(open({ judgeEveryMs })).rejects.toThrow(/judgeEveryMs/)
     await expect(open({ rollout: {} as unknown as string })).rejects.toThrow(/rollout must be the path/)
+    const least = /^embed takes its options as an object, got undefined; write embed\(\{ rollout: .*releases: /
+    await expect(embed(undefined as never)).rejects.toThrow(least)
+    await expect(embed({} as never)).rejects.toThrow(/^rollout must be the path .*got undefined; `serin init`/)
+    const lacks =
+      /^(store|clock) must have the methods .*, got (an object without (get|now), .*|null); leave it out for /
+    for (const what of ["store", "clock"]) {
+      for (const value of [{}, null])
+        await expect(embed({ rollout: "x", [what]: value } as never)).rejects.toThrow(lacks)
+    }
+    await expect(open({ releases: null as never })).rejects.toThrow(/new Map\(Object.entries/)
     await expect(open({ releases: {} as unknown as string })).rejects.toThrow(/new Map\(Object.entries/)
   })
 
@@ -545,7 +555,7 @@ describe("bad input", () => {
     await safety(STABLE_RULES)
     for (const options of [{ judgeEvery: 1 }, { state: null }, { shadow: { queues: 1 } }]) {
       await expect(open(options as object)).rejects.toThrow(
-        / has no option (judgeEvery|state|queues); its options are /,
+        / has no option (judgeEvery|state|queues); (did you mean \w+\? )?its options are /,
       )
     }
     await expect(open({ judgeEvery: 1 } as object)).rejects.toThrow(/^embed has no option/)

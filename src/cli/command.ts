@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util"
-import { closest, distance } from "fastest-levenshtein"
 import { SerinError } from "../errors.js"
+import { nearest } from "../model/nearest.js"
 import type { Io } from "./io.js"
 import { createPrinter, type Printer } from "./printer.js"
 
@@ -96,14 +96,6 @@ function parse({ name, flags, operand }: Definition<Flags>, argv: readonly strin
     const message = error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error)
     throw usage(`serin ${name}: ${message.replace(/\.$/, "")}; ${help}`)
   }
-}
-
-/** Find the known word that a slip of the pen would turn into this one. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  if (word.length > 64 || known.length === 0) return undefined
-  const candidate = closest(word.toLowerCase(), known)
-  const slips = Math.max(1, Math.floor(candidate.length / 3))
-  return distance(word.toLowerCase(), candidate) <= slips ? candidate : undefined
 }
 
 /** Read what must follow the name. */

@@ -1,6 +1,7 @@
 import { isSerinError, type Problem } from "../errors.js"
+import { nearest } from "../model/nearest.js"
 import { SERIN_VERSION } from "../model/version.js"
-import { nearest, usage, type Command } from "./command.js"
+import { usage, type Command } from "./command.js"
 import { COMMANDS } from "./commands.js"
 import { EXIT } from "./exit-code.js"
 import { helpOf, overview } from "./help.js"

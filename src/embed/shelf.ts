@@ -78,7 +78,7 @@ async function sourceOf<C extends Call>(
       },
     }
   }
-  if (typeof (from as Partial<ReleaseSource>).get !== "function") {
+  if (typeof (from as Partial<ReleaseSource> | null)?.get !== "function") {
     throw new TypeError(
       "releases must be a directory, a Map by version or an object with get(version); wrap a plain object in new Map(Object.entries(…))",
     )

@@ -61,8 +61,11 @@ export type GuardEvent<C = Call> =
   | { readonly type: "misuse"; readonly what: Misuse; readonly message: string }
   | { readonly type: "applied"; readonly revision: number; readonly phase: string }
 
-/** `started_at`: no time that a session can have begun; `session`: `wrap`'s `session` throws; `no_releases`: nothing to judge with. */
-export type Misuse = "started_at" | "session" | "no_releases"
+/**
+ * `started_at`: no time that a session can have begun; `session`: `wrap`'s `session` throws; `no_releases`: nothing to judge with; `call_options`:
+ * an option of `evaluate` or `scan` that there is not, or a `callId` that is no text.
+ */
+export type Misuse = "started_at" | "session" | "no_releases" | "call_options"
 
 export type OnStableError = "deny" | "escalate" | "throw"
 

@@ -1,8 +1,9 @@
 import type { MeterProvider } from "@opentelemetry/api"
 import type { Call } from "../model/call.js"
+import { requireClock } from "../model/clock.js"
 import type { Clock } from "../model/clock.js"
 import type { DecisionSink } from "../model/decision-entry.js"
-import { refuseUnknown } from "../model/options.js"
+import { refuseUnknown, requireMethods } from "../model/options.js"
 import type { KeysOf } from "../model/options.js"
 import type { Evaluation, Release, ScanReport } from "../release/ports.js"
 import type { RolloutState } from "../rollout/state.js"
@@ -95,7 +96,22 @@ const SHADOW_KEYS: KeysOf<ShadowOptions> = { queue: true, cpuShare: true, concur
 
 /** Throw `TypeError` for an option that there is not, or a word that none takes. */
 export function checkOptions<C extends Call>(options: GuardOptions<C, Mode>): void {
+  if (options === undefined || options === null) {
+    throw new TypeError(
+      `createGuard takes its options as an object, got ${String(options)}; embed() brings a state of its own`,
+    )
+  }
   refuseUnknown("createGuard", options, GUARD_KEYS)
+  const { rollout, state, releases, clock } = options
+  if (typeof rollout !== "string" || rollout === "") {
+    const got = rollout === "" ? "an empty text" : typeof rollout
+    throw new TypeError(`rollout must be the name of the rollout, as in its file, got ${got}`)
+  }
+  requireMethods("state", state, ["current", "onChange"], "embed() brings one of its own")
+  if (releases !== undefined) {
+    requireMethods("releases", releases, ["get", "keys"], "wrap a plain object in new Map(Object.entries(…))")
+  }
+  if (clock !== undefined) requireClock(clock)
   refuseUnknown("shadow", options.shadow, SHADOW_KEYS)
   if (typeof options.fuse === "object" && options.fuse !== null) refuseUnknown("fuse", options.fuse, FUSE_KEYS)
   const { onStableError = "deny", recognise = "call-id" } = options

@@ -1,7 +1,7 @@
 import { inspect } from "node:util"
 import { refuseUnknown } from "../model/options.js"
 import type { KeysOf } from "../model/options.js"
-import type { SessionOptions } from "./session.js"
+import type { EvaluateOptions, ScanOptions, SessionOptions } from "./session.js"
 
 const SESSION_KEYS: KeysOf<SessionOptions> = { startedAt: true, attributes: true, arm: true }
 
@@ -34,4 +34,41 @@ export function doubtIn(startedAt: number, now: number): string | undefined {
     return `startedAt ${startedAt} is ${looks}, before any canary: it is ms since the epoch, and this looks like seconds`
   }
   return undefined
+}
+
+const EVALUATE_KEYS: KeysOf<EvaluateOptions> = { callId: true }
+const SCAN_KEYS: KeysOf<ScanOptions> = { direction: true }
+
+/** Say what is wrong with options of `evaluate` in which no id was found: such a call is decided each time it is asked. */
+export function doubtInEvaluate(options: unknown): string | undefined {
+  return doubted(() => {
+    refuseUnknown("evaluate", options, EVALUATE_KEYS)
+    const { callId } = options as { readonly callId?: unknown }
+    if (callId === undefined || callId === null || typeof callId === "string") return
+    throw new TypeError(
+      `callId must be a text, got ${inspect(callId, { depth: 0 })}: it is taken for none; pass String(id)`,
+    )
+  })
+}
+
+/** Say what is wrong with options of `scan` in which no direction was found. */
+export function doubtInScan(options: unknown): string | undefined {
+  return doubted(() => {
+    refuseUnknown("scan", options, SCAN_KEYS)
+    const { direction } = (options ?? {}) as { readonly direction?: unknown }
+    const got = inspect(direction, { depth: 0 })
+    throw new TypeError(
+      `direction must be input or output, got ${got}; a scanner for one of them may have been left out`,
+    )
+  })
+}
+
+/** Within a call a mistake is told of, and nothing throws. */
+function doubted(check: () => void): string | undefined {
+  try {
+    check()
+    return undefined
+  } catch (error) {
+    return error instanceof TypeError ? error.message : "the options of a call cannot be read"
+  }
 }

@@ -14,6 +14,7 @@ import { Comparison } from "./comparison.js"
 import { contain, observeBoth } from "./contain.js"
 import { recordScan } from "./recorder.js"
 import { scanAsync, scanSync } from "./scan.js"
+import { doubtInEvaluate, doubtInScan } from "./session-options.js"
 import { CANARY, Seat, STABLE } from "./seat.js"
 import type { Attributes, Turn } from "./seat.js"
 import { Tally } from "./tally.js"
@@ -94,6 +95,8 @@ export class GuardSession<C extends Call> {
 
   evaluate(call: C, options?: EvaluateOptions): Decision | Promise<Decision> {
     const callId = callIdOf(options?.callId)
+    // Asked only where no id was read, which is where a misspelt one would be lost.
+    if (callId === undefined && options !== undefined && options !== null) this.doubt(doubtInEvaluate(options))
     const key = this.keyOf(call, callId)
     if (key === null || this.pin === "none" || this.core.view.lockdown) return this.decide(call, callId)
     return this.once.answer(key, call, this.core.view.contained, () => this.decide(call, callId), isKept)
@@ -101,9 +104,14 @@ export class GuardSession<C extends Call> {
 
   scan(text: string, options?: ScanOptions): Scan | Promise<Scan> {
     const direction = options?.direction ?? "input"
+    if (options?.direction !== "input" && direction !== "output") this.doubt(doubtInScan(options))
     const context: ScanContext = { ...this.context, direction }
     const scan = this.core.async ? scanAsync : scanSync
     return recordScan(this.core, this, direction, text, () => scan(this.core, this, text, context))
+  }
+
+  private doubt(message: string | undefined): void {
+    if (message !== undefined) this.core.misuse("call_options", () => message)
   }
 
   /** Never throws: a monitor that fails, or that is not there because its release is not, raises the alert `monitor_failed`. */

@@ -1,3 +1,5 @@
+import { requireMethods } from "./options.js"
+
 /** Time, passed in so that tests and replays own it. */
 export interface Clock {
   /** Wall clock, ms since the Unix epoch. May jump in either direction. */
@@ -17,4 +19,14 @@ export const systemClock: Clock = {
     if (options?.keepAlive !== true) timer.unref()
     return () => clearTimeout(timer)
   },
+}
+
+/** Throw `TypeError` for what is no clock. */
+export function requireClock(clock: Clock): void {
+  requireMethods(
+    "clock",
+    clock,
+    ["now", "monotonic", "schedule"],
+    "leave it out for the machine's clock; in tests, pass fakeClock() of serin/testing",
+  )
 }

@@ -1,7 +1,20 @@
 import type { Problem, SerinError } from "../errors.js"
 import { checkConfig } from "./config.js"
 import { clip, invalid } from "./document.js"
+import { nearest } from "../model/nearest.js"
+import type { KeysOf } from "../model/options.js"
 import { DIRECTIONS } from "./ports.js"
+import type { Release } from "./ports.js"
+
+const RELEASE_KEYS: KeysOf<Release> = {
+  version: true,
+  policy: true,
+  scanners: true,
+  monitor: true,
+  config: true,
+  configSchema: true,
+  digest: true,
+}
 
 /**
  * Say what is wrong with a release that was made in code, as `RELEASE_INVALID`; null when nothing is. A scanner that would
@@ -19,12 +32,24 @@ export function checkRelease(
 ): SerinError | null {
   const { policy, scanners, config, configSchema } = release
   const problems = [
+    ...checkKeys(release),
     ...checkVersion(version, release.version),
     ...checkPolicy(policy),
     ...checkScanners(scanners),
     ...checkConfig(config, configSchema),
   ]
   return problems.length === 0 ? null : invalid("RELEASE_INVALID", `the release ${version}`, problems)
+}
+
+/** Misspelt, a component would be left out: `scaners` would be a release that scans nothing. */
+function checkKeys(release: object): Problem[] {
+  const known = Object.keys(RELEASE_KEYS)
+  return Object.entries(release).flatMap(([key, value]): Problem[] => {
+    if (value === undefined || Object.hasOwn(RELEASE_KEYS, key)) return []
+    const near = nearest(key, known)
+    const fix = near === undefined ? `a release has ${known.join(", ")}` : `did you mean \`${near}\`?`
+    return [{ where: clip(key), message: "is no component of a release", fix }]
+  })
 }
 
 /** Attack: an old release that is handed over under the name of a new one. */

@@ -1,8 +1,8 @@
-import { closest, distance } from "fastest-levenshtein"
 import { Composer, isAlias, isMap, isScalar, isSeq, LineCounter, Parser } from "yaml"
 import type { CST, ParsedNode, Scalar } from "yaml"
 import { describeProblems, SerinError } from "../errors.js"
 import type { Problem, SerinErrorCode } from "../errors.js"
+import { nearest } from "../model/nearest.js"
 import type { SourceFile } from "./ports.js"
 
 /** A YAML or JSON document that is read node by node, so that every problem has its line, and nothing is read that is not known. */
@@ -121,8 +121,8 @@ export function openDocument(file: SourceFile, problems: Problem[]): SourceDocum
 
 /** Name the nearest of the known words, or all of them when none is near. */
 export function suggest(word: string, known: readonly string[]): string {
-  const nearest = closest(word.slice(0, 100), known)
-  if (distance(word.slice(0, 100).toLowerCase(), nearest) <= 3) return `did you mean \`${nearest}\`?`
+  const near = nearest(word, known)
+  if (near !== undefined) return `did you mean \`${near}\`?`
   return known.length === 1
     ? `only \`${known[0]}\` is known`
     : `known are ${known.map((one) => `\`${one}\``).join(", ")}`

@@ -1,4 +1,5 @@
 import type { Problem } from "../errors.js"
+import { nearest } from "../model/nearest.js"
 import { CRITERIA, type Criterion, type CriterionName } from "../model/verdict.js"
 import { parseDuration } from "./duration.js"
 import { ROLLOUT_NAME, VERSION } from "./names.js"
@@ -51,7 +52,10 @@ export function readPeriod({ zero = false }: { readonly zero?: boolean } = {}): 
 export function oneOf<const T extends string>(...options: readonly T[]): Read<T> {
   return (value) => {
     const found = options.find((option) => option === value.scalar)
-    return found ?? value.fail(`must be ${options.join(" or ")}, got ${shorten(value.written)}`)
+    if (found !== undefined) return found
+    const near = nearest(String(value.scalar), options)
+    const fix = near === undefined ? undefined : `did you mean \`${near}\`?`
+    return value.fail(`must be ${options.join(" or ")}, got ${shorten(value.written)}`, fix)
   }
 }
 

@@ -1,6 +1,6 @@
-import { closest, distance } from "fastest-levenshtein"
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type YAMLMap } from "yaml"
 import type { Problem } from "../errors.js"
+import { nearest } from "../model/nearest.js"
 
 /** One value of a YAML file that knows its place, so that whatever is wrong with it is reported with its line. */
 export interface YamlValue {
@@ -170,18 +170,6 @@ function advice(key: string, keys: readonly string[], elsewhere: Readonly<Record
     if (name !== undefined) return `${name === key ? "it" : `\`${name}\``} belongs under \`${place}\``
   }
   return `known keys: ${keys.join(", ")}`
-}
-
-/** The known key that a slip of the pen, camelCase or dashes would turn into this one. */
-function nearest(key: string, keys: readonly string[]): string | undefined {
-  if (key.length > 64 || keys.length === 0) return undefined
-  const snake = key
-    .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
-    .replaceAll("-", "_")
-    .toLowerCase()
-  const candidate = closest(snake, keys)
-  const slips = snake.length <= 4 ? 1 : Math.max(2, Math.floor(snake.length / 6))
-  return distance(snake, candidate) <= slips ? candidate : undefined
 }
 
 /** The first line of what was written, short enough for a message. */

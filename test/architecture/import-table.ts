@@ -21,13 +21,14 @@ const PORTS = ["release/ports", "evidence/source", "rollout/store", "rollout/sta
 
 export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   errors: { units: [] },
-  model: { units: [] },
+  // What a slip of the pen was meant to be is asked wherever names are read.
+  model: { units: [], packages: ["fastest-levenshtein"] },
   session: { units: [], packages: ["murmurhash3js-revisited"] },
   evidence: { units: [] },
   analysis: { units: [] },
-  rollout: { units: [], packages: ["zod", "yaml", "fastest-levenshtein"] },
+  rollout: { units: [], packages: ["zod", "yaml"] },
   // piscina: where scanners run in workers, and there alone; it is optional.
-  release: { units: [], packages: ["zod", "yaml", "fastest-levenshtein", "modern-tar", "piscina"], node: true },
+  release: { units: [], packages: ["zod", "yaml", "modern-tar", "piscina"], node: true },
   telemetry: { units: ["evidence"], packages: ["@opentelemetry/api", "type:@opentelemetry/sdk-metrics"] },
   guard: {
     // Of the rollout a guard knows what is handed to it, never how it changes.
@@ -43,7 +44,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   stores: { units: ["rollout"], node: true },
   "decision-log": { units: [], packages: ["rotating-file-stream"], node: true },
   sources: { units: ["evidence", "analysis"], node: true },
-  engines: { units: ["release"], packages: ["zod", "yaml", "fastest-levenshtein", "@marcbachmann/cel-js"], node: true },
+  engines: { units: ["release"], packages: ["zod", "yaml", "@marcbachmann/cel-js"], node: true },
   embed: {
     units: ["guard", "controller", "release", "rollout", ...DRIVERS],
     packages: ["type:@opentelemetry/api"],
@@ -65,7 +66,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   adapters: { units: ["guard"] },
   testing: { units: PORTS, node: true },
   dashboard: { units: ["rollout", "controller"], node: true },
-  cli: { units: ["*"], packages: ["zod", "yaml", "fastest-levenshtein"], node: true },
+  cli: { units: ["*"], packages: ["zod", "yaml"], node: true },
   index: {
     // Of the analysis, what a human asks before a rollout: the judge belongs to the controller.
     units: [

@@ -21,7 +21,7 @@ describe("an option that there is not", () => {
 
   it("is refused by name, beside those that there are", () => {
     expect(() => open({ onStableErrors: "throw" })).toThrow(
-      /^createGuard has no option onStableErrors; its options are rollout, .*onStableError,/,
+      /^createGuard has no option onStableErrors; did you mean onStableError\? its options are rollout, .*onStableError,/,
     )
     expect(() => open({ shadow: { queues: 1 } })).toThrow(/^shadow has no option queues; .* queue, /)
     expect(() => open({ timeoutMs: { stabel: 1 } })).toThrow(/^timeoutMs has no option stabel; .* stable, canary$/)
@@ -32,7 +32,9 @@ describe("an option that there is not", () => {
   it("is refused wherever it would leave out a safeguard", () => {
     const sink = { write: () => {} }
     expect(() => open({ decisionLog: { sink, redcat: () => null } })).toThrow(
-      new TypeError("decisionLog has no option redcat; its options are sink, sample, redact, queue"),
+      new TypeError(
+        "decisionLog has no option redcat; did you mean redact? its options are sink, sample, redact, queue",
+      ),
     )
     const engines = [rulesEngine()]
     const misspelt = { engines, trustedKey: { keys: [] } }
@@ -48,7 +50,9 @@ describe("an option that there is not", () => {
   it("is refused by session and wrap", () => {
     const { guard } = harness()
     expect(() => guard.session("a", { startedat: 1 } as SessionOptions)).toThrow(
-      new TypeError("session has no option startedat; its options are startedAt, attributes, arm"),
+      new TypeError(
+        "session has no option startedat; did you mean startedAt? its options are startedAt, attributes, arm",
+      ),
     )
     const options = { session: () => "a", outcome: () => "allow" as const, sesion: 1 }
     expect(() =>
@@ -65,6 +69,62 @@ describe("an option that there is not", () => {
     const guard = open({ ...all, rollout: "demo", state: fakeState(null), nothing: undefined })
     expect(guard.session("a", { startedAt: undefined, arm: undefined, attributes: undefined }).arm).toBe("stable")
     guard.close()
+  })
+})
+
+describe("what createGuard needs", () => {
+  it.each<[string, unknown, RegExp]>([
+    ["no options", undefined, /^createGuard takes its options as an object, got undefined; embed\(\)/],
+    ["no state", { rollout: "demo" }, /^state must have the methods current, onChange, got undefined; embed\(\)/],
+    ["no rollout", { state: fakeState(null) }, /^rollout must be the name of the rollout, .* got undefined$/],
+    [
+      "a plain object of releases",
+      { rollout: "demo", state: fakeState(null), releases: {} },
+      /^releases must have the methods .*, got an object without get, keys; wrap a plain object in new Map\(/,
+    ],
+    [
+      "half a clock",
+      { rollout: "demo", state: fakeState(null), clock: { now: () => 1 } },
+      /^clock must have the methods .*, got an object without monotonic, schedule; leave it out/,
+    ],
+  ])("is asked for by name where there is %s", (_, options, message) => {
+    const make = () => createGuard(options as never)
+    expect(make).toThrow(TypeError)
+    expect(make).toThrow(message)
+  })
+})
+
+describe("options of a call", () => {
+  it.each<[string, unknown, string]>([
+    ["a misspelt key", { callid: "c-1" }, "evaluate has no option callid; did you mean callId?"],
+    ["a number for an id", { callId: 17 }, "callId must be a text, got 17"],
+    ["the id itself", "c-1", 'evaluate takes its options as an object, got "c-1"'],
+  ])("with %s are told of once, and the call is answered", (_, options, message) => {
+    const { guard, events } = harness()
+    for (let i = 0; i < 2; i++) expect(guard.session("a").evaluate(call, options as never).outcome).toBe("allow")
+    expect(misuses(events)).toEqual([
+      expect.objectContaining({ what: "call_options", message: expect.stringContaining(message) as string }),
+    ])
+  })
+
+  it.each<[unknown, string]>([
+    [{ direcion: "output" }, "scan has no option direcion; did you mean direction?"],
+    [{ direction: "outward" }, "direction must be input or output, got 'outward'"],
+    [undefined, "direction must be input or output, got undefined"],
+  ])("of a scan that are %j are told of", (options, message) => {
+    const { guard, events } = harness()
+    guard.session("a").scan("text", options as never)
+    expect(misuses(events).map((event) => event.message)).toEqual([expect.stringContaining(message)])
+  })
+
+  it("that are in order, or none, are nothing to tell of", () => {
+    const { guard, events } = harness()
+    const session = guard.session("a")
+    for (const options of [undefined, null, {}, { callId: undefined }, { callId: "" }, { callId: "c" }]) {
+      session.evaluate(call, options as never)
+    }
+    session.scan("text", { direction: "output" })
+    expect(misuses(events)).toEqual([])
   })
 })
 
@@ -172,13 +232,19 @@ describe("what is no function, no number or no policy", () => {
     expect(() => harness({}, null, { timeoutMs: "200" as never })).toThrow(/must be a number of ms, got "200"/)
   })
 
-  it.each([
+  it.each<[string, string, object, RegExp]>([
     ["a function for a policy", "1.0.0", { version: "1.0.0", policy: () => "allow" }, /policy: must be an object with/],
     [
       "no policy",
       "1.0.0",
       { version: "1.0.0" },
       /policy: must be an object with the function `evaluate`, got undefined/,
+    ],
+    [
+      "a component that there is not",
+      "1.0.0",
+      { version: "1.0.0", policy: { evaluate: () => "allow" }, scaners: [] },
+      /scaners: is no component of a release \(did you mean `scanners`\?\)/,
     ],
     ["another version", "1.0.0", { version: "9", policy: { evaluate: () => "allow" } }, /version: must be "1\.0\.0"/],
   ])("is refused in a release that is made with %s", (_, version, release, message) => {

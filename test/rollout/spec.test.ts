@@ -424,6 +424,15 @@ canary:
     )
   })
 
+  it.each([
+    ["on_failure: rolback", "got rolback | did you mean `rollback`?"],
+    ["on_failure: roll-back", "got roll-back | did you mean `rollback`?"],
+    ["on_inconclusive: Extend", "got Extend | did you mean `extend`?"],
+    ["intent: tigten", "got tigten | did you mean `tighten`?"],
+  ])("name the word that %s is a slip of", (line, problem) => {
+    expect(canaryProblems(line)[0]).toContain(problem)
+  })
+
   it("stand in the message as well, for whoever only prints that", () => {
     expect(() => read("stable: 1")).toThrow(/invalid\nrollout\.yaml:1:1: the file has no `rollout`/)
   })
