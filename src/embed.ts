@@ -10,6 +10,7 @@ import type { Report } from "./controller/report.js"
 import type { VerdictRecord } from "./controller/verdict-record.js"
 import { startCanary } from "./controller/start-canary.js"
 import { ensureState } from "./controller/verbs.js"
+import { replayOnce } from "./embed/gate.js"
 import { createShelf } from "./embed/shelf.js"
 import type { ReleasesFrom } from "./embed/shelf.js"
 import { SerinError } from "./errors.js"
@@ -57,7 +58,8 @@ export interface EmbedOptions<C extends Call, M extends Mode> extends Omit<
   /**
    * Start the canary that the file names, if it is not the one in the state. Default false: `serin start` does it.
    * It undoes no pause, no containment and no kill, and starts no version that was rolled back, contained or killed when it was last under way, as far as the
-   * newest 1,000 revisions that the store keeps tell; `status().notice` says so then.
+   * newest 1,000 revisions that the store keeps tell; `status().notice` says so then. With a `gate` in the file both releases judge the recorded calls first, and embed()
+   * waits for that; over a limit, the canary is not started.
    */
   readonly start?: boolean | undefined
   /**
@@ -146,7 +148,8 @@ export async function embed<C extends Call = Call>(
   const shelf = await createShelf<C>(from, trustedKeys)
 
   await ensureState(bounded, spec, actor, clock.now())
-  const notice = start === true ? await startCanary(bounded, spec, actor, () => clock.now()) : null
+  const replay = replayOnce(spec, options.rollout, from === undefined ? null : shelf)
+  const notice = start === true ? await startCanary(bounded, spec, actor, () => clock.now(), replay) : null
   const follower = await createFollower({ store, rollout: spec.rollout, clock })
   const first = follower.current()
   if (first === null) {

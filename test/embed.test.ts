@@ -464,6 +464,34 @@ describe("start: true", () => {
     expect(third.status()).toMatchObject({ notice: undefined, state: { canary: "1.5.0", generation: 4 } })
   })
 
+  it("with a gate starts what keeps its limits on the recorded calls, and else says what does not", async () => {
+    const yaml = (limit: number) =>
+      spec(`  gate: { replay: recorded.jsonl }`).replace(
+        "newly_allowed_rate_max: 0.002",
+        `newly_denied_rate_max: ${limit}`,
+      )
+    const calls = [50, 60, 70, 80].map((amount, i) =>
+      JSON.stringify({ session: `s${i}`, tool: "refund", input: { amount } }),
+    )
+    await safety(
+      STABLE_RULES.replace("<= 100", "<= 75"),
+      yaml(0.2).replace("deny_rate_delta_max: 0.02", "deny_rate_delta_max: 1"),
+    )
+    const none = (await open({ start: true })).guard
+    expect(none.status().notice).toMatch(/1\.5\.0 is not started: its replay failed: .*recorded\.jsonl: cannot be read/)
+    await none.close()
+    await write("recorded.jsonl", calls.join("\n"))
+    const over = (await open({ start: true })).guard
+    expect(over.status()).toMatchObject({ phase: { phase: "idle" }, state: { canary: null } })
+    expect(over.status().notice).toMatch(/newly_denied_rate_max is 0\.25, above 0\.2/)
+    expect(over.session("a").evaluate({ action: "refund", input: { amount: 80 } }).outcome).toBe("allow")
+    await over.close()
+    await write("recorded.jsonl", calls.slice(0, 3).join("\n"))
+    const within = (await open({ start: true })).guard
+    expect(within.status()).toMatchObject({ notice: undefined, phase: { phase: "shadow" } })
+    expect(within.status().state.last.reason).toMatch(/replayed 3 calls of recorded\.jsonl, 0 answered otherwise/)
+  })
+
   it("says what keeps it from starting: a rollback, a containment, a pause, a kill", async () => {
     const store = memoryStore()
     const begin = await with16(store)

@@ -7,6 +7,9 @@ import { table, type Line } from "./printer.js"
 /** Say what a rollout will do: its stages, what it must keep to, and what happens when it does not. */
 export function planLines(spec: RolloutSpec): Line[] {
   return [
+    ...(spec.gate === undefined
+      ? []
+      : [[`first both judge the recorded calls of ${spec.gate.replay}; over a limit, it does not begin`]]),
     ["stages:"],
     ...table(spec.stages.map((stage, i) => stageRow(spec, stage, i))),
     ["the canary must keep to:"],

@@ -7,12 +7,12 @@ import { openRelease } from "../release/open.js"
 import type { Release } from "../release/ports.js"
 import { replayCalls } from "../replay.js"
 import { VERSION } from "../rollout/names.js"
-import { streamCalls, type CallStream } from "../testing/call-stream.js"
+import { streamCalls } from "../testing/call-stream.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import type { Io } from "./io.js"
 import { placeOf, readSpec } from "./place.js"
-import { plain } from "./printer.js"
+import { replayProgress } from "./replay-progress.js"
 import { replayLines } from "./replay-view.js"
 
 const BUDGETS = {
@@ -58,14 +58,14 @@ export const replayCommand = defineCommand({
     ]
     const path = resolve(io.cwd, values.calls)
     const calls = streamCalls(path)
-    const progress = io.stderrIsTTY ? await progressOf(path, calls, io) : null
+    const progress = await replayProgress(path, io)
     const report = await replayCalls({
       stable,
       canary,
       calls,
       criteria,
       signal: io.signal,
-      onProgress: progress?.show,
+      onProgress: (done) => progress?.show(done, calls),
     }).finally(() => progress?.clear())
     if (values.json) out.json(report)
     else out.lines(replayLines(report))
@@ -97,24 +97,3 @@ async function releaseAt(
   const from = await openRelease(resolve(io.cwd, version))
   return buildRelease(from, { engines, trust: null, version: undefined })
 }
-
-/** One line on a terminal that is written over and over, and gone in the end. */
-async function progressOf(path: string, calls: CallStream, { stderr, clock }: Io) {
-  const size = (await stat(path).catch(() => null))?.size ?? 0
-  const startedAt = clock.monotonic()
-  let shownAt = Number.NEGATIVE_INFINITY
-  return {
-    show(done: number): void {
-      const now = clock.monotonic()
-      if (now - shownAt < SHOW_EVERY_MS) return
-      shownAt = now
-      const share = size === 0 ? "" : `, ${Math.floor((100 * calls.bytes()) / size)} %`
-      const rate = Math.round(done / Math.max(1e-3, (now - startedAt) / 1000))
-      stderr.write(`\r\u001b[K${plain(`${counted(done)} calls${share}, ${counted(rate)} a second`)}`)
-    },
-    clear: (): unknown => stderr.write("\r\u001b[K"),
-  }
-}
-
-const SHOW_EVERY_MS = 200
-const counted = (count: number): string => count.toLocaleString("en-US")

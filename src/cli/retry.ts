@@ -1,5 +1,6 @@
 import { newSalt, readState } from "../controller/verbs.js"
 import { change, requiredReason, targetOf } from "./change.js"
+import { GATE_FLAGS, replayGate } from "./gate.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { actorOf, readSpec } from "./place.js"
 
@@ -8,14 +9,15 @@ export const retryCommand = defineCommand({
   summary: "Begin again after a rollback, a containment or a kill, with the rollout file as it is now; lifts the kill",
   notes: ["Needs --reason. A new generation: evidence, approvals and holds of the last one do not count."],
   example: 'serin retry --reason "the rule for partial refunds is mended"',
-  flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
+  flags: { ...PLACE_FLAGS, ...GATE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
   async run({ values, io, out }) {
     const reason = requiredReason("retry", values.reason)
     const target = await targetOf({ values, io, out })
     const before = await readState(target.place.store, target.name)
     // What never began is not begun by lifting a kill.
     const spec = before === null || before.canary === null ? undefined : await readSpec(target.place)
-    const event = { type: "retry", salt: newSalt(), spec, actor: actorOf(values, io), reason } as const
+    const gate = spec && (await replayGate(spec, target.place, values.releases, io))
+    const event = { type: "retry", salt: newSalt(), spec, gate, actor: actorOf(values, io), reason } as const
     return change({ values, io, out }, target, event, ({ canary }) => ({
       undo: canary === null ? "kill" : "rollback",
     }))

@@ -1,7 +1,9 @@
+import { transition } from "../rollout/transition.js"
 import { act, ensureState, newSalt, readState } from "../controller/verbs.js"
 import { printChange, reasonOr } from "./change.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { EXIT } from "./exit-code.js"
+import { GATE_FLAGS, replayGate } from "./gate.js"
 import { formatShare, formatSpan, formatTime, formatWhen } from "./format.js"
 import type { RolloutState } from "../rollout/state.js"
 import { actorOf, placeOf, readSpec } from "./place.js"
@@ -9,9 +11,12 @@ import { actorOf, placeOf, readSpec } from "./place.js"
 export const startCommand = defineCommand({
   name: "start",
   summary: "Put the canary that the rollout file names to the test",
-  notes: ["Makes the state if there is none. Refuses, with the way out, what the state does not allow."],
+  notes: [
+    "Makes the state if there is none. Refuses, with the way out, what the state does not allow.",
+    "With a gate in the rollout file, both releases judge the recorded calls first; over a limit, nothing begins.",
+  ],
   example: "serin start",
-  flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
+  flags: { ...PLACE_FLAGS, ...GATE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
   async run({ values, io, out }) {
     const place = placeOf(values, io)
     const spec = await readSpec(place)
@@ -19,8 +24,12 @@ export const startCommand = defineCommand({
     const reason = reasonOr(values.reason, `put ${spec.canary} to the test`)
     const now = (): number => io.clock.now()
     const before = await readState(place.store, spec.rollout)
-    await ensureState(place.store, spec, actor, now())
-    const after = await act(place.store, spec.rollout, { type: "start", spec, salt: newSalt(), actor, reason }, now)
+    const state = await ensureState(place.store, spec, actor, now())
+    const event = { type: "start", spec, salt: newSalt(), actor, reason } as const
+    // What is refused anyway is refused before the calls are replayed.
+    transition(state, { ...event, spec: { ...spec, gate: undefined } }, now())
+    const gate = await replayGate(spec, place, values.releases, io)
+    const after = await act(place.store, spec.rollout, { ...event, gate }, now)
     printChange({ values, io, out }, place, {
       before,
       after,

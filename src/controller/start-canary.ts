@@ -1,8 +1,10 @@
 import { isSerinError } from "../errors.js"
 import { serializeState } from "../rollout/state.js"
 import type { Actor, RolloutState } from "../rollout/state.js"
+import type { GateReport } from "../rollout/gate.js"
 import type { RolloutSpec } from "../rollout/spec.js"
 import type { StateStore } from "../rollout/store.js"
+import type { StartEvent } from "../rollout/event.js"
 import { transition } from "../rollout/transition.js"
 import { stateKey } from "./keys.js"
 import { newSalt, pastStates, readState } from "./verbs.js"
@@ -13,32 +15,48 @@ const MAX_PAST = 1000
 /**
  * Start the spec's canary as a controller may, unless it is the canary of the state. Not one that was rolled back, contained or killed
  * when it was last under way, as far as the newest 1,000 revisions that the store keeps tell: that takes a human. Answers why it was not
- * started; null when it was, or is under way or promoted already. Throws `STATE_INVALID` and what the store throws.
+ * started; null when it was, or is under way or promoted already. `replay` makes the replay that a gate asks for, once nothing else is in the way. Throws `STATE_INVALID` and what the store throws.
  */
 export async function startCanary(
   store: StateStore,
   spec: RolloutSpec,
   actor: Actor,
   now: () => number,
+  replay: () => Promise<GateReport>,
 ): Promise<string | null> {
   const state = await readState(store, spec.rollout)
   if (state === null) throw new RangeError(`rollout must have a state, got none for ${spec.rollout}`)
   if (state.canary === spec.canary && !wasStopped(state)) return null
-  let next: RolloutState
-  try {
-    const reason = `the rollout file names ${spec.canary}`
-    next = transition(state, { type: "start", spec, salt: newSalt(), actor, reason }, now())
-  } catch (error) {
-    if (isSerinError(error) && error.code === "TRANSITION_REFUSED") return error.message
-    throw error
-  }
+  const reason = `the rollout file names ${spec.canary}`
+  const event = { type: "start", spec, salt: newSalt(), actor, reason } as const
+  const allowed = next(state, { ...event, spec: { ...spec, gate: undefined } }, now())
+  if (typeof allowed === "string") return allowed
   const stopped = await lastStop(store, spec)
   if (stopped !== null) {
     const { revision, last } = stopped
     return `${spec.canary} is not started again: it was stopped in revision ${revision} (${last.reason}); \`serin start\` starts it`
   }
-  const written = await store.compareAndSet(stateKey(spec.rollout), state.revision, serializeState(next))
-  return written.ok ? null : startCanary(store, spec, actor, now)
+  let gate: GateReport | undefined
+  try {
+    gate = spec.gate && (await replay())
+  } catch (error) {
+    // What is wrong with the recording or with the canary is told: it is no reason not to serve by stable.
+    return `${spec.canary} is not started: its replay failed: ${error instanceof Error ? error.message : String(error)}`
+  }
+  const started = next(state, { ...event, gate }, now())
+  if (typeof started === "string") return started
+  const written = await store.compareAndSet(stateKey(spec.rollout), state.revision, serializeState(started))
+  return written.ok ? null : startCanary(store, spec, actor, now, replay)
+}
+
+/** The state after a start, or why it is refused. */
+function next(state: RolloutState, event: StartEvent, now: number): RolloutState | string {
+  try {
+    return transition(state, event, now)
+  } catch (error) {
+    if (isSerinError(error) && error.code === "TRANSITION_REFUSED") return error.message
+    throw error
+  }
 }
 
 const wasStopped = ({ kill, ended }: RolloutState): boolean =>

@@ -11,6 +11,8 @@ export type ReleasesFrom<C extends Call, M extends Mode> =
 type EvaluationFor<M extends Mode> = M extends "async" ? Evaluation | Promise<Evaluation> : Evaluation
 type ScanReportFor<M extends Mode> = M extends "async" ? ScanReport | Promise<ScanReport> : ScanReport
 
+export type Shelf<C extends Call> = Awaited<ReturnType<typeof createShelf<C>>>
+
 /** Releases that are loaded, and why others are not. */
 export async function createShelf<C extends Call>(
   from: ReleasesFrom<C, Mode> | undefined,

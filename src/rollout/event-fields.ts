@@ -14,11 +14,14 @@ const oneOf =
 type Rules = Readonly<Record<string, readonly [rule: string, check: Check]>>
 
 const SALT: Rules = { salt: ["a text that is not empty: random, for example newSalt()", isFilled] }
+const GATE: Rules = {
+  gate: ["a report, as replayCalls() makes it", (value) => value === undefined || isReport(value)],
+}
 const SPEC = ["a spec, as parseSpec() makes it", isObject] as const
 
 /** What each kind of event has besides its actor and reason. */
 const FIELDS: Readonly<Record<RolloutEvent["type"], Rules>> = {
-  start: { ...SALT, spec: SPEC },
+  start: { ...SALT, ...GATE, spec: SPEC },
   pause: {},
   resume: {},
   approve: {},
@@ -26,7 +29,7 @@ const FIELDS: Readonly<Record<RolloutEvent["type"], Rules>> = {
   rollback: {},
   contain: {},
   kill: { position: ["stable or deny", oneOf("stable", "deny")] },
-  retry: { ...SALT, spec: [SPEC[0], (value) => value === undefined || isObject(value)] },
+  retry: { ...SALT, ...GATE, spec: [SPEC[0], (value) => value === undefined || isObject(value)] },
   tick: { verdict: ["a verdict or null", (value) => value === null || isObject(value)] },
 }
 
@@ -48,6 +51,11 @@ export function checkEvent(event: unknown): asserts event is RolloutEvent {
   for (const [name, [rule, check]] of Object.entries(FIELDS[type as RolloutEvent["type"]])) {
     must(`event.${name}`, rule, fields[name], check(fields[name]))
   }
+}
+
+function isReport(value: unknown): boolean {
+  const { stable, canary, budgets } = (isObject(value) ? value : {}) as Readonly<Record<string, unknown>>
+  return isObject(stable) && isObject(canary) && Array.isArray(budgets) && budgets.every(isObject)
 }
 
 function show(value: unknown): string {

@@ -1,4 +1,5 @@
 import type { NoData, Verdict } from "../model/verdict.js"
+import type { GateReport } from "./gate.js"
 import type { RolloutSpec } from "./spec.js"
 import type { Actor, Kill } from "./state.js"
 
@@ -14,6 +15,8 @@ export interface StartEvent extends Asked {
   readonly spec: RolloutSpec
   /** Random text: decides which sessions are the canary's. */
   readonly salt: string
+  /** Needed when the spec has a gate. */
+  readonly gate?: GateReport | undefined
 }
 
 /** Stay where it is. A breach still rolls back. */
@@ -58,6 +61,8 @@ export interface RetryEvent extends Asked {
   readonly type: "retry"
   readonly salt: string
   readonly spec?: RolloutSpec | undefined
+  /** Needed when the spec has a gate. */
+  readonly gate?: GateReport | undefined
 }
 
 /** One look of the controller at the evidence. */

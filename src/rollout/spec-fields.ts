@@ -2,6 +2,7 @@ import type { Problem } from "../errors.js"
 import { nearest } from "../model/nearest.js"
 import { CRITERIA, type Criterion, type CriterionName } from "../model/verdict.js"
 import { parseDuration } from "./duration.js"
+import type { Gate } from "./gate.js"
 import { ROLLOUT_NAME, VERSION } from "./names.js"
 import type { AttributeValue, Eligible } from "./spec.js"
 import { shorten, type Read, type YamlValue } from "./yaml-value.js"
@@ -61,6 +62,28 @@ export function oneOf<const T extends string>(...options: readonly T[]): Read<T>
 
 export const readBoolean: Read<boolean> = (value) =>
   typeof value.scalar === "boolean" ? value.scalar : value.fail(`must be true or false, got ${shorten(value.written)}`)
+
+/** Where recorded calls are when the gate does not say: beside the rollout's file. */
+const CALLS = "calls.jsonl"
+const MAX_PATH = 1024
+
+/** `replay`, or a map that says of which calls. */
+export const readGate: Read<Gate> = (value) => {
+  if (value.scalar === "replay") return { replay: CALLS }
+  if (value.kind !== "map") {
+    return value.fail(
+      `must be replay or a map of replay, got ${shorten(value.written)}`,
+      `write gate: { replay: ${CALLS} }`,
+    )
+  }
+  const replay = value.map(["replay"])?.require("replay", readPath, "write replay: and the file of recorded calls")
+  return replay === undefined ? undefined : { replay }
+}
+
+const readPath: Read<string> = (value) =>
+  typeof value.scalar === "string" && value.scalar !== "" && value.scalar.length <= MAX_PATH
+    ? value.scalar
+    : value.fail(`must be the path of a file of recorded calls, got ${shorten(value.written)}`)
 
 export const readCount: Read<number> = (value) =>
   typeof value.scalar === "number" && Number.isSafeInteger(value.scalar) && value.scalar >= 1

@@ -63,6 +63,13 @@ function checkLoosening(canary: YamlMap, criteria: readonly Criterion[], stages:
   }
 }
 
+/** A gate that no call can shut is none. */
+export function checkGate(canary: YamlMap, criteria: readonly Criterion[]): void {
+  if (criteria.some(({ name, mode }) => mode === "enforce" && !isServedOnly(name))) return
+  const message = "would never open: a replay tells nothing of the criteria that are enforced"
+  canary.fail("gate", message, "enforce newly_denied_rate_max or newly_allowed_rate_max")
+}
+
 /** Below 100 % the cap keeps sessions from the canary, and a stage asks for a number of them. */
 export function checkSessions(
   canary: YamlMap,

@@ -1,6 +1,7 @@
 import { describeProblems, SerinError } from "../errors.js"
 import { CRITERIA, type Criterion } from "../model/verdict.js"
 import { formatDuration } from "./duration.js"
+import type { Gate } from "./gate.js"
 import {
   oneOf,
   percentBp,
@@ -9,11 +10,12 @@ import {
   readCriteria,
   readEligible,
   readFalseAlarmRate,
+  readGate,
   readPeriod,
   readRolloutName,
   readVersion,
 } from "./spec-fields.js"
-import { checkIntent, checkSessions, FULL_BP, unprovable } from "./spec-provable.js"
+import { checkGate, checkIntent, checkSessions, FULL_BP, unprovable } from "./spec-provable.js"
 import { readServedStages } from "./spec-stages.js"
 import { openYaml, type Read, type YamlMap, type YamlValue } from "./yaml-value.js"
 
@@ -51,6 +53,8 @@ export interface RolloutSpec {
   readonly eligible: Eligible | null
   /** Most sessions that one process serves by the canary in a generation before 100 %; null = no limit. */
   readonly maxSessions: number | null
+  /** What must be passed before it begins; absent: nothing. */
+  readonly gate?: Gate | undefined
 }
 
 export type AttributeValue = string | number | boolean
@@ -85,6 +89,7 @@ const CANARY_KEYS = [
   "intent",
   "eligible",
   "max_sessions",
+  "gate",
 ]
 
 /**
@@ -124,6 +129,8 @@ function readSpec(root: YamlValue): RolloutSpec | undefined {
   }
   if (written !== undefined) checkIntent(canary, intent, written, exposure)
   const maxStageMs = readMaxStage(canary, stages)
+  const gate = canary.get("gate", readGate)
+  if (gate !== undefined && written !== undefined) checkGate(canary, written)
 
   const rest = {
     onFailure: canary.get("on_failure", oneOf("rollback", "hold", "contain")) ?? "rollback",
@@ -148,6 +155,7 @@ function readSpec(root: YamlValue): RolloutSpec | undefined {
     maxStageMs,
     intent,
     ...rest,
+    ...(gate !== undefined && { gate }),
   }
 }
 

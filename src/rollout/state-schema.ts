@@ -49,6 +49,7 @@ const specShape = exactly<RolloutSpec>({
     )
     .nullable(),
   maxSessions: z.int().min(1).nullable(),
+  gate: z.strictObject({ replay: z.string().min(1).max(1024) }).optional(),
 })
 
 const spec = specShape.superRefine((spec, context) => {

@@ -8,6 +8,7 @@ import type {
   RolloutEvent,
   StartEvent,
 } from "./event.js"
+import { gateRefusal, gateWords } from "./gate.js"
 import { isContained, phaseOf, type Phase } from "./phase.js"
 import { bounded, containBoth, extendRamp, lastingHolds, revise, rollBack } from "./revise.js"
 import type { RolloutSpec } from "./spec.js"
@@ -97,10 +98,12 @@ function begin(
     throw refusal(state, name, `the spec is of another rollout, ${spec.rollout}`)
   }
   if (salt === "") throw new RangeError("salt must not be empty")
+  const refused = gateRefusal(spec, event.gate)
+  if (refused !== null) throw refusal(state, name, refused)
   return revise(
     state,
     now,
-    { event: name, actor: event.actor, reason: event.reason },
+    { event: name, actor: event.actor, reason: `${event.reason}${gateWords(spec, event.gate)}` },
     {
       generation: state.generation + 1,
       salt,

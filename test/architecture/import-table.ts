@@ -46,7 +46,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   sources: { units: ["evidence", "analysis"], node: true },
   engines: { units: ["release"], packages: ["zod", "yaml", "@marcbachmann/cel-js"], node: true },
   embed: {
-    units: ["guard", "controller", "release", "rollout", ...DRIVERS],
+    units: ["guard", "controller", "release", "rollout", "replay", ...DRIVERS],
     packages: ["type:@opentelemetry/api"],
     node: true,
   },
@@ -56,7 +56,19 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   },
   // Both releases on recorded calls, in a guard's way and by the judge's counts.
   replay: {
-    units: ["guard", "analysis", "evidence", "session/bucket", "release/ports", "release/check", "testing/calls"],
+    units: [
+      "guard",
+      "analysis",
+      "evidence",
+      "session/bucket",
+      "release/ports",
+      "release/check",
+      "rollout/spec",
+      "rollout/gate",
+      "testing/calls",
+      "testing/call-stream",
+    ],
+    node: ["node:path"],
   },
   connect: {
     units: ["guard", "controller", "release", "rollout", ...DRIVERS],

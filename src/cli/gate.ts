@@ -1,0 +1,37 @@
+import { dirname, join, resolve } from "node:path"
+import { rulesEngine } from "../engines/rules.js"
+import { releaseDirectory } from "../release/load.js"
+import { gateCalls, replayForGate } from "../replay/gate.js"
+import type { GateReport } from "../rollout/gate.js"
+import type { RolloutSpec } from "../rollout/spec.js"
+import type { Flags } from "./command.js"
+import type { Io } from "./io.js"
+import type { Place } from "./place.js"
+import { replayProgress } from "./replay-progress.js"
+
+export const GATE_FLAGS = {
+  releases: {
+    type: "string",
+    value: "DIR",
+    text: "the releases, for a gate (default: releases/ beside the rollout file)",
+  },
+} as const satisfies Flags
+
+/** Replay the recorded calls that a rollout's gate names; undefined: it has none. */
+export async function replayGate(
+  spec: RolloutSpec,
+  place: Place,
+  releases: string | undefined,
+  io: Io,
+): Promise<GateReport | undefined> {
+  if (spec.gate === undefined) return undefined
+  const dir = dirname(place.file)
+  const root = releases === undefined ? join(dir, "releases") : resolve(io.cwd, releases)
+  const source = releaseDirectory(root, { engines: [rulesEngine()] })
+  const both = { stable: await source.get(spec.stable), canary: await source.get(spec.canary) }
+  const path = gateCalls(spec, dir)
+  const progress = await replayProgress(path, io)
+  return replayForGate(spec, path, both, { signal: io.signal, onProgress: progress?.show }).finally(() =>
+    progress?.clear(),
+  )
+}

@@ -1,0 +1,34 @@
+import { isAbsolute, join } from "node:path"
+import { replayCalls } from "../replay.js"
+import type { ReplayableRelease, ReplayCallsOptions, ReplayReport } from "../replay.js"
+import type { RolloutSpec } from "../rollout/spec.js"
+import { streamCalls, type CallStream } from "../testing/call-stream.js"
+
+/** Where the recorded calls of a gate are. `dir` is that of the rollout's file. */
+export function gateCalls({ gate }: RolloutSpec, dir: string): string {
+  if (gate === undefined) throw new RangeError("spec must have a gate, got none")
+  return isAbsolute(gate.replay) ? gate.replay : join(dir, gate.replay)
+}
+
+/**
+ * Make the replay that a rollout's gate asks for: whether it lets the rollout begin, the transition says. Rejects as `replayCalls`, and with `CALLS_INVALID`.
+ */
+export async function replayForGate(
+  spec: RolloutSpec,
+  path: string,
+  releases: { readonly stable: ReplayableRelease; readonly canary: ReplayableRelease },
+  options: Pick<ReplayCallsOptions, "signal" | "timeoutMs"> & {
+    readonly onProgress?: ((done: number, calls: CallStream) => void) | undefined
+  } = {},
+): Promise<ReplayReport> {
+  const calls = streamCalls(path)
+  const { signal, timeoutMs, onProgress } = options
+  return replayCalls({
+    ...releases,
+    calls,
+    criteria: spec.criteria,
+    signal,
+    timeoutMs,
+    onProgress: onProgress && ((done) => onProgress(done, calls)),
+  })
+}
