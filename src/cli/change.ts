@@ -22,6 +22,8 @@ export interface Told {
   readonly next?: string | undefined
   /** The verb that takes it back. */
   readonly undo: string
+  /** What that leads to, where it is not what was before. */
+  readonly undone?: string | undefined
   readonly warning?: string | undefined
 }
 
@@ -91,7 +93,7 @@ export function printChange({ values, io, out }: ChangeInvocation, place: Place,
   out.line({ text: after.rollout, style: "bold" }, `: ${phaseWords(phase)}${was}${held}; ${revision}`)
   const next = told.next === undefined ? nextSteps(after, io.clock.now(), place.command) : [told.next]
   for (const step of next) out.line(`  next: ${step}`)
-  if (changed) out.line(`  undo: ${undo}`)
+  if (changed) out.line(`  undo: ${undo}${told.undone === undefined ? "" : ` (${told.undone})`}`)
 }
 
 /** Read a reason that must be given: what raises exposure, or takes the service away, is answered for. */

@@ -13,7 +13,8 @@ export const containCommand = defineCommand({
     const event = { type: "contain", actor: actorOf(values, io), reason } as const
     return change({ values, io, out }, await targetOf({ values, io, out }), event, ({ stable, canary }) => ({
       next: `${stable} and ${canary} judge every call from the next on, and the stricter answer is served`,
-      undo: 'retry --reason "…"',
+      undo: "rollback",
+      undone: `${stable} alone serves, once it is known to be safe; what the canary had reached does not come back`,
     }))
   },
 })

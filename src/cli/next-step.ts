@@ -58,6 +58,14 @@ export function nextSteps(state: RolloutState, now: number, say: Say): readonly 
         `\`${say("explain")}\` says why; \`${say("rollback")}\` once ${stable} is known to be safe, \`${say("start")}\` a mended version, or \`${say('retry --reason "…"')}\``,
       ]
     case "killed":
+      if (phase.position === "deny") {
+        const back = `\`${say('kill --position stable --reason "…"')}\` has ${stable} serve again, once it is known to be safe`
+        if (canary === null) return [back]
+        return [
+          back,
+          `\`${say('retry --reason "…"')}\` serves again as well, and begins with the canary that the rollout file then names: mend what is wrong in it first`,
+        ]
+      }
       return [
         `\`${say('retry --reason "…"')}\` lifts the kill${canary === null ? "" : " and begins again from the first stage"}`,
       ]

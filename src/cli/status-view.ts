@@ -98,12 +98,30 @@ function criterionRow(verdict: CriterionVerdict, outlooks: readonly Outlook[]): 
   return [
     `  ${criterion}`,
     { text: mode === "notify" ? `${result} (notify)` : result, style: STYLE_OF_RESULT[result] },
-    estimate === null ? (noData ?? "-") : measure(verdict, estimate),
+    estimate === null ? (noData ?? "-") : estimateIn(verdict, estimate),
     estimate === null ? "-" : `${bound(lower)} to ${bound(upper)}`,
-    limitOf(verdict),
+    limitIn(verdict),
     sizeOf(verdict),
     outlookOn(outlooks, criterion),
   ]
+}
+
+/** A latency is judged by the share of calls that are slower than stable's p99 plus the limit; people think in milliseconds. */
+function estimateIn(verdict: CriterionVerdict, estimate: number): string {
+  const { unit, quantiles } = verdict
+  const share = measure(verdict, estimate)
+  if (unit !== "ms") return share
+  if (quantiles === undefined) return `${share} slower`
+  return `${signed(quantiles.canaryMs - quantiles.stableMs)} ms, ${share} slower`
+}
+
+function limitIn(verdict: CriterionVerdict): string {
+  return verdict.unit === "ms" ? `${signed(verdict.max)} ms for all but ${limitOf(verdict)}` : limitOf(verdict)
+}
+
+function signed(ms: number): string {
+  const text = String(Number(ms.toPrecision(3)))
+  return ms > 0 ? `+${text}` : text
 }
 
 function sizeOf({ method, pairs, evaluations }: CriterionVerdict): string {

@@ -1,12 +1,12 @@
 import { createReadStream } from "node:fs"
-import { readdir } from "node:fs/promises"
-import { basename, dirname, join, resolve } from "node:path"
+import { resolve } from "node:path"
 import { pipeline } from "node:stream"
 import { createGunzip } from "node:zlib"
 import { describeProblems, SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
 import { readEntry } from "../model/decision-entry.js"
 import type { DecisionLogEntry } from "../model/decision-entry.js"
+import { rotatedFiles } from "./rotated.js"
 
 export interface ReadOptions {
   /** Hear of each line that is no entry and each file that cannot be read to its end. Without it, reading fails after the last entry. */
@@ -53,25 +53,16 @@ export async function* readDecisionLog(
 
 /** The file and those rotated away from it, oldest first. */
 async function filesOf(active: string): Promise<string[]> {
-  const folder = dirname(active)
-  const name = basename(active)
-  let names: string[]
+  let files: string[]
   try {
-    names = await readdir(folder)
+    files = await rotatedFiles(active)
   } catch (cause) {
     throw new SerinError("DECISION_LOG_UNAVAILABLE", `the folder of the decision log ${active} cannot be read`, {
       cause,
     })
   }
-  const files = names
-    .flatMap((other) => {
-      if (other === name) return [{ other, age: 0 }]
-      const age = other.startsWith(`${name}.`) ? /^(\d+)(\.gz)?$/.exec(other.slice(name.length + 1))?.[1] : undefined
-      return age === undefined ? [] : [{ other, age: Number(age) }]
-    })
-    .toSorted((a, b) => b.age - a.age)
   if (files.length === 0) throw new SerinError("DECISION_LOG_UNAVAILABLE", `there is no decision log ${active}`)
-  return files.map(({ other }) => join(folder, other))
+  return files
 }
 
 type Line = { readonly text: string; readonly ended: boolean } | { readonly failure: string }

@@ -1,9 +1,13 @@
 import { readFile } from "node:fs/promises"
+import { promisify } from "node:util"
+import { gunzip } from "node:zlib"
+import { rotatedFiles } from "../decision-log/rotated.js"
 import { describeProblems, SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
 import type { Call } from "../model/call.js"
 import { DECISION_FORMAT, readEntry } from "../model/decision-entry.js"
 import type { DecisionLogEntry } from "../model/decision-entry.js"
+import { nearest } from "../model/nearest.js"
 
 /** One tool call of a recorded session. */
 export interface RecordedCall {
@@ -20,17 +24,30 @@ export interface RecordedCall {
 
 const SHOWN_PROBLEMS = 20
 
-/** Read recorded calls from a file of JSON lines. Fails with `CALLS_INVALID`. */
+const unzip = promisify(gunzip)
+
+/**
+ * Read recorded calls from a file of JSON lines, and first from those that were rotated away from it (`<path>.1`, `<path>.2.gz`, …), oldest
+ * first. What ends in `.gz` is unpacked. Fails with `CALLS_INVALID`.
+ */
 export async function readCalls(path: string): Promise<RecordedCall[]> {
-  let text: string
+  const reading = createReading(path)
+  const files = await rotatedFiles(path).catch(() => [])
+  for (const file of files.length === 0 ? [path] : files) reading.add(await readText(file), file)
+  return reading.calls()
+}
+
+async function readText(path: string): Promise<string> {
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path))
+    const bytes = await readFile(path)
+    return new TextDecoder("utf-8", { fatal: true }).decode(path.endsWith(".gz") ? await unzip(bytes) : bytes)
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown"
     const message = code === "ERR_ENCODING_INVALID_ENCODED_DATA" ? "is not UTF-8" : `cannot be read: ${code}`
-    throw new SerinError("CALLS_INVALID", `${path}: ${message}`, { cause, problems: [{ where: path, message }] })
+    const fix = code === "EISDIR" ? "name a file; those rotated away from it are read with it" : undefined
+    const problems = [{ where: path, message, ...(fix !== undefined && { fix }) }]
+    throw new SerinError("CALLS_INVALID", describeProblems(problems), { cause, problems })
   }
-  return parseCalls(text, { path })
 }
 
 /**
@@ -56,25 +73,39 @@ export async function recordedCalls(
  * passed over. A line of a decision log is taken as {@link recordedCalls} does. Fails with `CALLS_INVALID`, which has every bad line up to the twentieth, then their count.
  */
 export function parseCalls(text: string, { path }: { readonly path: string }): RecordedCall[] {
+  const reading = createReading(path)
+  reading.add(text, path)
+  return reading.calls()
+}
+
+/** Calls of one recording, which may be of several files, and what is wrong with it. */
+function createReading(whole: string) {
   const calls: RecordedCall[] = []
   const problems: Problem[] = []
   let bad = 0
-  for (const [i, line] of text
-    .replace(/^\uFEFF/, "")
-    .split("\n")
-    .entries()) {
-    if (line.trim() === "") continue
-    const read = readCall(line)
-    if (read === null) continue
-    if (typeof read !== "string") calls.push(read)
-    else if (++bad <= SHOWN_PROBLEMS) problems.push({ where: `${path}:${i + 1}`, message: read })
+  return {
+    add(text: string, path: string): void {
+      for (const [i, line] of text
+        .replace(/^\uFEFF/, "")
+        .split("\n")
+        .entries()) {
+        if (line.trim() === "") continue
+        const read = readCall(line)
+        if (read === null) continue
+        if (typeof read !== "string") calls.push(read)
+        else if (++bad <= SHOWN_PROBLEMS) problems.push({ where: `${path}:${i + 1}`, message: read })
+      }
+    },
+    /** Throws `CALLS_INVALID` for what is wrong with any of it. */
+    calls(): RecordedCall[] {
+      if (bad > SHOWN_PROBLEMS) problems.push({ where: whole, message: `and ${bad - SHOWN_PROBLEMS} more bad lines` })
+      if (bad === 0 && calls.length === 0) {
+        problems.push({ where: whole, message: "has no calls", fix: "record at least one, a line each" })
+      }
+      if (problems.length > 0) throw new SerinError("CALLS_INVALID", describeProblems(problems), { problems })
+      return calls
+    },
   }
-  if (bad > SHOWN_PROBLEMS) problems.push({ where: path, message: `and ${bad - SHOWN_PROBLEMS} more bad lines` })
-  if (bad === 0 && calls.length === 0) {
-    problems.push({ where: path, message: "has no calls", fix: "record at least one, a line each" })
-  }
-  if (problems.length > 0) throw new SerinError("CALLS_INVALID", describeProblems(problems), { problems })
-  return calls
 }
 
 /** Null: it is no call. */
@@ -117,11 +148,26 @@ export function readCall(line: string): RecordedCall | string | null {
 const isText = (value: unknown): value is string => typeof value === "string" && value !== ""
 const isTurn = (value: unknown): value is number | undefined => value === undefined || typeof value === "number"
 
+/** What others call these fields. */
+const OTHER_NAMES = {
+  session: ["sessionId", "session_id", "conversation", "conversationId", "conversation_id", "thread", "threadId"],
+  tool: ["action", "name", "toolName", "tool_name", "function"],
+  input: ["arguments", "args", "params", "parameters", "toolInput", "tool_input"],
+} as const
+
 function wrongWith(fields: Readonly<Record<string, unknown>>): string {
   return [
-    ...(isText(fields["session"]) ? [] : ["`session` must be a text that is not empty"]),
+    ...(isText(fields["session"]) ? [] : [missing("session", fields) ?? "`session` must be a text that is not empty"]),
     ...(isTurn(fields["turn"]) ? [] : ["`turn` must be a number"]),
-    ...(isText(fields["tool"]) ? [] : ["`tool` must be a text that is not empty"]),
-    ...(Object.hasOwn(fields, "input") ? [] : ["`input` is missing"]),
+    ...(isText(fields["tool"]) ? [] : [missing("tool", fields) ?? "`tool` must be a text that is not empty"]),
+    ...(Object.hasOwn(fields, "input") ? [] : [missing("input", fields) ?? "`input` is missing"]),
   ].join("; ")
+}
+
+/** Name the key that a missing field goes by; undefined: it is there, or goes by no name that is known. */
+function missing(field: keyof typeof OTHER_NAMES, fields: Readonly<Record<string, unknown>>): string | undefined {
+  if (Object.hasOwn(fields, field)) return undefined
+  const keys = Object.keys(fields).slice(0, 50)
+  const other = OTHER_NAMES[field].find((name) => keys.includes(name)) ?? keys.find((key) => nearest(key, [field]))
+  return other === undefined ? undefined : `\`${field}\` is missing; did you mean it by \`${other}\`?`
 }

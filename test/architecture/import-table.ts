@@ -76,7 +76,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     node: true,
   },
   adapters: { units: ["guard"] },
-  testing: { units: PORTS, node: true },
+  testing: { units: [...PORTS, "decision-log/rotated"], node: true },
   dashboard: { units: ["rollout", "controller"], node: true },
   cli: { units: ["*"], packages: ["zod", "yaml"], node: true },
   index: {

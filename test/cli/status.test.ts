@@ -94,6 +94,18 @@ describe("serin status", () => {
     )
   })
 
+  it("shows a latency and its limit in ms, beside the share of calls that it is judged by", async () => {
+    await bench().serin("start")
+    const verdict = verdictOf("pass")
+    const [rate] = verdict.criteria
+    const latency = { criterion: "latency_p99_delta_max", unit: "ms", max: 50, estimate: -0.008, lower: -0.01 } as const
+    const quantiles = { stableMs: 70, canaryMs: 82.345 }
+    await bench().report({ verdict: { ...verdict, criteria: [{ ...rate!, ...latency, upper: -0.004, quantiles }] } })
+    expect((await bench().serin("status")).out).toMatch(
+      /latency_p99_delta_max +pass +\+12\.3 ms, 0\.2 % slower +0 % to 0\.6 % +\+50 ms for all but 1 % +1,000/,
+    )
+  })
+
   it("does not show a verdict of an earlier generation", async () => {
     await bench().serin("start")
     await bench().report({ verdict: verdictOf("inconclusive") })

@@ -315,6 +315,15 @@ describe("serin rollback and retry", () => {
   })
 })
 
+describe("serin contain", () => {
+  it("names what takes the containment away, and that nothing brings back what was before", async () => {
+    await bench().serin("start")
+    const { out } = await bench().serin("contain", "--reason", "both let a refund through")
+    expect(out).toContain("undo: serin rollback (1.4.0 alone serves, once it is known to be safe; ")
+    expect((await bench().serin("rollback")).out).toContain("rolled back (was contained")
+  })
+})
+
 describe("serin kill", () => {
   it("gives every session to stable, or denies every call, and back", async () => {
     await bench().serin("start")
@@ -324,6 +333,9 @@ describe("serin kill", () => {
     expect(deny.out).toContain("killed: every call is denied")
     expect(deny.out).toContain("undo: serin kill --position stable")
     expect((await bench().state()).kill).toBe("deny")
+    const { out } = await bench().serin("status")
+    expect(out).toMatch(/next +`serin kill --position stable --reason "…"` has 1\.4\.0 serve again, once it is known/)
+    expect(out).toMatch(/`serin retry --reason "…"` serves again as well, and begins with the canary that the rollout/)
     await bench().serin("kill", "--position", "stable")
     expect((await bench().state()).kill).toBe("stable")
     expect((await bench().serin("retry", "--reason", "x")).out).toContain("in shadow")

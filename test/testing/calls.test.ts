@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { gzipSync } from "node:zlib"
 import { fileURLToPath } from "node:url"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
@@ -80,6 +81,25 @@ describe("a decision log", () => {
   })
 })
 
+describe("readCalls", () => {
+  const line = (session: string) => `{"session":"${session}","tool":"t","input":1}\n`
+
+  it("reads what was rotated away from a file before the file, packed or not, and nothing beside it", async () => {
+    const dir = await mkdtemp(join(tmpdir(), "serin-calls-"))
+    const path = join(dir, "calls.jsonl")
+    await writeFile(`${path}.10`, line("oldest"))
+    await writeFile(`${path}.2.gz`, gzipSync(line("older")))
+    await writeFile(`${path}.1`, line("old"))
+    await writeFile(path, line("new"))
+    await writeFile(`${path}.bak`, "no call")
+    expect((await readCalls(path)).map(({ session }) => session)).toEqual(["oldest", "older", "old", "new"])
+    await writeFile(`${path}.1`, `${line("old")}{}\n`)
+    await expect(readCalls(path)).rejects.toThrow(`${path}.1:2: \`session\` must be a text`)
+    await expect(readCalls(dir)).rejects.toThrow("name a file; those rotated away from it are read with it")
+    await rm(dir, { recursive: true })
+  })
+})
+
 describe("parseCalls", () => {
   it("reads one call a line", () => {
     expect(parse(`${LINE}\n{"session":"t","tool":"think","input":null}\n`)).toEqual([
@@ -137,6 +157,15 @@ describe("parseCalls", () => {
       "calls.jsonl:8: `session` must be a text that is not empty",
     ])
     expect(problemsOf(`${LINE}\n{"session": `)).toEqual([expect.stringMatching(/^calls.jsonl:2: is no JSON: /)])
+  })
+
+  it.each([
+    ['{"session":"s","action":"refund","input":1}', "`tool` is missing; did you mean it by `action`?"],
+    ['{"sessionId":"s","tool":"t","input":1}', "`session` is missing; did you mean it by `sessionId`?"],
+    ['{"session":"s","tool":"t","arguments":{}}', "`input` is missing; did you mean it by `arguments`?"],
+    ['{"session":"s","tol":"t","input":{}}', "`tool` is missing; did you mean it by `tol`?"],
+  ])("names the key that a field may go by: %s", (line, problem) => {
+    expect(problemsOf(`${LINE}\n${line}`)).toEqual([`calls.jsonl:2: ${problem}`])
   })
 
   it("lists twenty bad lines, then counts", () => {
