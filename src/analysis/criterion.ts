@@ -9,7 +9,7 @@ import type { Reading } from "./reading.js"
 import { logSumExp } from "./special.js"
 import { logEWithin, logEWorse, pool } from "./strata.js"
 import { tripLogE, type TripState } from "./trip.js"
-import { wagerLogE, wagerLower } from "./wager.js"
+import { leastExcess, pooledLogE, wagerLogE } from "./wager.js"
 import { reasonOf } from "./wording.js"
 
 /** Chance that a canary at or beyond a limit is ever said to be within it. All criteria must pass, so none shares it. */
@@ -52,9 +52,10 @@ export function weighCriterion(criterion: Criterion, context: WeighContext): Wei
     const reading = source === "arms" ? arms : pairs
     if (reading === null) return 0
     if (isZeroTolerance(criterion)) return reading.events > 0 ? CERTAIN : 0
-    return reading.wagers === undefined
+    const { worse } = reading.stakes
+    return worse === undefined
       ? logEWorse(reading.worse, reading.rho.worse)
-      : wagerLogE(reading.wagers.strata, reading.wagers.game)
+      : Math.min(...worse.map(({ game, strata }) => wagerLogE(strata, game)))
   }
   const sources = planned.map(({ source, weight }) => ({ source, weight, logE: logEOf(source) }))
   return {
@@ -80,7 +81,7 @@ export function verdictOn(weighed: Weighed, breached: boolean, alphaBreach: numb
   const method = shownMethod(weighed, breached)
   const reading = readingOf(weighed, method)
   const numbers = isZeroTolerance(criterion) ? countZero(reading, alphaBreach) : estimate(reading, alphaBreach)
-  const within = isZeroTolerance(criterion) || !speaks(primary) ? null : logEWithin(primary.within, primary.rho.within)
+  const within = isZeroTolerance(criterion) || !speaks(primary) ? null : logEOfPass(primary)
   const passed = primary.enough && within !== null && within >= -Math.log(ALPHA_PASS)
   const result: Result = breached ? "breach" : passed ? "pass" : "inconclusive"
   const verdict = {
@@ -124,17 +125,24 @@ function estimate(reading: Reading, alphaBreach: number): Numbers {
   if (!(worse.information > 0)) return { estimate: null, lower: null, upper: null }
   const least = reading.limit + worse.score / worse.information
   const from =
-    reading.wagers === undefined
+    reading.stakes.worse === undefined
       ? lower(least, worse.information, alphaBreach, reading.rho.worse)
-      : wagerLower(reading.wagers.strata, reading.wagers.game.least, alphaBreach)
+      : reading.limit + leastExcess(reading.stakes.worse, alphaBreach)
   // Strata that may speak against the canary, but not for it.
   if (!(within.information > 0)) return { estimate: least, lower: from, upper: null }
   const most = reading.limit + within.score / within.information
-  return {
-    estimate: (least + most) / 2,
-    lower: from,
-    upper: upper(most, within.information, ALPHA_PASS, reading.rho.within),
-  }
+  const to =
+    reading.stakes.within === undefined
+      ? upper(most, within.information, ALPHA_PASS, reading.rho.within)
+      : reading.limit - leastExcess(reading.stakes.within, ALPHA_PASS)
+  return { estimate: (least + most) / 2, lower: from, upper: to }
+}
+
+/** Log e-value against "at or above the limit". Unlike for a breach, strata are not asked where it began. */
+function logEOfPass({ stakes, within, rho }: Reading): number {
+  return stakes.within === undefined
+    ? logEWithin(within, rho.within)
+    : Math.min(...stakes.within.map(({ game, strata }) => pooledLogE(strata, game)))
 }
 
 /** Bounds of a count: both err on the far side of the estimate, as the design effect thins trials and, for `lower`, events. */

@@ -4,7 +4,7 @@ import { CANARY, STABLE, flipTally, pairTally, pairTrials, scanPairTally } from 
 import { FACTS, type CriterionFacts } from "./criteria.js"
 import { readHistogram } from "./histogram.js"
 import { eventWager, pairedDelta, pairedWager } from "./pairs.js"
-import { pairedLatencyDelta } from "./quantiles.js"
+import { FASTER, SLOWER, pairedLatency } from "./quantiles.js"
 import type { Ramped } from "./ramp.js"
 import { rateAgainst, total, type PerCohort } from "./rates.js"
 import {
@@ -17,6 +17,7 @@ import {
   type Reading,
   type Sizes,
 } from "./reading.js"
+import type { Games } from "./wager.js"
 
 /** Fewest paired sessions, all strata together, for a pass. */
 export const PASS_PAIRED_SESSIONS = 50
@@ -24,9 +25,14 @@ export const PASS_PAIRED_SESSIONS = 50
 /** Read what calls judged by both arms say about a criterion. Pairs need no split: every stratum has its say. */
 export function readPairs(criterion: Criterion, strata: readonly Ramped[]): Reading {
   const measured = strata.map((ramped) => measure(criterion, FACTS[criterion.name], ramped))
-  const { kind } = FACTS[criterion.name]
-  const least = kind === "latency" ? undefined : kind === "budget" ? 0 : -1
-  return gather(criterion, measured, ({ canary }) => canary >= PASS_PAIRED_SESSIONS, least)
+  return gather(criterion, measured, ({ canary }) => canary >= PASS_PAIRED_SESSIONS, gamesOf(criterion))
+}
+
+/** What pairs are bet against. A pass is bet on for latency alone: for rates, how skewed they are makes the normal mixture careful. */
+export function gamesOf({ name, max }: Criterion): Games {
+  const { kind } = FACTS[name]
+  if (kind === "latency") return { worse: SLOWER, within: FASTER }
+  return { worse: [{ max, least: kind === "budget" ? 0 : -1 }] }
 }
 
 function measure({ name, max }: Criterion, facts: CriterionFacts, ramped: Ramped): Measurement {
@@ -38,8 +44,7 @@ function measure({ name, max }: Criterion, facts: CriterionFacts, ramped: Ramped
   const valid = isValid(tally)
   const delta = valid ? pairedDelta(tally, max) : null
   return {
-    ...saying(ramped, same(delta)),
-    wager: valid ? pairedWager(tally) : null,
+    ...saying(ramped, { ...same(delta), wagers: valid ? { worse: [pairedWager(tally)] } : undefined }),
     ...sizes(total(tally.trials), tally.sessions),
   }
 }
@@ -56,12 +61,12 @@ function measureFlips(max: number, flip: Flip, ramped: Ramped): Measurement {
   const clustering = { events: allows.stable, trials: allows.trials, sessions: allows.sessions }
   const valid = isValid(tally)
   const delta = valid ? rateAgainst(tally, max, clustering) : null
-  const wager = valid ? eventWager(tally, clustering) : null
+  const wagers = valid ? { worse: [eventWager(tally, clustering)] } : undefined
   // "Never" is broken in any world, also in one that the canary has made.
   const after = max === 0 ? flipTally(stratum, stratum.pairsAfter, matches) : null
   const events = total(tally.events) + total(after?.events ?? [])
   const seen = sizes(total(tally.trials) + total(after?.trials ?? []), tally.sessions)
-  return { ...saying(ramped, same(delta)), wager, ...seen, events }
+  return { ...saying(ramped, { ...same(delta), wagers }), ...seen, events }
 }
 
 function measureLatency(maxMs: number, scans: boolean, ramped: Ramped): Measurement {
@@ -74,22 +79,23 @@ function measureLatency(maxMs: number, scans: boolean, ramped: Ramped): Measurem
   const sessions = total(scans ? stratum.scanPairedSessions : stratum.pairedSessions)
   const timed = enoughTimed({ stable: total(stable.totals), canary: total(canary.totals) })
   const valid = timed && isValid({ trials: stable.totals, sessions })
-  const deltas = valid ? pairedLatencyDelta(stable, canary, sessions, maxMs) : same(null)
-  return { ...saying(ramped, deltas), ...sizes(total(trials), sessions), histograms: [stable, canary] }
+  const found = valid ? pairedLatency(stable, canary, sessions, maxMs) : same(null)
+  return { ...saying(ramped, found), ...sizes(total(trials), sessions), histograms: [stable, canary] }
 }
 
 function isValid({ trials, sessions }: { readonly trials: PerCohort; readonly sessions: number }): boolean {
   return sessions >= STRATUM_GUARD.canarySessions && isSpread(trials)
 }
 
-type Deltas = Pick<Measurement, "worse" | "within">
+type Said = Pick<Measurement, "worse" | "within" | "wagers">
 
 /**
  * What a stratum may say. Where the canary serves everybody its pairs end with a session's first difference, so the more a
  * session differs the less it counts: that understates harm, and proves none.
  */
-function saying({ weightBp }: Ramped, { worse, within }: Deltas): Deltas {
-  return { worse, within: weightBp === 10_000 ? null : within }
+function saying({ weightBp }: Ramped, said: Said): Said {
+  if (weightBp !== 10_000) return said
+  return { worse: said.worse, within: null, wagers: said.wagers && { worse: said.wagers.worse } }
 }
 
 function sizes(pairs: number, sessions: number): Sizes {

@@ -49,11 +49,16 @@ export function pairedWager(pairs: PairTally): Wager {
 
 /** What events have to bet on against a budget. `clustering` as in `rateAgainst`. */
 export function eventWager(tally: Tally, clustering: Tally): Wager {
+  return wagerOn(tally, clusteredDeff(clustering))
+}
+
+/** The same where the design effect is about `prior`. */
+export function wagerOn(tally: Tally, prior: number): Wager {
   const [plus, trials] = [total(tally.events), total(tally.trials)]
   const spread = {
     variance: clusterVariance(tally.events, tally.trials),
     binomial: (plus / trials) * (1 - plus / trials),
   }
   const sizes = { events: plus, trials, cohorts: cohortsInUse(tally.trials) }
-  return { plus, minus: 0, trials, deff: ownDeff(spread, sizes, clusteredDeff(clustering)) }
+  return { plus, minus: 0, trials, deff: ownDeff(spread, sizes, prior) }
 }

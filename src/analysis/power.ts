@@ -4,11 +4,12 @@ import { FACTS, weigh } from "./criteria.js"
 import { ALPHA_PASS, isZeroTolerance } from "./criterion.js"
 import { deffOf, informationOf, leastSessions, truthOf, type Setting, type Source, type Truth } from "./expected.js"
 import { callsForZero } from "./outlook.js"
+import { gamesOf } from "./paired.js"
 import { informationNeeded } from "./passage.js"
 import { gather } from "./reading.js"
 import { lateStart, startMixture } from "./strata.js"
 import { bet, ceilingOf } from "./trip.js"
-import { NO_WAGER, wagerLogE, type Wager } from "./wager.js"
+import { NO_WAGER, pooledLogE, wagerLogE, type Wager } from "./wager.js"
 import type { Workload } from "./workload.js"
 
 /** Sessions of both arms together, from the beginning of the stage, until a share of all rollouts has decided; ∞: never. */
@@ -41,6 +42,8 @@ export function passNeed(criterion: Criterion, workload: Workload, setting: Sett
   const share = source === "pairs" ? setting.sample : setting.share
   if (isZeroTolerance(criterion)) return zeroNeed(source, workload, share)
   const truth = truthOf(criterion, workload, null)
+  const { within: games } = gamesOf(criterion)
+  if (source === "pairs" && games !== undefined) return wageredPass(criterion, games, truth, workload, setting)
   const { rho } = gather(criterion, [], () => false)
   const { perSession, noise } = informationOf(criterion, source, truth, workload, setting)
   const question = { excess: -truth.excess, alpha: ALPHA_PASS, rho: rho.within, noise }
@@ -59,6 +62,32 @@ function zeroNeed(source: Source, workload: Workload, share: number): PassNeed {
   const calls = workload.churn > 0 ? Infinity : callsForZero()
   const perSession = (workload.callsPerSession * share) / deffOf(source, workload)
   return { source, perSession, typical: calls, likely: calls, least: 0 }
+}
+
+/** A pass by bets: what is counted are effective calls. A healthy canary is slow on some of the calls that stable is slow on. */
+function wageredPass(
+  criterion: Criterion,
+  games: readonly Game[],
+  { stable, canary }: Truth,
+  workload: Workload,
+  setting: Setting,
+): PassNeed {
+  const rates = [
+    { plus: Math.max(0, stable - canary), minus: Math.max(0, canary - stable) },
+    { plus: 0, minus: canary },
+  ]
+  const effective = { trials: 1, deff: 1 }
+  const until = (off: number): number =>
+    firstCount((calls) =>
+      games.every((game, i) => pooledLogE([wagerOf(rates[i]!, calls, effective, off)], game) >= -Math.log(ALPHA_PASS)),
+    )
+  return {
+    source: "pairs",
+    perSession: (workload.callsPerSession * setting.sample) / deffOf("pairs", workload),
+    typical: until(EVENTS_OFF.typical),
+    likely: until(EVENTS_OFF.likely),
+    least: leastSessions(criterion, "pairs", workload, setting, "pass"),
+  }
 }
 
 /** Say how many sessions it takes to stop a canary that is worse by `effect`: the fastest of its sources. */
@@ -90,7 +119,7 @@ function readingNeed(
       Math.log(1 - quantile) / Math.log(1 - Math.min(truth.excess, 1 - 1e-12)) / calls
     return { typical: Math.ceil(until(QUANTILES.typical)), likely: Math.ceil(until(QUANTILES.likely)) }
   }
-  if (source === "pairs" && FACTS[criterion.name].kind !== "latency") {
+  if (source === "pairs") {
     return wagerNeed(criterion, truth, workload, setting, Math.log(1 / level), least)
   }
   const alpha = level * startWeight(source, setting, lateStart)
@@ -108,29 +137,51 @@ const EVENTS_OFF = { typical: 0.35, likely: -0.48 } as const
 /** Paired sessions of a stage before this one, in which nothing was wrong. */
 const HEALTHY_SESSIONS = 1000
 
+/** Events of one claim, as shares of trials. */
+interface Rates {
+  readonly plus: number
+  readonly minus: number
+}
+
+/** Events as they are to be expected, or `off` standard deviations better: more that win or, where none can, fewer that lose. */
+function wagerOf(
+  rates: Rates,
+  sessions: number,
+  per: { readonly trials: number; readonly deff: number },
+  off: number,
+): Wager {
+  const trials = sessions * per.trials
+  const events = (rate: number, sign: number): number =>
+    Math.min(trials, Math.max(0, rate * trials + sign * off * Math.sqrt(rate * (1 - rate) * trials * per.deff)))
+  const plus = events(rates.plus, 1)
+  const minus = rates.plus > 0 ? rates.minus * trials : events(rates.minus, -1)
+  return { plus: Math.min(plus, trials - minus), minus, trials, deff: per.deff }
+}
+
 /** Pairs are bet on: as many events as there are to be expected, against the bets themselves. */
 function wagerNeed(
-  { name, max }: Criterion,
+  criterion: Criterion,
   { stable, canary, minus }: Truth,
   workload: Workload,
   { sample, before }: Setting,
   target: number,
   least: number,
 ): Need {
-  const game: Game = { max, least: FACTS[name].kind === "budget" ? 0 : -1 }
-  const deff = deffOf("pairs", workload)
-  const plus = game.least === 0 ? canary : canary - stable + minus
-  const wagerOf = (sessions: number, rate: number, off: number): Wager => {
-    const trials = sessions * sample * workload.callsPerSession
-    const lost = Math.min(trials, minus * trials)
-    const events = rate * trials + off * Math.sqrt(rate * (1 - rate) * trials * deff)
-    return { plus: Math.min(trials - lost, Math.max(0, events)), minus: lost, trials, deff }
-  }
-  const healthy = wagerOf(HEALTHY_SESSIONS, minus, 0)
+  const games = gamesOf(criterion).worse
+  const events = games[0]?.least === 0 ? canary : canary - stable + minus
+  // The second game of latency is about the canary alone.
+  const rates = [
+    { plus: events, minus },
+    { plus: canary, minus: 0 },
+  ]
+  const per = { trials: sample * workload.callsPerSession, deff: deffOf("pairs", workload) }
   // Sessions from before the ramp have a stratum as well, and nothing in it.
+  const healthy = wagerOf({ plus: minus, minus }, HEALTHY_SESSIONS, per, 0)
   const earlier = [NO_WAGER, ...Array.from({ length: before.pairs }, () => healthy)]
   const until = (off: number): number =>
-    firstCount((sessions) => wagerLogE([...earlier, wagerOf(sessions, plus, off)], game) >= target)
+    firstCount((sessions) =>
+      games.every((game, i) => wagerLogE([...earlier, wagerOf(rates[i]!, sessions, per, off)], game) >= target),
+    )
   return {
     typical: Math.max(Math.ceil(least), until(EVENTS_OFF.typical)),
     likely: Math.max(Math.ceil(least), until(EVENTS_OFF.likely)),

@@ -1,5 +1,8 @@
+import type { Game } from "./betting.js"
 import { exceedances, msAt, positionOf, quantilePosition, type Histogram } from "./histogram.js"
-import { clusteredDeff, clusterVariance, rateDelta, total, type Delta } from "./rates.js"
+import { pairedWager, wagerOn } from "./pairs.js"
+import { clusteredDeff, clusterVariance, priorDeff, rateDelta, total, type Delta, type PerCohort } from "./rates.js"
+import type { Wager, Wagers } from "./wager.js"
 
 /** The quantile that latency criteria bound. */
 export const QUANTILE = 0.99
@@ -24,55 +27,109 @@ export function latencyDelta(
   canary: { readonly histogram: Histogram; readonly sessions: number },
   maxMs: number,
 ): Exceedance {
-  return judgeBothWays(stable.histogram, canary.histogram, maxMs, (slowStable, slowCanary) =>
+  const { own, fewest, most } = slowAt(stable.histogram, canary.histogram, maxMs)
+  const compare = (slow: PerCohort): Delta =>
     rateDelta(
-      { events: slowStable, trials: stable.histogram.totals, sessions: stable.sessions },
-      { events: slowCanary, trials: canary.histogram.totals, sessions: canary.sessions },
+      { events: own, trials: stable.histogram.totals, sessions: stable.sessions },
+      { events: slow, trials: canary.histogram.totals, sessions: canary.sessions },
       0,
       1 - QUANTILE,
-    ),
-  )
+    )
+  return { worse: compare(fewest), within: compare(most) }
 }
+
+/**
+ * What is bet against on calls that both arms timed. A p99 is measured, and where tails differ its error changes the count of one arm
+ * more than that of the other, in all cohorts alike, so that no variance by cohorts shows it. Hence four claims have to be refuted:
+ * at stable's p99 (for the canary plus `max`) that the canary is slow no oftener than stable, and that it is in at most a hundredth of
+ * its calls; at the canary's p99 (for stable less `max`) the first again, and that stable is slow in at least a hundredth. Of the two
+ * shares one bears the error where the canary's tail is the flatter, the other where stable's is; net counts bear the noise of calls
+ * that are slow in either arm for reasons of its own.
+ */
+export const SLOWER: readonly Game[] = [0, 1 - QUANTILE, 0, QUANTILE - 1].map((max) => ({ max, least: -1 }))
+/** The same with all signs turned: that it is so at least as often. */
+export const FASTER: readonly Game[] = SLOWER.map(({ max, least }) => ({ max: 0 - max, least }))
 
 /**
  * The same for calls that both arms timed. Which calls were slow in one arm only is not kept, but what is left of a cohort
  * when its slow calls of either arm cancel is: as long as they are few that is their number, and later the variance by
- * cohorts is well known. One more keeps a variance where nothing differs.
+ * cohorts, which the design effect is made of, is well known. One more keeps a variance where nothing differs.
  */
-export function pairedLatencyDelta(stable: Histogram, canary: Histogram, sessions: number, maxMs: number): Exceedance {
-  return judgeBothWays(stable, canary, maxMs, (slowStable, slowCanary) => {
-    const trials = total(stable.totals)
-    const difference = slowCanary.map((slow, k) => slow - (slowStable[k] ?? 0))
-    const deff = clusteredDeff({ events: slowStable, trials: stable.totals, sessions })
-    const discordant = 1 + difference.reduce((sum, value) => sum + Math.abs(value), 0)
-    return {
-      estimate: total(difference) / trials,
-      variance: Math.max(clusterVariance(difference, stable.totals), (deff * discordant) / (trials * trials)),
-      deff,
-    }
-  })
-}
-
-function judgeBothWays(
+export function pairedLatency(
   stable: Histogram,
   canary: Histogram,
+  sessions: number,
   maxMs: number,
-  compare: (slowStable: readonly number[], slowCanary: readonly number[]) => Delta,
-): Exceedance {
-  const quantile = quantilePosition([stable], QUANTILE)
-  // Splitting the quantile's own bin makes stable's share exactly 1 − p, also when half of all durations are alike.
-  const slowStable = exceedances(stable, quantile)
-  const shifted = (position: number): number => positionOf(msAt(position) + maxMs)
-  // How slow the overflow bin is, is not known: no evidence of a breach, and no proof of a pass.
-  const above = Math.min(canary.bins, Math.ceil(shifted(Math.ceil(quantile))))
-  const below = Math.min(canary.bins - 1, Math.floor(shifted(Math.floor(quantile))))
-  const slowest = exceedances(canary, above)
-  const between = exceedances(canary, below, above)
+): Exceedance & { readonly wagers: Wagers } {
+  const { totals } = stable
+  const atStables = slowAt(stable, canary, maxMs)
+  const atCanarys = slowAt(canary, stable, -maxMs)
+  const delta = (slow: readonly number[]): Delta => netDelta(atStables.own, slow, totals, sessions)
+  const wagers = (own: readonly number[], other: readonly number[]): Wager[] => [
+    netWager(own, other, totals, sessions),
+    shareWager(own, other, totals, sessions),
+  ]
   return {
-    worse: compare(slowStable, slowest),
-    within: compare(
-      slowStable,
-      slowest.map((slow, k) => slow + between[k]!),
-    ),
+    worse: delta(atStables.fewest),
+    within: delta(atStables.most),
+    wagers: {
+      worse: [...wagers(atStables.own, atStables.fewest), ...wagers(atCanarys.own, atCanarys.most).map(turned)],
+      within: [...wagers(atStables.own, atStables.most).map(turned), ...wagers(atCanarys.own, atCanarys.fewest)],
+    },
   }
 }
+
+/** Calls per cohort that are slow: of the arm whose p99 is taken, and of the other at the fewest and at the most. */
+interface Slow {
+  readonly own: readonly number[]
+  readonly fewest: readonly number[]
+  readonly most: readonly number[]
+}
+
+/** Count what is above an arm's p99, and what of the other arm is above that plus `ms`. */
+function slowAt(arm: Histogram, other: Histogram, ms: number): Slow {
+  const quantile = quantilePosition([arm], QUANTILE)
+  const shifted = (position: number): number => positionOf(Math.max(0, msAt(position) + ms))
+  // How slow the overflow bin is, is not known: no evidence of a breach, and no proof of a pass.
+  const above = Math.min(other.bins, Math.ceil(shifted(Math.ceil(quantile))))
+  const below = Math.min(other.bins - 1, Math.floor(shifted(Math.floor(quantile))))
+  const fewest = exceedances(other, above)
+  const between = exceedances(other, below, above)
+  return {
+    // Splitting the quantile's own bin makes the arm's share exactly 1 − p, also when half of all durations are alike.
+    own: exceedances(arm, quantile),
+    fewest,
+    most: fewest.map((slow, k) => slow + between[k]!),
+  }
+}
+
+function netDelta(own: readonly number[], other: readonly number[], totals: PerCohort, sessions: number): Delta {
+  const trials = total(totals)
+  const difference = subtract(other, own)
+  const deff = clusteredDeff({ events: own, trials: totals, sessions })
+  const discordant = 1 + difference.reduce((sum, value) => sum + Math.abs(value), 0)
+  return {
+    estimate: total(difference) / trials,
+    variance: Math.max(clusterVariance(difference, totals), (deff * discordant) / (trials * trials)),
+    deff,
+  }
+}
+
+/** Calls that only the other arm is slow on. How they cluster is first taken from those that the arm itself is slow on. */
+function netWager(own: readonly number[], other: readonly number[], trials: PerCohort, sessions: number): Wager {
+  const difference = subtract(other, own)
+  const plus = difference.map((value) => Math.max(0, value))
+  const minus = difference.map((value) => Math.max(0, -value))
+  return pairedWager({ plus, minus, stable: own, trials, sessions })
+}
+
+function shareWager(own: readonly number[], other: readonly number[], trials: PerCohort, sessions: number): Wager {
+  const clustering = { events: own, trials, sessions }
+  return wagerOn({ events: other, trials, sessions }, wagerOn(clustering, priorDeff(clustering)).deff)
+}
+
+function turned({ plus, minus, ...wager }: Wager): Wager {
+  return { ...wager, plus: minus, minus: plus }
+}
+
+const subtract = (a: readonly number[], b: readonly number[]): number[] => a.map((value, k) => value - (b[k] ?? 0))

@@ -142,7 +142,8 @@ export function cohortsInUse(trials: PerCohort): number {
   return used
 }
 
-function priorDeff(tally: Tally): number {
+/** Design effect by the prior's correlation. */
+export function priorDeff(tally: Tally): number {
   return 1 + ICC_PRIOR * (kish(tally) - 1)
 }
 

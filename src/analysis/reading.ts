@@ -1,11 +1,10 @@
 import type { Criterion } from "../model/verdict.js"
-import type { Game } from "./betting.js"
 import { FACTS } from "./criteria.js"
 import { msAt, quantilePosition, type Histogram } from "./histogram.js"
 import { QUANTILE } from "./quantiles.js"
 import { cohortsInUse, total, type Delta, type PerCohort } from "./rates.js"
 import { NO_LOOK, lookAt, type Look } from "./strata.js"
-import { NO_WAGER, type Wager } from "./wager.js"
+import { NO_WAGER, type Games, type Stake, type Wagers } from "./wager.js"
 
 /** Fewest sessions of one stratum at which the normal approximation is valid: with fewer it says nothing. */
 export const STRATUM_GUARD = { stableSessions: 20, canarySessions: 5, cohorts: 2 } as const
@@ -32,8 +31,8 @@ export interface Sizes {
 export interface Measurement extends Sizes {
   readonly worse: Delta | null
   readonly within: Delta | null
-  /** What is bet on for a breach, where outcomes are counted one by one. */
-  readonly wager?: Wager | null
+  /** What is bet on, a wager for each game; none while the guards fail. */
+  readonly wagers?: Wagers | undefined
   /** Events against a budget. */
   readonly events?: number
   readonly histograms?: readonly [stable: Histogram, canary: Histogram]
@@ -48,8 +47,8 @@ export interface Reading extends Sizes {
   /** Looks for a breach and for a pass; they differ only where durations are known to a bin. */
   readonly worse: readonly Look[]
   readonly within: readonly Look[]
-  /** For a breach by betting, instead of `worse`. */
-  readonly wagers?: { readonly game: Game; readonly strata: readonly Wager[] } | undefined
+  /** What is bet on instead of judging by `worse`, or by `within`. All stakes have to win. */
+  readonly stakes: { readonly worse?: readonly Stake[] | undefined; readonly within?: readonly Stake[] | undefined }
   readonly events: number
   /** Canary evaluations, or pairs, of strata that say something, divided by their design effects. */
   readonly effective: number
@@ -63,7 +62,7 @@ export function gather(
   criterion: Criterion,
   strata: readonly Measurement[],
   enoughSessions: (sessions: Two) => boolean,
-  least?: Game["least"],
+  games?: Games,
 ): Reading {
   const { kind } = FACTS[criterion.name]
   const latency = kind === "latency"
@@ -73,15 +72,14 @@ export function gather(
   const sum = (pick: (part: Measurement) => number): number => strata.reduce((all, part) => all + pick(part), 0)
   const evaluations = { stable: sum((p) => p.evaluations.stable), canary: sum((p) => p.evaluations.canary) }
   const sessions = { stable: sum((p) => p.sessions.stable), canary: sum((p) => p.sessions.canary) }
+  const stakesOf = (side: keyof Games): readonly Stake[] | undefined =>
+    games?.[side]?.map((game, i) => ({ game, strata: strata.map(({ wagers }) => wagers?.[side]?.[i] ?? NO_WAGER) }))
   return {
     limit,
     rho: { worse: 1 / (tauWorse * tauWorse), within: 1 / (tau * tau) },
     worse: strata.map(({ worse }) => (worse === null ? NO_LOOK : lookAt(worse, limit))),
     within: strata.map(({ within }) => (within === null ? NO_LOOK : lookAt(within, limit))),
-    wagers:
-      least === undefined
-        ? undefined
-        : { game: { max: criterion.max, least }, strata: strata.map(({ wager }) => wager ?? NO_WAGER) },
+    stakes: { worse: stakesOf("worse"), within: stakesOf("within") },
     evaluations,
     sessions,
     pairs: sum((p) => p.pairs),

@@ -9,6 +9,24 @@ export interface Wager {
   readonly deff: number
 }
 
+/** Wagers for a breach and, where it is bet on too, for a pass. */
+export interface Wagers {
+  readonly worse: readonly Wager[]
+  readonly within?: readonly Wager[] | undefined
+}
+
+/** What is bet against, in the order of the wagers. */
+export interface Games {
+  readonly worse: readonly Game[]
+  readonly within?: readonly Game[] | undefined
+}
+
+/** A claim, and what each stratum has to bet on against it. */
+export interface Stake {
+  readonly game: Game
+  readonly strata: readonly Wager[]
+}
+
 /** A stratum that says nothing. */
 export const NO_WAGER: Wager = { plus: 0, minus: 0, trials: 0, deff: 1 }
 
@@ -29,6 +47,11 @@ export function wagerLogE(wagers: readonly Wager[], game: Game): number {
   return lateStart(logEFrom)
 }
 
+/** The same without asking where it started. */
+export function pooledLogE(wagers: readonly Wager[], game: Game): number {
+  return table(game)(wagers.reduce(add, NOTHING))
+}
+
 /** Lower bound of the mean at level `alpha`, at every look: the largest limit that all strata bet successfully against. */
 export function wagerLower(wagers: readonly Wager[], least: Game["least"], alpha: number): number {
   const all = wagers.reduce(add, NOTHING)
@@ -42,6 +65,14 @@ export function wagerLower(wagers: readonly Wager[], least: Game["least"], alpha
     else above = middle
   }
   return below
+}
+
+/**
+ * How far beyond its limit the truth is at least, by all stakes: a claim that may fail in more than one way has a stake on
+ * each, and the least successful decides.
+ */
+export function leastExcess(stakes: readonly Stake[], alpha: number): number {
+  return Math.min(...stakes.map(({ game, strata }) => wagerLower(strata, game.least, alpha) - game.max))
 }
 
 /** Trials in units of independent ones. They add over strata: what is added are log capitals, never rates. */

@@ -10,8 +10,9 @@ import {
 } from "../../src/analysis/histogram.js"
 import { judge } from "../../src/analysis/judge.js"
 import { logE } from "../../src/analysis/mixture.js"
-import { latencyDelta, pairedLatencyDelta } from "../../src/analysis/quantiles.js"
+import { FASTER, SLOWER, latencyDelta, pairedLatency } from "../../src/analysis/quantiles.js"
 import { rateDelta } from "../../src/analysis/rates.js"
+import { leastExcess, pooledLogE, type Wager } from "../../src/analysis/wager.js"
 import { binLowerMs, binOf } from "../../src/evidence/histogram.js"
 import { BINS, COHORTS, binIndex } from "../../src/model/evidence.js"
 import { addTo, alike, enforce, input, on, serve, uniforms, type World } from "./traffic.js"
@@ -140,16 +141,103 @@ describe("latency", () => {
       calm,
       calm.map((ms) => ms + 30),
     )
-    const { worse } = pairedLatencyDelta(stable, canary, 640, 10)
+    const { worse } = pairedLatency(stable, canary, 640, 10)
     expect(worse.estimate).toBeGreaterThan(0.2)
-    const same = pairedLatencyDelta(stable, stable, 640, 10)
+    const same = pairedLatency(stable, stable, 640, 10)
     expect(same.within.estimate).toBeCloseTo(-0.01, 3)
     expect(same.worse.variance).toBeGreaterThan(0)
     // 64 of stable's calls are slow and no call of the canary is slower than that by 10 ms: 64 discordant calls.
     expect(same.within.variance).toBeGreaterThanOrEqual(64 / 6400 ** 2)
     expect(same.within.variance).toBeLessThan((3 * 64) / 6400 ** 2)
-    const equal = pairedLatencyDelta(stable, stable, 640, 0)
+    const equal = pairedLatency(stable, stable, 640, 0)
     expect(equal.worse.variance).toBeGreaterThan(0)
+  })
+
+  it("bets on calls that are slow in one arm only, and on the canary's slow calls", () => {
+    // 128 of 6,400 calls are at 100 ms in stable, so that half of them are above its p99; the canary has them at 40 ms, but for 32.
+    const stable = calm.map((_, i) => (i % 50 === 0 ? 100 : 10))
+    const canary = calm.map((_, i) => (i % 200 === 0 ? 300 : i % 50 === 0 ? 40 : 10))
+    const { worse, within, wagers } = pairedLatency(...histograms(stable, canary), 640, 20)
+    expect(worse.estimate).toBeCloseTo(0.005 - 0.01, 6)
+    expect(within.estimate).toBeCloseTo(0.005 - 0.01, 6)
+    // The canary's p99 is 300 ms, which half of its 32 slowest are above; none of stable's is above 280 ms.
+    const [net, slow, netThere, slowThere] = wagers.worse as readonly Wager[]
+    expect(net!.plus - net!.minus).toBeCloseTo(32 - 64, 6)
+    expect(slow).toMatchObject({ plus: 32, minus: 0, trials: 6400 })
+    expect(netThere!.plus - netThere!.minus).toBeCloseTo(64 - 128, 6)
+    expect(slowThere).toMatchObject({ plus: 0, minus: 128, trials: 6400 })
+    // No bin is cut by a limit here, so a pass has the same to bet on.
+    expect(wagers.within).toEqual(
+      wagers.worse.map(({ plus, minus, ...rest }) => ({ plus: minus, minus: plus, ...rest })),
+    )
+    expect(SLOWER.map(({ max }) => max)).toEqual([0, 1 - 0.99, 0, 0.99 - 1])
+    expect(FASTER.map(({ max }) => max)).toEqual([0, 0.99 - 1, 0, 1 - 0.99])
+  })
+
+  it("counts slow calls that come in one lump for one, in the canary and in stable", () => {
+    const even = (ms: number) => calm.map((_, i) => (i < 128 ? ms : 10))
+    const lump = (ms: number) => calm.map((_, i) => (i % 64 === 5 ? ms : 10))
+    const deffs = (stable: readonly number[], canary: readonly number[]): number[] =>
+      pairedLatency(...histograms(stable, canary), 640, 20).wagers.worse.map(({ deff }) => deff)
+    expect(Math.max(...deffs(even(100), even(300)))).toBeLessThan(2)
+    // Net counts have the lump whoever made it; a share has it in its own arm, and else as a prior. First as seen from stable's p99.
+    const [net, share] = deffs(even(100), lump(300))
+    const [netOfStable, prior] = deffs(lump(100), even(300))
+    const [, , netThere, priorThere] = deffs(even(100), lump(100))
+    const [, , netOfStableThere, shareThere] = deffs(lump(100), even(100))
+    for (const deff of [net, share, netOfStable, netThere, netOfStableThere, shareThere]) {
+      expect(deff).toBeGreaterThan(25)
+    }
+    for (const deff of [prior, priorThere]) expect(deff).toBeGreaterThan(5)
+  })
+
+  it("has an upper bound that is at its limit where a pass begins", () => {
+    const stake = (lost: number) => {
+      const [net, few, many] = [
+        { plus: 30, minus: lost },
+        { plus: 0, minus: lost },
+        { plus: 60, minus: 0 },
+      ] as const
+      const sizes = { trials: 3000, deff: 1.5 }
+      return FASTER.map((game, i) => ({ game, strata: [{ ...[net, few, net, many][i]!, ...sizes }] }))
+    }
+    for (const lost of [0, 3, 6, 9, 12, 15, 20, 30]) {
+      const stakes = stake(lost)
+      const logE = Math.min(...stakes.map(({ game, strata }) => pooledLogE(strata, game)))
+      expect(leastExcess(stakes, 0.05) >= -1e-9).toBe(logE >= Math.log(20))
+    }
+    expect(leastExcess(stake(3), 0.05)).toBeGreaterThan(0)
+    expect(leastExcess(stake(20), 0.05)).toBeLessThan(0)
+  })
+
+  it("is not deceived by the error of stable's p99 where the canary's tail is far flatter and exactly at the limit", () => {
+    // Both arms are slow on the same 3 % of calls. In the same order, so that an error of T shifts one arm's count and hardly the other's.
+    const p99 = (spread: number, middle: number): number => middle * 3 ** -spread
+    const middle = (p99(-0.35, 120) + 50) / p99(-3, 1)
+    const wrong = { stopped: 0, passed: 0 }
+    const runs = 40
+    for (let run = 0; run < runs; run++) {
+      const random = uniforms(500 + run)
+      const [stable, canary]: [number[], number[]] = [[], []]
+      const verdicts = new Set<string>()
+      for (const calls of [2000, 4000, 8000]) {
+        while (stable.length < calls) {
+          // Pareto tails of slow calls, of which a third is above the p99.
+          const rank = random() < 0.03 ? 1 - random() : undefined
+          stable.push(rank === undefined ? 10 : 120 * rank ** -0.35)
+          canary.push(rank === undefined ? 10 : middle * rank ** -3)
+        }
+        const { wagers } = pairedLatency(...histograms(stable, canary), calls, 50)
+        const logE = (games: typeof SLOWER, of: readonly Wager[] = []): number =>
+          Math.min(...games.map((game, i) => pooledLogE([of[i]!], game)))
+        if (logE(SLOWER, wagers.worse) >= Math.log(20)) verdicts.add("stopped")
+        if (logE(FASTER, wagers.within) >= Math.log(20)) verdicts.add("passed")
+      }
+      if (verdicts.has("stopped")) wrong.stopped++
+      if (verdicts.has("passed")) wrong.passed++
+    }
+    expect(wrong.stopped).toBeLessThanOrEqual(runs * 0.05)
+    expect(wrong.passed).toBeLessThanOrEqual(runs * 0.05)
   })
 
   const world = (over: Partial<World>): World => ({
@@ -165,8 +253,10 @@ describe("latency", () => {
   it("breaches on a slower tail and shows the milliseconds", () => {
     const tail = (random: () => number): number => (random() < 0.05 ? 200 : 5 + 10 * random())
     for (const shadow of [false, true]) {
-      const strata = [serve(world({ canaryMs: tail, shadow }))]
-      const verdict = judge(input([p99], strata, { weights: [5000], shadow }))
+      // At half of the traffic served sessions would have more to say than pairs.
+      const weightBp = shadow ? 500 : 5000
+      const strata = [serve(world({ canaryMs: tail, shadow, weightBp }))]
+      const verdict = judge(input([p99], strata, { weights: [weightBp], shadow }))
       expect(verdict).toMatchObject({ result: "breach", cause: "latency_p99_delta_max" })
       const latency = on(verdict, "latency_p99_delta_max")
       expect(latency).toMatchObject({ unit: "ms", max: 20, method: shadow ? "pairs" : "arms" })
