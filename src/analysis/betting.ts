@@ -5,6 +5,8 @@ export interface Game {
   readonly max: number
   /** −1 for differences, 0 for events. */
   readonly least: -1 | 0
+  /** How it is bet on; without, `PORTFOLIO`. */
+  readonly bets?: readonly Bet[] | undefined
 }
 
 /** One of the bets that are made side by side. Weights of all sum to 1. */
@@ -29,12 +31,22 @@ export const PORTFOLIO: readonly Bet[] = [
   { fraction: 0.9, weight: 0.3 },
 ]
 
+/** Bets on calls slower than a p99 and a limit: a canary that is worth an answer has several times as many of them as stable, or as few. */
+export const TAIL_PORTFOLIO: readonly Bet[] = [
+  { fraction: 0.02, weight: 0.02 },
+  { fraction: 0.06, weight: 0.04 },
+  { fraction: 0.15, weight: 0.1 },
+  { fraction: 0.35, weight: 0.24 },
+  { fraction: 0.75, weight: 0.6 },
+]
+
 /**
  * Log of what each bet makes of its capital when a trial ends in `value`, of a constant bet against "the mean is at most
  * `max`". Exact at every sample size for independent values, whatever their distribution; against "at least" bet with
  * all negated. Waudby-Smith & Ramdas 2020.
  */
-export function logReturns(value: number, { max, least }: Game, bets: readonly Bet[] = PORTFOLIO): number[] {
+export function logReturns(value: number, game: Game, bets: readonly Bet[] = game.bets ?? PORTFOLIO): number[] {
+  const { max, least } = game
   if (!(value >= least && value <= 1)) throw new RangeError(`value: must be within [${least}, 1], got ${value}`)
   return bets.map(({ fraction }) => Math.log1p((fraction / (max - least)) * (value - max)))
 }

@@ -1,4 +1,4 @@
-import type { Game } from "./betting.js"
+import { TAIL_PORTFOLIO, type Game } from "./betting.js"
 import { exceedances, msAt, positionOf, quantilePosition, type Histogram } from "./histogram.js"
 import { pairedWager, wagerOn } from "./pairs.js"
 import { clusteredDeff, clusterVariance, priorDeff, rateDelta, total, type Delta, type PerCohort } from "./rates.js"
@@ -46,9 +46,13 @@ export function latencyDelta(
  * shares one bears the error where the canary's tail is the flatter, the other where stable's is; net counts bear the noise of calls
  * that are slow in either arm for reasons of its own.
  */
-export const SLOWER: readonly Game[] = [0, 1 - QUANTILE, 0, QUANTILE - 1].map((max) => ({ max, least: -1 }))
+export const SLOWER: readonly Game[] = [0, 1 - QUANTILE, 0, QUANTILE - 1].map((max) => ({
+  max,
+  least: -1,
+  bets: TAIL_PORTFOLIO,
+}))
 /** The same with all signs turned: that it is so at least as often. */
-export const FASTER: readonly Game[] = SLOWER.map(({ max, least }) => ({ max: 0 - max, least }))
+export const FASTER: readonly Game[] = SLOWER.map((game) => ({ ...game, max: 0 - game.max }))
 
 /**
  * The same for calls that both arms timed. Which calls were slow in one arm only is not kept, but what is left of a cohort

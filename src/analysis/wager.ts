@@ -53,7 +53,7 @@ export function pooledLogE(wagers: readonly Wager[], game: Game): number {
 }
 
 /** Lower bound of the mean at level `alpha`, at every look: the largest limit that all strata bet successfully against. */
-export function wagerLower(wagers: readonly Wager[], least: Game["least"], alpha: number): number {
+export function wagerLower(wagers: readonly Wager[], least: Game["least"], alpha: number, bets?: Game["bets"]): number {
   const all = wagers.reduce(add, NOTHING)
   const target = -Math.log(alpha)
   // The e-value falls as the limit rises, and is 1 at most where the limit is the estimate.
@@ -61,7 +61,7 @@ export function wagerLower(wagers: readonly Wager[], least: Game["least"], alpha
   let above = (all.plus - all.minus) / (all.plus + all.minus + all.zero)
   for (let i = 0; i < 30 && above > below; i++) {
     const middle = (below + above) / 2
-    if (table({ max: middle, least })(all) >= target) below = middle
+    if (table({ max: middle, least, bets })(all) >= target) below = middle
     else above = middle
   }
   return below
@@ -72,7 +72,7 @@ export function wagerLower(wagers: readonly Wager[], least: Game["least"], alpha
  * each, and the least successful decides.
  */
 export function leastExcess(stakes: readonly Stake[], alpha: number): number {
-  return Math.min(...stakes.map(({ game, strata }) => wagerLower(strata, game.least, alpha) - game.max))
+  return Math.min(...stakes.map(({ game, strata }) => wagerLower(strata, game.least, alpha, game.bets) - game.max))
 }
 
 /** Trials in units of independent ones. They add over strata: what is added are log capitals, never rates. */
@@ -98,5 +98,8 @@ function table(game: Game): (trials: Effective) => number {
   const lost = game.least < 0 ? logReturns(-1, game) : won
   const drawn = logReturns(0, game)
   return ({ plus, minus, zero }) =>
-    bettingLogE(won.map((win, i) => plus * win + (minus > 0 ? minus * lost[i]! : 0) + zero * drawn[i]!))
+    bettingLogE(
+      won.map((win, i) => plus * win + (minus > 0 ? minus * lost[i]! : 0) + zero * drawn[i]!),
+      game.bets,
+    )
 }

@@ -170,6 +170,9 @@ describe("latency", () => {
     expect(wagers.within).toEqual(
       wagers.worse.map(({ plus, minus, ...rest }) => ({ plus: minus, minus: plus, ...rest })),
     )
+    for (const { bets } of [...SLOWER, ...FASTER]) {
+      expect(bets?.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(1, 12)
+    }
     expect(SLOWER.map(({ max }) => max)).toEqual([0, 1 - 0.99, 0, 0.99 - 1])
     expect(FASTER.map(({ max }) => max)).toEqual([0, 0.99 - 1, 0, 1 - 0.99])
   })
