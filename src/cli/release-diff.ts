@@ -37,19 +37,21 @@ export const releaseDiffCommand = defineCommand({
     const haveRules = compiled.every((one) => one)
     const rules = haveRules ? ruleChanges(rulesOf(old), rulesOf(next)) : []
     const files = fileChanges(old, next, haveRules)
-    const engine = old.manifest.engine === next.manifest.engine ? null : [old.manifest.engine, next.manifest.engine]
+    const engine = changeOf(old.manifest.engine ?? "module", next.manifest.engine ?? "module")
+    const sdk = changeOf(old.manifest.sdk ?? "none", next.manifest.sdk ?? "none")
     const all: Direction =
       !haveRules && files.length > 0 ? "unclear" : together(rules.map(({ direction }) => direction))
     const same = old.digest === next.digest
     if (values.json) {
       const versions = { old: old.manifest.version, new: next.manifest.version }
-      out.json({ ...versions, same, engine, rules, files, direction: all })
+      out.json({ ...versions, same, engine, sdk, rules, files, direction: all })
       return EXIT.ok
     }
     out.line({ text: `${old.manifest.version} → ${next.manifest.version}`, style: "bold" })
     if (same) out.line("  the same files")
     else {
       if (engine !== null) out.line(`  engine ${engine.join(" → ")}`)
+      if (sdk !== null) out.line(`  sdk ${sdk.join(" → ")}`)
       out.lines(table(rules.map(changeLine)))
       for (const { path, what, keys } of files) {
         out.line(`  ${path} ${what}`)
@@ -60,6 +62,8 @@ export const releaseDiffCommand = defineCommand({
     return EXIT.ok
   },
 })
+
+const changeOf = (was: string, is: string): [string, string] | null => (was === is ? null : [was, is])
 
 const NAMES: Readonly<Record<Direction, string>> = {
   loosens: "loosened",

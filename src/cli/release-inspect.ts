@@ -26,6 +26,8 @@ export const releaseInspectCommand = defineCommand({
         digest,
         packed: opened.from.all !== null,
         engine,
+        sdk: manifest.sdk,
+        code: manifest.code,
         provenance,
         files: listed,
         signatures: keyids,
@@ -33,7 +35,9 @@ export const releaseInspectCommand = defineCommand({
       return EXIT.ok
     }
     out.line({ text: version, style: "bold" }, `  ${digest}`)
-    out.line(`  engine ${engine}`)
+    out.line(engine === null ? "  the policy is a module" : `  engine ${engine}`)
+    if (manifest.sdk !== null) out.line(`  sdk ${manifest.sdk}`)
+    if (manifest.code.length > 0) out.line(`  code ${manifest.code.join(", ")}`)
     const { source, commit, builtAt, by } = provenance ?? {}
     const origin: [string, string | undefined][] = [["source", source], ["commit", commit], ["built", builtAt], ["by", by]] // prettier-ignore
     for (const [name, text] of origin) if (text !== undefined) out.line(`  ${name} ${text}`)

@@ -39,8 +39,13 @@ export const releaseVerifyCommand = defineCommand({
     out.line({ text: version, style: "bold" }, `  ${tree.digest}`)
     out.line(`  ${tree.files.length} files${digests === null ? "" : ", each as `digests` says"}`)
     out.line(
-      compiled ? "  the rules compile" : `  the files of the engine ${engine} were not compiled: it is not known here`,
+      compiled
+        ? "  the rules compile"
+        : engine === null
+          ? "  the policy is a module"
+          : `  the files of the engine ${engine} were not compiled: it is not known here`,
     )
+    if (tree.manifest.code.length > 0) out.line(`  code, not run here: ${tree.manifest.code.join(", ")}`)
     if (trust === null || signers === null)
       out.line("  who signed it was not checked: name the trusted keys with --keys FILE")
     else

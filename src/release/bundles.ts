@@ -9,11 +9,10 @@ import type { Clock } from "../model/clock.js"
 import { bundleCache } from "./bundle-cache.js"
 import { fetchFile, shownUrl } from "./fetch.js"
 import type { FetchOptions } from "./fetch.js"
-import { buildRelease, checkEngines, keepLoaded } from "./load.js"
+import { buildRelease, keepLoaded, LOAD_KEYS, resolveLoad } from "./load.js"
 import type { LoadOptions } from "./load.js"
 import { readPacked } from "./open.js"
 import type { Release, ReleaseSource } from "./ports.js"
-import { resolveTrust } from "./trust.js"
 import { MAX_PACKED_BYTES, packedFiles } from "./unpack.js"
 
 export interface BundleOptions<C = Call> extends LoadOptions<C> {
@@ -38,9 +37,8 @@ export interface BundleOptions<C = Call> extends LoadOptions<C> {
 }
 
 const BUNDLE_KEYS: KeysOf<BundleOptions> = {
+  ...LOAD_KEYS,
   from: true,
-  engines: true,
-  trustedKeys: true,
   cacheDir: true,
   maxBytes: true,
   timeoutMs: true,
@@ -66,12 +64,11 @@ const MAX_REFUSALS = 100
  */
 export function releaseBundles<C = Call>(options: BundleOptions<C>): ReleaseSource<C> {
   refuseUnknown("releaseBundles", options, BUNDLE_KEYS)
-  checkEngines(options.engines)
-  const trust = resolveTrust(options.trustedKeys)
+  const resolved = resolveLoad(options)
   const fetching = resolveFetch(options)
   const place = resolvePlace(options.from)
   const build = async (bytes: Uint8Array, shown: string, version: string): Promise<Release<C>> =>
-    buildRelease(await packedFiles(bytes, shown), { engines: options.engines, trust, version })
+    buildRelease(await packedFiles(bytes, shown), resolved, version)
   if (place.kind === "file") {
     return keepLoaded(async (version) => build(await readPacked(place.path(version)), place.path(version), version))
   }

@@ -8,7 +8,8 @@ import type { TreeFile } from "./tree.js"
 
 /** What a release has beside its policy, as far as it is data. */
 export interface DataParts {
-  readonly scanners: readonly Scanner[] | undefined
+  /** By name. */
+  readonly scanners: ReadonlyMap<string, Scanner>
   readonly monitor: Monitor | undefined
   readonly config: unknown
 }
@@ -16,14 +17,17 @@ export interface DataParts {
 /** Read the pattern packs, the thresholds and the config of a release. Files that are missing were told of before. */
 export function readDataParts(manifest: Manifest, files: readonly TreeFile[], problems: Problem[]): DataParts {
   const named = (name: string | undefined): TreeFile | undefined => files.find((file) => file.name === name)
-  const scanners = manifest.scanners.flatMap(({ name, patterns }) => {
-    const file = named(patterns)
-    return (file && readPatternPack(name, file, problems)) ?? []
-  })
-  const thresholds = named(manifest.monitor?.thresholds)
+  const scanners = new Map<string, Scanner>()
+  for (const part of manifest.scanners) {
+    const file = "patterns" in part ? named(part.patterns) : undefined
+    const scanner = file && readPatternPack(part.name, file, problems)
+    if (scanner) scanners.set(part.name, scanner)
+  }
+  const { monitor } = manifest
+  const thresholds = monitor !== null && "thresholds" in monitor ? named(monitor.thresholds) : undefined
   const [config, schema] = [named(manifest.config?.file), named(manifest.config?.schema)]
   return {
-    scanners: manifest.scanners.length === 0 ? undefined : scanners,
+    scanners,
     monitor: (thresholds && readThresholds(thresholds, problems)) ?? undefined,
     config: config === undefined || schema === undefined ? undefined : readConfig(config, schema, problems),
   }

@@ -23,6 +23,7 @@ export interface SourceDocument {
   text(node: ParsedNode, what: string): string | null
   /** Read a finite number. */
   number(node: ParsedNode, what: string): number | null
+  boolean(node: ParsedNode, what: string): boolean | null
   /** Read such a text or a list of at least one. */
   texts(node: ParsedNode, what: string): readonly string[] | null
 }
@@ -109,6 +110,10 @@ export function openDocument(file: SourceFile, problems: Problem[]): SourceDocum
     number(node, what) {
       const value = isScalar(node) ? node.value : null
       return typeof value === "number" && Number.isFinite(value) ? value : refuseKind(node, what, "a number")
+    },
+    boolean(node, what) {
+      const value = isScalar(node) ? node.value : null
+      return typeof value === "boolean" ? value : refuseKind(node, what, "true or false")
     },
     texts(node, what) {
       const nodes = isSeq<ParsedNode>(node) ? node.items : [node]

@@ -11,7 +11,7 @@ import { workerData } from "node:worker_threads"
  * @param {import("./isolate.js").IsolatedModule} options
  * @returns {Promise<(task: import("./isolate.js").IsolatedTask) => unknown>}
  */
-async function load({ module, exported }) {
+async function load({ module, exported, parts }) {
   const { exit } = process
   // It would end the thread before the pool knows of it, and texts would wait for it. Only while loading: Node.js itself
   // calls it where an error was not caught.
@@ -20,12 +20,18 @@ async function load({ module, exported }) {
   }
   try {
     const loaded = await import(module)
-    const scan = loaded[exported]
-    if (typeof scan === "function") {
-      return async ({ text, context }) => portable(await Promise.race([scan(text, context), uncaught()]))
+    if (typeof loaded[exported] !== "function") {
+      const names = Object.keys(loaded).join(", ") || "nothing"
+      throw new TypeError(`${nameOf(module)} must export the function ${exported}; it exports ${names}`)
     }
-    const names = Object.keys(loaded).join(", ") || "nothing"
-    throw new TypeError(`${module} must export the function ${exported}; it exports ${names}`)
+    const scanner = parts === undefined ? { scan: loaded[exported] } : await loaded[exported](parts)
+    if (typeof scanner?.scan !== "function")
+      throw new TypeError(`${exported}() must answer an object with the function \`scan\``)
+    await scanner.warm?.()
+    return async ({ text, context }) => {
+      if (text === null) return null
+      return portable(await Promise.race([scanner.scan(text, context), uncaught()]))
+    }
   } catch (error) {
     // Each text is told: the pool would leave it waiting for a worker that never comes.
     return () => {
@@ -46,12 +52,19 @@ process.on("uncaughtException", (error) => fail(error))
 /** @returns {Promise<never>} */
 const uncaught = () => new Promise((_, reject) => (fail = reject))
 
+/** A module of a release is a URL as long as its source. */
+const nameOf = (module) => (module.startsWith("data:") ? "the module" : module)
+
+/** Findings that are looked at; copying far more of them would take the host's time, after which they are refused all the same. */
+const MAX_FINDINGS = 1000
+
 /**
  * Fail here for what cannot be sent: on its way out it would end the worker, and tell nothing.
  *
  * @param {unknown} report
  */
 function portable(report) {
+  if (report?.findings?.length > MAX_FINDINGS) throw new RangeError(`more than ${MAX_FINDINGS} findings in one answer`)
   try {
     return structuredClone(report)
   } catch (error) {

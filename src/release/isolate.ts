@@ -4,7 +4,7 @@ import type { Piscina } from "piscina"
 import { SerinError } from "../errors.js"
 import { refuseUnknown } from "../model/options.js"
 import type { KeysOf } from "../model/options.js"
-import type { Direction, ScanContext, Scanner, ScanReport } from "./ports.js"
+import type { Direction, ModuleParts, ScanContext, Scanner, ScanReport } from "./ports.js"
 
 export interface IsolatedScannerOptions {
   /** A metric label: short, and from a closed set. */
@@ -13,6 +13,8 @@ export interface IsolatedScannerOptions {
   readonly module: URL
   /** What the module exports the scanner as, a function `(text, context)`. Default `scan`. */
   readonly export?: string | undefined
+  /** With them, the export is a function that makes `{ scan, warm? }` of them, as a module of a release does. Copied to the worker. */
+  readonly parts?: Omit<ModuleParts, "sdk"> | undefined
   /** Time after which a scan is given up and its worker ended, ms; the guard's limit holds beside it. Default 1,000. */
   readonly timeoutMs?: number | undefined
   readonly directions?: readonly Direction[] | undefined
@@ -27,6 +29,7 @@ const ISOLATED_KEYS: KeysOf<IsolatedScannerOptions> = {
   name: true,
   module: true,
   export: true,
+  parts: true,
   timeoutMs: true,
   directions: true,
   stateful: true,
@@ -39,16 +42,20 @@ export interface IsolatedModule {
   /** URL of the module. */
   readonly module: string
   readonly exported: string
+  readonly parts: Omit<ModuleParts, "sdk"> | undefined
 }
 
 /** What crosses the thread's border for each text, by structured clone. */
 export interface IsolatedTask {
-  readonly text: string
-  readonly context: Omit<ScanContext, "signal">
+  /** Null: there is none yet, and the worker is to be ready for one. */
+  readonly text: string | null
+  readonly context: Omit<ScanContext, "signal"> | null
 }
 
 /** A scanner that runs in worker threads. */
 export interface IsolatedScanner extends Scanner<Promise<ScanReport>> {
+  /** Resolve when a worker has loaded the module; reject with what it fails of. Not needed: the first text waits for it as well. */
+  warm(): Promise<void>
   /** End the workers; scans under way fail, and so do later ones. Not needed for the process to end. */
   close(): Promise<void>
 }
@@ -66,7 +73,8 @@ const IDLE_MS = 10_000
  */
 export function isolatedScanner(options: IsolatedScannerOptions): IsolatedScanner {
   const { name, module, timeoutMs, maxWorkers, maxHeapMb } = resolve(options)
-  const workerData: IsolatedModule = { module: module.href, exported: options.export ?? "scan" }
+  const { parts } = options
+  const workerData: IsolatedModule = { module: module.href, exported: options.export ?? "scan", parts }
   const pool = new (requirePiscina())<IsolatedTask, ScanReport>({
     filename: fileURLToPath(new URL("./isolate-worker.js", import.meta.url)),
     workerData,
@@ -96,6 +104,7 @@ export function isolatedScanner(options: IsolatedScannerOptions): IsolatedScanne
     timeoutMs,
     directions: options.directions,
     stateful: options.stateful,
+    warm: async () => void (await pool.run({ text: null, context: null })),
     close: () => (closing ??= pool.destroy()),
   })
 }
@@ -130,7 +139,7 @@ function resolve(options: IsolatedScannerOptions) {
   refuseUnknown("isolatedScanner", options, ISOLATED_KEYS)
   const { name, module, timeoutMs = 1000, maxWorkers = 2, maxHeapMb = 128 } = options
   if (typeof name !== "string" || name === "") throw new TypeError("name must be a text that is not empty")
-  if (!(module instanceof URL) || module.protocol !== "file:") {
+  if (!(module instanceof URL) || !["file:", "data:"].includes(module.protocol)) {
     throw new TypeError(
       `module must be the URL of a file, as new URL("./scanner.js", import.meta.url), got ${String(module)}`,
     )

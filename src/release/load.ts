@@ -4,19 +4,24 @@ import { isSerinError, SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
 import type { Call } from "../model/call.js"
 import { refuseUnknown } from "../model/options.js"
+import type { KeysOf } from "../model/options.js"
+import { resolveCode } from "./code-options.js"
+import type { CodeOptions, ResolvedCode } from "./code-options.js"
+import { loadCodeParts } from "./code-parts.js"
 import { readDataParts } from "./data-parts.js"
 import { directoryFiles, isDirectory } from "./directory.js"
 import { invalid } from "./document.js"
 import { VERSION, VERSION_FIX } from "./manifest.js"
+import type { Manifest } from "./manifest.js"
 import type { Engine, Policy, Release, ReleaseSource, SourceFile } from "./ports.js"
 import { readTree } from "./read.js"
 import { treeDigest } from "./tree.js"
-import type { ReleaseFiles, TreeFile } from "./tree.js"
+import type { ReleaseFiles } from "./tree.js"
 import { resolveTrust } from "./trust.js"
 import type { Trust, TrustedKeys } from "./trust.js"
 import { verifySignatures } from "./verify.js"
 
-export interface LoadOptions<C = Call> {
+export interface LoadOptions<C = Call> extends CodeOptions {
   /** Engines that a manifest may name. */
   readonly engines: readonly Engine<C>[]
   /** Whose signatures count. With it, an unsigned release is refused; without it, signatures are not looked at. */
@@ -25,6 +30,28 @@ export interface LoadOptions<C = Call> {
 
 const SHOWN_VERSIONS = 20
 
+/** For a list of the options of a source, so that it cannot miss one. */
+export const LOAD_KEYS: KeysOf<LoadOptions> = {
+  engines: true,
+  trustedKeys: true,
+  modules: true,
+  moduleTimeoutMs: true,
+  sdks: true,
+}
+
+/** Options as `buildRelease` takes them, read once. */
+export interface ResolvedLoad<C> {
+  readonly engines: readonly Engine<C>[]
+  readonly trust: Trust | null
+  readonly code: ResolvedCode
+}
+
+/** Check options of a source. Throws `TypeError` and `RangeError` for what they cannot be. */
+export function resolveLoad<C>(options: LoadOptions<C>): ResolvedLoad<C> {
+  checkEngines(options.engines)
+  return { engines: options.engines, trust: resolveTrust(options.trustedKeys), code: resolveCode(options) }
+}
+
 /**
  * Serve the releases below a directory, `<root>/<version>/release.yaml`. A release that was loaded is kept: it is immutable.
  * Fails with `RELEASE_NOT_FOUND`, which lists the versions that are there, with `RELEASE_INVALID`, which lists every problem,
@@ -32,13 +59,12 @@ const SHOWN_VERSIONS = 20
  */
 export function releaseDirectory<C = Call>(root: string, options: LoadOptions<C>): ReleaseSource<C> {
   // Misspelt, `trustedKeys` would be no keys at all.
-  refuseUnknown("releaseDirectory", options, { engines: true, trustedKeys: true })
-  checkEngines(options.engines)
-  const trust = resolveTrust(options.trustedKeys)
+  refuseUnknown("releaseDirectory", options, LOAD_KEYS)
+  const resolved = resolveLoad(options)
   return keepLoaded(async (version) => {
     const directory = join(root, version)
     if (!(await isDirectory(directory))) throw await notFound(root, version)
-    return buildRelease(await directoryFiles(directory), { engines: options.engines, trust, version })
+    return buildRelease(await directoryFiles(directory), resolved, version)
   })
 }
 
@@ -54,15 +80,23 @@ export async function loadRelease<C = Call>(
     readonly version?: string | undefined
   },
 ): Promise<Release<C>> {
-  refuseUnknown("loadRelease", options, { engines: true, trustedKeys: true, version: true })
-  checkEngines(options.engines)
-  const trust = resolveTrust(options.trustedKeys)
-  return buildRelease(await directoryFiles(directory), { engines: options.engines, trust, version: options.version })
+  refuseUnknown("loadRelease", options, { ...LOAD_KEYS, version: true })
+  const resolved = resolveLoad(options)
+  return buildRelease(await directoryFiles(directory), resolved, options.version)
 }
 
-/** Serve what `load` gives for a version, once; a failure is not kept: the release may be put right, or arrive, while the host runs. */
+/** A release that is in memory, and how many have got it. */
+interface Kept<C> {
+  readonly loading: Promise<Release<C>>
+  holders: number
+}
+
+/**
+ * Serve what `load` gives for a version, once; a failure is not kept: the release may be put right, or arrive, while the host runs. When all
+ * who got it have dropped it, it is closed and forgotten.
+ */
 export function keepLoaded<C>(load: (version: string) => Promise<Release<C>>): ReleaseSource<C> {
-  const loaded = new Map<string, Promise<Release<C>>>()
+  const loaded = new Map<string, Kept<C>>()
   return {
     async get(version) {
       // Attack: a version from remote state that climbs out of the root, such as `../../tmp/evil`.
@@ -73,25 +107,31 @@ export function keepLoaded<C>(load: (version: string) => Promise<Release<C>>): R
         })
       }
       const before = loaded.get(version)
-      if (before !== undefined) return before
-      const loading = load(version)
-      loaded.set(version, loading)
-      loading.catch(() => loaded.delete(version))
-      return loading
+      const kept = before ?? { loading: load(version), holders: 0 }
+      if (before === undefined) {
+        loaded.set(version, kept)
+        kept.loading.catch(() => loaded.delete(version))
+      }
+      kept.holders += 1
+      return kept.loading
+    },
+    async drop(version) {
+      const kept = loaded.get(version)
+      if (kept === undefined) return
+      kept.holders -= 1
+      if (kept.holders > 0) return
+      loaded.delete(version)
+      await (await kept.loading).close?.()
     },
   }
 }
 
-/** Read, verify, then build: nothing is compiled before it was verified. */
+/** Read, verify, then build: nothing is compiled before it was verified, and no code runs before all else is in order. */
 export async function buildRelease<C>(
   from: ReleaseFiles,
-  options: {
-    readonly engines: readonly Engine<C>[]
-    readonly trust: Trust | null
-    readonly version: string | undefined
-  },
+  { engines, trust, code }: ResolvedLoad<C>,
+  version: string | undefined,
 ): Promise<Release<C>> {
-  const { engines, trust, version } = options
   const problems: Problem[] = []
   // Where all files are known, they are verified before the first of them is parsed.
   if (trust !== null && from.all !== null)
@@ -99,21 +139,61 @@ export async function buildRelease<C>(
   const known = { engines: engines.map(({ name }) => name), version }
   const { manifest, files = [], digest } = await readTree(from, known, problems)
   const engine = engines.find(({ name }) => name === manifest?.engine)
-  const named = (name: string | undefined): TreeFile | undefined => files.find((file) => file.name === name)
-  const sources = (manifest?.policyFiles ?? []).flatMap((name) => named(name) ?? [])
+  const sources = (manifest?.policyFiles ?? []).flatMap((name) => files.find((file) => file.name === name) ?? [])
   if (trust !== null && problems.length === 0 && manifest !== undefined && digest !== undefined) {
     await verifySignatures(from, trust, { version: manifest.version, digest })
   }
+  if (manifest !== undefined) refuseCode(from, manifest, code)
   // Problems in the files that are there are told as well, beside those that are not; but only those of trusted files.
   const mayCompile = engine !== undefined && sources.length > 0 && (trust === null || problems.length === 0)
   const compiled = mayCompile ? compile(engine, sources) : null
   problems.push(...(compiled?.problems ?? []))
   const mayRead = manifest !== undefined && (trust === null || problems.length === 0)
   const data = mayRead ? readDataParts(manifest, files, problems) : null
-  if (manifest === undefined || data === null || compiled?.policy === undefined || problems.length > 0) {
-    throw invalid("RELEASE_INVALID", `the release in ${from.place}`, problems, compiled?.cause)
+  const refused = (): SerinError =>
+    invalid("RELEASE_INVALID", `the release in ${from.place}`, problems, compiled?.cause)
+  if (manifest === undefined || digest === undefined || data === null || problems.length > 0) throw refused()
+  const made = await loadCodeParts<C>(manifest, files, { digest, config: data.config }, code, problems)
+  const policy = compiled?.policy ?? made?.policy
+  if (made === null || policy === undefined) throw refused()
+  const scanners = manifest.scanners.flatMap(({ name }) => data.scanners.get(name) ?? made.scanners.get(name) ?? [])
+  return Object.freeze({
+    version: manifest.version,
+    policy,
+    scanners: scanners.length === 0 ? undefined : scanners,
+    monitor: data.monitor ?? made.monitor,
+    config: data.config,
+    sdk: made.sdk,
+    digest,
+    ...(made.close !== null && { close: made.close }),
+  })
+}
+
+/** Attack: code in a release where rules were expected: whoever can write there could do what the process can. */
+function refuseCode({ place }: ReleaseFiles, manifest: Manifest, { modules }: ResolvedCode): void {
+  const refuse = (file: string, message: string, fix: string): never => {
+    const problems = [{ where: `${place}/${file}`, message, fix }]
+    throw new SerinError("RELEASE_UNTRUSTED", `the release in ${place} brings code: ${file} ${message}; ${fix}`, {
+      problems,
+    })
   }
-  return Object.freeze({ version: manifest.version, policy: compiled.policy, ...data, digest })
+  const [first] = manifest.code
+  if (first !== undefined && modules === null) {
+    refuse(
+      first,
+      "is a module, which nobody allowed",
+      'if you trust whoever writes releases, pass modules: "in-process" or "isolated"',
+    )
+  }
+  const { policyModule, monitor } = manifest
+  const inside = policyModule ?? (monitor !== null && "module" in monitor ? monitor : null)
+  if (inside !== null && modules === "isolated") {
+    refuse(
+      inside.module,
+      "would run in the process, and scanners alone can be isolated",
+      'pass modules: "in-process", or use data',
+    )
+  }
 }
 
 export function checkEngines(engines: readonly Engine<never>[]): void {

@@ -4,21 +4,27 @@ import { clip, openDocument, suggest } from "./document.js"
 import type { SourceDocument } from "./document.js"
 import { readDigests, readProvenance, readRequirement } from "./manifest-origin.js"
 import type { Provenance } from "./manifest-origin.js"
-import { readMonitorPart, readScannerParts } from "./manifest-parts.js"
-import type { MonitorPart, ScannerPart } from "./manifest-parts.js"
+import { readModule, readMonitorPart, readScannerParts } from "./manifest-parts.js"
+import type { ModulePart, MonitorPart, ReadPath, ScannerPart } from "./manifest-parts.js"
 import type { SourceFile } from "./ports.js"
 import { MANIFEST, SIGNATURES } from "./tree.js"
 
 /** What a release's `release.yaml` says. */
 export interface Manifest {
   readonly version: string
-  /** Name of the policy's engine. */
-  readonly engine: string
+  /** Name of the policy's engine; null: the policy is code. */
+  readonly engine: string | null
   /** Files for the engine, in its order: plain relative paths, with `/`. */
   readonly policyFiles: readonly string[]
+  /** The policy as code; null: an engine has it. */
+  readonly policyModule: ModulePart | null
   readonly scanners: readonly ScannerPart[]
   /** Null: the release has none. */
   readonly monitor: MonitorPart | null
+  /** Name of what the host gives for it; null: the release has none. */
+  readonly sdk: string | null
+  /** Files that are code: what runs with all the rights of the process. */
+  readonly code: readonly string[]
   /** Null: the release has none. */
   readonly config: { readonly file: string; readonly schema: string } | null
   /** All files but the manifest. */
@@ -32,7 +38,17 @@ export interface Manifest {
 export const VERSION = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/
 export const VERSION_FIX = "use up to 128 letters, digits, and . _ + -, the first a letter or digit"
 
-const MANIFEST_KEYS = ["version", "serin", "policy", "scanners", "monitor", "config", "digests", "provenance"] as const
+const MANIFEST_KEYS = [
+  "version",
+  "serin",
+  "policy",
+  "scanners",
+  "monitor",
+  "sdk",
+  "config",
+  "digests",
+  "provenance",
+] as const
 const DEFAULT_FILES = ["rules.yaml"]
 const MAX_FILES = 100
 const RESERVED: readonly string[] = [MANIFEST, SIGNATURES]
@@ -53,41 +69,70 @@ export function readManifest(
   readRequirement(document, fields.get("serin"))
   const version = document.need(fields, "version", "the manifest", 'write `version: "1.0.0"`')
   const policyNode = document.need(fields, "policy", "the manifest", "write `policy: { engine: rules }`")
-  const policy = policyNode && document.fields(policyNode, "`policy`", ["engine", "files"])
-
-  const known = options.engines
-  const engineNode = policy && document.need(policy, "engine", "`policy`", suggest("", known ?? ["rules"]))
-  const engine = engineNode && document.text(engineNode, "`engine`")
-  const isKnown = engine !== null && (known === null || known.includes(engine))
-  if (engineNode !== null && engine !== null && known !== null && !isKnown) {
-    document.refuse(engineNode, `\`engine\` is the unknown \`${clip(engine)}\``, suggest(engine, known))
-  }
-
-  const filesNode = policy?.get("files")
-  const policyFiles = filesNode === undefined ? DEFAULT_FILES : readPaths(document, filesNode, "`files`")
-  const config = readConfigPaths(document, fields.get("config"))
   const pathOf = (node: ParsedNode, what: string): string | null => readPath(document, node, what)
+  const policy = policyNode && readPolicy(document, policyNode, options.engines, pathOf)
+  const config = readConfigPaths(document, fields.get("config"))
   const scanners = readScannerParts(document, fields.get("scanners"), pathOf)
   const monitor = readMonitorPart(document, fields.get("monitor"), pathOf)
-  const parts = [...(scanners ?? []).map(({ patterns }) => patterns), ...(monitor ? [monitor.thresholds] : [])]
-  const files = policyFiles && config && [...new Set([...policyFiles, ...parts, ...config])]
+  const sdkNode = fields.get("sdk")
+  const sdk = sdkNode === undefined ? undefined : document.text(sdkNode, "`sdk`")
+  const parts = [...(scanners ?? []), ...(monitor ? [monitor] : [])]
+  const code = [...(policy?.policyModule ? [policy.policyModule] : []), ...parts].flatMap((part) => {
+    return "module" in part ? part.module : []
+  })
+  const data = parts.flatMap((part) =>
+    "patterns" in part ? part.patterns : "thresholds" in part ? part.thresholds : [],
+  )
+  const files = policy && config && [...new Set([...policy.policyFiles, ...data, ...code, ...config])]
   const text = version && readVersion(document, version, options.version)
   const digests = files && readDigests(document, fields.get("digests"), files)
   const provenance = readProvenance(document, fields.get("provenance"))
-  if (text === null || !isKnown || policyFiles === null || config === null || files === null) return null
-  if (scanners === null || monitor === null) return null
+  if (text === null || policy === null || config === null || files === null) return null
+  if (scanners === null || monitor === null || sdk === null) return null
   const [configFile, schema] = config
   return {
     version: text,
-    engine,
-    policyFiles,
+    ...policy,
     scanners,
     monitor: monitor ?? null,
+    sdk: sdk ?? null,
+    code,
     config: configFile === undefined || schema === undefined ? null : { file: configFile, schema },
     files,
     digests,
     provenance,
   }
+}
+
+type PolicyPart = Pick<Manifest, "engine" | "policyFiles" | "policyModule">
+
+function readPolicy(
+  document: SourceDocument,
+  node: ParsedNode,
+  known: readonly string[] | null,
+  pathOf: ReadPath,
+): PolicyPart | null {
+  const policy = document.fields(node, "`policy`", ["engine", "files", "module", "export"])
+  if (policy === null) return null
+  if (policy.get("engine") === undefined && policy.get("module") !== undefined) {
+    const extra = policy.get("files")
+    if (extra !== undefined) document.refuse(extra, "`policy` has a `module` and `files`", "keep one")
+    const policyModule = readModule(document, policy, "`policy`", "policy", pathOf)
+    return policyModule && { engine: null, policyFiles: [], policyModule }
+  }
+  for (const key of ["module", "export"] as const) {
+    const extra = policy.get(key)
+    if (extra !== undefined) document.refuse(extra, `\`policy\` has an \`engine\` and \`${key}\``, "keep one")
+  }
+  const engineNode = document.need(policy, "engine", "`policy`", suggest("", known ?? ["rules"]))
+  const engine = engineNode && document.text(engineNode, "`engine`")
+  const isKnown = engine !== null && (known === null || known.includes(engine))
+  if (engineNode !== null && engine !== null && known !== null && !isKnown) {
+    document.refuse(engineNode, `\`engine\` is the unknown \`${clip(engine)}\``, suggest(engine, known))
+  }
+  const filesNode = policy.get("files")
+  const policyFiles = filesNode === undefined ? DEFAULT_FILES : readPaths(document, filesNode, "`files`")
+  return policyFiles === null || !isKnown ? null : { engine, policyFiles, policyModule: null }
 }
 
 /** Read where config and schema are; empty: the release has none. */

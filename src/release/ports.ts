@@ -96,8 +96,21 @@ export interface Release<
   readonly config?: unknown
   /** What `config` must be. It is only checked: what a schema makes of it, defaults included, is not used. */
   readonly configSchema?: ConfigSchema | undefined
+  /** The library that it was made for, or any other: `session.sdk`. */
+  readonly sdk?: unknown
   /** sha-256 of what it was built from, when it came from files. */
   readonly digest?: string | undefined
+  /** Give back what it holds, such as workers. Called once, by the source that loaded it, when nobody needs it any more. */
+  close?(): Promise<void>
+}
+
+/** What a module of a release makes its policy, scanner or monitor of. */
+export interface ModuleParts {
+  readonly version: string
+  /** Of the same release, frozen. */
+  readonly config: unknown
+  /** What the host gave for the release's `sdk`; undefined in a worker. */
+  readonly sdk: unknown
 }
 
 /** One text file of a release. */
@@ -120,4 +133,6 @@ export interface ReleaseSource<
   S extends ScanReport | Promise<ScanReport> = ScanReport,
 > {
   get(version: string): Promise<Release<C, R, S>> | Release<C, R, S>
+  /** A release that was got once is needed no more by whoever got it: nothing runs it, and no call of it is under way. */
+  drop?(version: string): Promise<void> | void
 }
