@@ -11,6 +11,7 @@ import type { VerdictRecord } from "./controller/verdict-record.js"
 import { startCanary } from "./controller/start-canary.js"
 import { ensureState } from "./controller/verbs.js"
 import { replayOnce } from "./embed/gate.js"
+import { keepLoading } from "./embed/loading.js"
 import { createShelf } from "./embed/shelf.js"
 import type { ReleasesFrom } from "./embed/shelf.js"
 import { SerinError } from "./errors.js"
@@ -25,6 +26,9 @@ import { refuseUnknown, requireMethods } from "./model/options.js"
 import type { KeysOf } from "./model/options.js"
 import type { Call } from "./model/call.js"
 import { requireClock, systemClock } from "./model/clock.js"
+import type { CodeOptions } from "./release/code-options.js"
+import { loadedModules } from "./release/module-code.js"
+import type { LoadedModules } from "./release/module-code.js"
 import type { TrustedKeys } from "./release/trust.js"
 import { checkEvent } from "./rollout/event-fields.js"
 import { phaseOf } from "./rollout/phase.js"
@@ -43,10 +47,8 @@ export type { Report } from "./controller/report.js"
 export type { VerdictRecord } from "./controller/verdict-record.js"
 export type { ReleasesFrom } from "./embed/shelf.js"
 
-export interface EmbedOptions<C extends Call, M extends Mode> extends Omit<
-  GuardOptions<C, M>,
-  "rollout" | "state" | "releases"
-> {
+export interface EmbedOptions<C extends Call, M extends Mode>
+  extends Omit<GuardOptions<C, M>, "rollout" | "state" | "releases">, CodeOptions {
   /** Path of the rollout's YAML file. */
   readonly rollout: string
   /** Not needed for `wrap`. */
@@ -73,6 +75,9 @@ const { state: _none, ...GUARDS } = GUARD_KEYS
 const EMBED_KEYS: KeysOf<EmbedOptions<Call, Mode> & { readonly async: boolean }> = {
   ...GUARDS,
   trustedKeys: true,
+  modules: true,
+  moduleTimeoutMs: true,
+  sdks: true,
   store: true,
   start: true,
   judgeEveryMs: true,
@@ -96,6 +101,8 @@ export interface Status {
   readonly report: Report | null
   /** Releases that could not be loaded, by version, with the reason. */
   readonly unavailable: ReadonlyMap<string, string>
+  /** Modules of releases that this process has imported, by whichever guard, and how many it may: none is ever unloaded. */
+  readonly modules: LoadedModules
 }
 
 /** A guard that brings its own controller. */
@@ -137,7 +144,8 @@ export async function embed<C extends Call = Call>(
   options: EmbedOptions<C, Mode> & { async?: boolean },
 ): Promise<Embedded<C> | Embedded<C, "async">> {
   checkOptions(options)
-  const { releases: from, trustedKeys, store: given, start, judgeEveryMs = 5000, ...forGuard } = options
+  const { releases: from, trustedKeys, modules, moduleTimeoutMs, sdks, ...others } = options
+  const { store: given, start, judgeEveryMs = 5000, ...forGuard } = others
   const { clock = systemClock } = options
   const spec = await readSpec(options.rollout)
   const actor: Actor = { kind: "controller", id: `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}` }
@@ -145,7 +153,7 @@ export async function embed<C extends Call = Call>(
   const store = given ?? fileStore({ dir })
   const bounded = withDeadlines(store, clock, DEADLINE_MS)
   const reports = given ?? fileStore({ dir, keep: KEPT_REPORTS })
-  const shelf = await createShelf<C>(from, trustedKeys)
+  const shelf = await createShelf<C>(from, { trustedKeys, modules, moduleTimeoutMs, sdks })
 
   await ensureState(bounded, spec, actor, clock.now())
   const replay = replayOnce(spec, options.rollout, from === undefined ? null : shelf)
@@ -189,7 +197,14 @@ export async function embed<C extends Call = Call>(
     },
     releasesReady: () => shelf.has(follower.current()?.canary ?? null),
   })
-  const loading = keepLoading()
+  const loading = keepLoading({
+    shelf,
+    guard,
+    state: follower.current,
+    awaited: [spec.stable, spec.canary],
+    clock,
+    everyMs: judgeEveryMs,
+  })
   const unsubscribe = follower.onChange(loading.look)
   loading.look()
   let closing: Promise<void> | undefined
@@ -208,6 +223,7 @@ export async function embed<C extends Call = Call>(
         shadow: guard.shadow(),
         report: leader.report(),
         unavailable: shelf.problems,
+        modules: loadedModules(),
       }
     },
     act: async (event: RolloutEvent) => {
@@ -231,31 +247,6 @@ export async function embed<C extends Call = Call>(
     follower.close()
     await guard.close()
   }
-
-  /** Load what the state names and is not there yet; while something is missing, again after each interval. */
-  function keepLoading() {
-    let attempt = 0
-    let cancel = (): void => {}
-
-    function look(): void {
-      cancel()
-      const { stable, canary } = follower.current() ?? { stable: null, canary: null }
-      if (shelf.has(stable) && shelf.has(canary)) return
-      const own = ++attempt
-      void shelf.fetch([stable, canary]).then(() => {
-        guard.refresh()
-        if (own === attempt) cancel = clock.schedule(look, judgeEveryMs)
-      })
-    }
-
-    return {
-      look,
-      stop() {
-        attempt++
-        cancel()
-      },
-    }
-  }
 }
 
 /** Throw `TypeError` or `RangeError` for what can only be a mistake in the code, before anything is read or made. */
@@ -265,7 +256,7 @@ function checkOptions<C extends Call>(options: EmbedOptions<C, Mode>): void {
     throw new TypeError(`embed takes its options as an object, got ${String(options)}; write ${least}`)
   }
   refuseUnknown("embed", options, EMBED_KEYS)
-  const { rollout, store, clock, judgeEveryMs } = options
+  const { rollout, store, clock, judgeEveryMs, modules } = options
   if (typeof rollout !== "string") {
     throw new TypeError(
       `rollout must be the path of a rollout file, got ${typeof rollout}; \`serin init\` writes one in safety/rollout.yaml`,
@@ -278,6 +269,9 @@ function checkOptions<C extends Call>(options: EmbedOptions<C, Mode>): void {
   if (clock !== undefined) requireClock(clock)
   if (judgeEveryMs !== undefined && !(judgeEveryMs > 0)) {
     throw new RangeError(`judgeEveryMs must be a number of ms greater than 0, got ${String(judgeEveryMs)}`)
+  }
+  if (modules === "isolated" && (options as { readonly async?: unknown }).async !== true) {
+    throw new TypeError('modules: "isolated" needs async: true, since a scanner in a worker answers later')
   }
 }
 

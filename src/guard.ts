@@ -33,7 +33,7 @@ import { createGate } from "./guard/gate.js"
 import type { Gate } from "./guard/gate.js"
 import { createTraces } from "./guard/traces.js"
 import { compileView } from "./guard/view.js"
-import type { AnyRelease } from "./guard/view.js"
+import type { AnyRelease, View } from "./guard/view.js"
 import { wrapFunctions } from "./guard/wrap.js"
 import type { WrapOptions } from "./guard/wrap.js"
 
@@ -53,6 +53,8 @@ export interface Session<C extends Call, M extends Mode> {
    * the canary, else stable's, also after rollback and kill. Reading it counts as being served, so that arm and config agree.
    */
   readonly config: unknown
+  /** The library that this release was made for, or any other that it brings: `sdk` of the release, chosen as `config` is. */
+  readonly sdk: unknown
   /** Judge one call. Never throws, but for `onStableError: "throw"`; in an async guard never rejects, but for the same. */
   evaluate(call: C, options?: EvaluateOptions): Answer<M, Decision>
   /** Scan one text with all scanners of the session's arm. Never throws. A text that could not be scanned is `blocked`. */
@@ -103,6 +105,8 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
   resetFuse(): void
   /** Look at the releases again, after one was loaded. Throws `RELEASE_INVALID` for one that cannot be run: it is left out. */
   refresh(): void
+  /** Versions that answer now, and those that asynchronous calls under way began on: whoever made them must not end them yet. */
+  inUse(): ReadonlySet<string>
   /** Resolve when all calls waiting for the other arm have been judged, and the decision log has taken what waits (2 s at most). */
   idle(): Promise<void>
   /**
@@ -200,6 +204,7 @@ export function createGuard<C extends Call = Call>(
   reportUnknown(core, releases)
   const sessionless = new GuardSession<C>(core, "", 0, undefined, "none")
 
+  const leaving = new Set<View<C>>()
   const isBlown = (): boolean => fuse !== null && fuse.blown() !== null
 
   /** From the next call on; the call that blew it is answered as any that the canary fails. */
@@ -207,6 +212,20 @@ export function createGuard<C extends Call = Call>(
     core.view = { ...core.view, canaryServes: false, fuseBlown: true }
     telemetry.fuse(blown.cause)
     core.emit({ type: "fuse", ...blown })
+  }
+
+  /** Releases that are superseded are held by what is under way alone, and by no session that sleeps. */
+  function letGoOf(view: View<C>): void {
+    inUse() // forgets those that are done
+    if (view.inFlight.count > 0) leaving.add(view)
+    for (const session of sessions.values()) session.seat.forget()
+    sessionless.seat.forget()
+  }
+
+  function inUse(): ReadonlySet<string> {
+    for (const view of leaving) if (view.inFlight.count === 0) leaving.delete(view)
+    const used = [core.view, ...leaving].flatMap(({ stable, canary }) => [stable?.version, canary?.version])
+    return new Set(used.filter((version) => version !== undefined))
   }
 
   function apply(): void {
@@ -218,6 +237,7 @@ export function createGuard<C extends Call = Call>(
       fuse?.reset(next?.spec.intent ?? null)
     }
     core.view = compileView(next, releases, previous, isBlown())
+    if (core.view.stable !== previous.stable || core.view.canary !== previous.canary) letGoOf(previous)
     openStrata(core.book, core.view.ramp.length)
     // What waits was asked of releases that are no longer compared.
     if (core.view.sampleBp === 0 || core.view.generation !== previous.generation) core.shadow.clear()
@@ -288,6 +308,7 @@ export function createGuard<C extends Call = Call>(
       apply()
       releases.require()
     },
+    inUse,
     async idle() {
       await core.shadow.idle()
       await log?.flush()

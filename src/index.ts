@@ -56,6 +56,8 @@ export { releaseBundles } from "./release/bundles.js"
 export type { BundleOptions } from "./release/bundles.js"
 export { loadRelease, releaseDirectory } from "./release/load.js"
 export type { LoadOptions } from "./release/load.js"
+export type { CodeOptions, Modules } from "./release/code-options.js"
+export type { LoadedModules } from "./release/module-code.js"
 export type { TrustedKeys } from "./release/trust.js"
 export type {
   Alert,
@@ -64,6 +66,7 @@ export type {
   Engine,
   Evaluation,
   EvaluationContext,
+  ModuleParts,
   Monitor,
   Policy,
   Release,

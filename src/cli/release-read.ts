@@ -24,7 +24,7 @@ export interface OpenedRelease {
 }
 
 /** Open a directory or a packed release. Rejects with `RELEASE_NOT_FOUND` and `RELEASE_INVALID`. */
-export async function openAt(shown: string, io: Io): Promise<OpenedRelease> {
+export async function openAt(shown: string, io: Pick<Io, "cwd">): Promise<OpenedRelease> {
   const path = resolve(io.cwd, shown)
   const from = await openRelease(path)
   return { shown, path, from, signatures: await from.read(SIGNATURES, MAX_PACKED_BYTES, []) }

@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { rulesEngine } from "../engines/rules.js"
 import type { Criterion, CriterionName } from "../model/verdict.js"
-import { buildRelease, releaseDirectory } from "../release/load.js"
+import { buildRelease, releaseDirectory, resolveLoad } from "../release/load.js"
 import { openRelease } from "../release/open.js"
 import type { Release } from "../release/ports.js"
 import { replayCalls } from "../replay.js"
@@ -95,5 +95,5 @@ async function releaseAt(
   const version = named ?? written ?? ""
   if (!isThere && VERSION.test(version)) return releaseDirectory(root, { engines }).get(version)
   const from = await openRelease(resolve(io.cwd, version))
-  return buildRelease(from, { engines, trust: null, version: undefined })
+  return buildRelease(from, resolveLoad({ engines }), undefined)
 }

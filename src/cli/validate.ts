@@ -7,6 +7,7 @@ import { parseSpec, type RolloutSpec } from "../rollout/spec.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { placeOf, readText } from "./place.js"
+import { compileTree, openAt, treeOf } from "./release-read.js"
 import { planLines } from "./plan-words.js"
 import { readRoughly } from "./rough-spec.js"
 
@@ -88,25 +89,24 @@ async function checkReleases(
   const checked: CheckedRelease[] = []
   for (const version of versions) {
     try {
-      checked.push({ version, digest: (await source.get(version)).digest ?? null, code: [] })
+      checked.push(await check(version))
     } catch (error) {
       if (!isSerinError(error)) throw error
-      // Only a release that brings code is not trusted here, where no keys are asked for. It is checked as far as it is data.
-      const untrusted = error.code === "RELEASE_UNTRUSTED" ? await checkData(root, version, problems) : null
-      if (untrusted !== null) {
-        checked.push(untrusted)
-        continue
-      }
       const found = error.code === "RELEASE_NOT_FOUND" ? [] : error.problems
       problems.push(...(found.length > 0 ? found : [{ where: join(shownRoot, version), message: error.message }]))
     }
   }
   return checked
-}
 
-/** Null: it has problems, which are among the others now. */
-async function checkData(root: string, version: string, problems: Problem[]): Promise<CheckedRelease | null> {
-  const tree = await treeOf(await openAt(version, { cwd: root }))
-  compileTree(tree)
-  return { version, digest: tree.digest, code: tree.manifest.code }
+  async function check(version: string): Promise<CheckedRelease> {
+    try {
+      return { version, digest: (await source.get(version)).digest ?? null, code: [] }
+    } catch (error) {
+      // No keys are asked for here, so what is not trusted is a release that brings code. It is checked as far as it is data.
+      if (!isSerinError(error) || error.code !== "RELEASE_UNTRUSTED") throw error
+      const tree = await treeOf(await openAt(version, { cwd: root }))
+      compileTree(tree)
+      return { version, digest: tree.digest, code: tree.manifest.code }
+    }
+  }
 }

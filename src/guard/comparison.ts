@@ -94,7 +94,9 @@ export class Comparison<C extends Call> {
       if (turn.book !== core.book) return
       const judged = other()
       if (!isThenable(judged)) return record(judged)
-      return judged.then(record)
+      const { inFlight } = turn.view
+      inFlight.count += 1
+      return judged.then(record).finally(() => (inFlight.count -= 1))
     })
     if (pushed) return
     turn.book.dropped += 1

@@ -64,7 +64,10 @@ export function contain<C extends Call>(
   }
   if (!core.async) return serve(session.judge(view, STABLE, call), session.judge(view, CANARY, copy))
   const both = [session.judgeAsync(view, STABLE, call), session.judgeAsync(view, CANARY, copy)] as const
-  return Promise.all(both).then(([stable, canary]) => serve(stable, canary))
+  view.inFlight.count += 1
+  return Promise.all(both)
+    .then(([stable, canary]) => serve(stable, canary))
+    .finally(() => (view.inFlight.count -= 1))
 }
 
 /** The decision of a ruling; null: there is none. */

@@ -54,6 +54,17 @@ export async function scanAsync<C extends Call>(
   const passage = { core, session, turn, text, context }
   const refused = refuse(passage)
   if (refused !== null) return refused
+  const { inFlight } = turn.view
+  inFlight.count += 1
+  try {
+    return await pass(passage)
+  } finally {
+    inFlight.count -= 1
+  }
+}
+
+async function pass<C extends Call>(passage: Passage<C>): Promise<Scan> {
+  const { core, turn, text, context } = passage
   const run = (scanners: readonly AnyScanner[], arm: ArmIndex): Promise<ScanRun> =>
     runScannersAsync(core.limits[arm], scanners, text, context)
   const runArm = async (arm: ArmIndex): Promise<ScanRun | null> => {

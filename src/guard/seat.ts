@@ -70,6 +70,11 @@ export class Seat<C extends Call> {
     return this.turn
   }
 
+  /** Hold on to no view, and so to no release, of before: it comes anew with the next call. */
+  forget(): void {
+    this.turn = null
+  }
+
   /** Take a turn: from the first that stable serves on, the session never enters the canary. */
   take(): Turn<C> {
     const turn = this.look()

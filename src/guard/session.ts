@@ -74,13 +74,20 @@ export class GuardSession<C extends Call> {
     return ARMS[this.seat.look().arm]
   }
 
-  /** Taken like an answer: a session that has read stable's never enters the canary. */
   get config(): unknown {
+    return this.release()?.config
+  }
+
+  get sdk(): unknown {
+    return this.release()?.sdk
+  }
+
+  /** Taken like an answer: a session that has read of stable never enters the canary. */
+  private release(): AnyRelease<C> | undefined {
     const { view, arm } = this.seat.take()
-    if (arm === STABLE) return view.stable?.config
-    if (view.canary !== undefined) return view.canary.config
-    this.seat.leaveCanary()
-    return view.stable?.config
+    if (arm === STABLE) return view.stable
+    if (view.canary === undefined) this.seat.leaveCanary()
+    return view.canary ?? view.stable
   }
 
   /** For logs: who and where, and nothing of the evidence. */
@@ -174,10 +181,16 @@ export class GuardSession<C extends Call> {
   }
 
   private async decideAsync(turn: Turn<C>, call: C, kept: C, callId?: string): Promise<Decision> {
-    const own = await this.judgeAsync(turn.view, turn.arm, call)
-    if (own.outcome !== ERROR) return this.serve(turn, kept, own, callId)
-    const stable = this.fail(turn, own) ? await this.judgeAsync(turn.view, STABLE, kept) : own
-    return this.settle(turn, kept, own, stable, callId)
+    const { inFlight } = turn.view
+    inFlight.count += 1
+    try {
+      const own = await this.judgeAsync(turn.view, turn.arm, call)
+      if (own.outcome !== ERROR) return this.serve(turn, kept, own, callId)
+      const stable = this.fail(turn, own) ? await this.judgeAsync(turn.view, STABLE, kept) : own
+      return this.settle(turn, kept, own, stable, callId)
+    } finally {
+      inFlight.count -= 1
+    }
   }
 
   /** The call as it came, for whoever looks at it later: stable when the canary fails, the other arm, a log. */

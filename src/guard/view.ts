@@ -32,6 +32,8 @@ export interface View<C extends Call> {
   /** Undefined: not loaded. */
   readonly stable: AnyRelease<C> | undefined
   readonly canary: AnyRelease<C> | undefined
+  /** Asynchronous answers of this pair of releases that are waited for; views of the same pair count together. */
+  readonly inFlight: { count: number }
 }
 
 const UNDER_WAY = new Set(["shadow", "canary", "baking"])
@@ -59,6 +61,7 @@ export function compileView<C extends Call>(
       canaryVersion: "",
       stable: previous?.stable,
       canary: undefined,
+      inFlight: inFlightOf(previous, previous?.stable, undefined),
     }
   }
   const stable = releases.get(state.stable) ?? previous?.stable
@@ -79,5 +82,16 @@ export function compileView<C extends Call>(
     canaryVersion: state.canary ?? "",
     stable,
     canary,
+    inFlight: inFlightOf(previous, stable, canary),
   }
+}
+
+function inFlightOf<C extends Call>(
+  previous: View<C> | null,
+  stable: AnyRelease<C> | undefined,
+  canary: AnyRelease<C> | undefined,
+): { count: number } {
+  return previous !== null && previous.stable === stable && previous.canary === canary
+    ? previous.inFlight
+    : { count: 0 }
 }

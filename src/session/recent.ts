@@ -3,6 +3,7 @@ export interface Recent<V> {
   get(key: string): V | undefined
   set(key: string, value: V): void
   delete(key: string): void
+  values(): Iterable<V>
   /** How many are remembered now, at most twice the capacity. */
   readonly size: number
 }
@@ -39,6 +40,10 @@ export function recent<V>(capacity: number): Recent<V> {
     delete(key) {
       young.delete(key)
       old.delete(key)
+    },
+    *values() {
+      yield* young.values()
+      yield* old.values()
     },
     get size() {
       return young.size + old.size
