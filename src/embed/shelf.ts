@@ -22,7 +22,8 @@ export async function createShelf<C extends Call>(from: ReleasesFrom<C, Mode> | 
   const source = await sourceOf(from, options)
 
   async function load(version: string, { get, drop }: Source): Promise<void> {
-    problems.set(version, "it is being loaded")
+    // Tried again, it is what it failed of before until it is known to be better.
+    if (!problems.has(version)) problems.set(version, "it is being loaded")
     let got = false
     try {
       const release = (await get(version)) as ReleaseFor<C, Mode>
