@@ -14,6 +14,8 @@ const RELEASE_KEYS: KeysOf<Release> = {
   config: true,
   configSchema: true,
   digest: true,
+  sdk: true,
+  close: true,
 }
 
 /**
