@@ -2,7 +2,7 @@ import { execFile } from "node:child_process"
 import { existsSync } from "node:fs"
 import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, posix } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -58,13 +58,29 @@ describe("the package, packed and installed in an empty project", () => {
     return JSON.parse(stdout)
   }
 
-  it("holds what was built, README.md, LICENSE and package.json, and nothing else", () => {
+  it("holds what was built, docs, README.md, LICENSE and package.json, and nothing else", () => {
     const paths = packed.files.map((file) => file.path)
-    expect(paths.filter((path) => !/^(dist\/.+\.(js|d\.ts)|README\.md|LICENSE|package\.json)$/.test(path))).toEqual([])
+    expect(
+      paths.filter((path) => !/^(dist\/.+\.(js|d\.ts)|docs\/.+\.md|README\.md|LICENSE|package\.json)$/.test(path)),
+    ).toEqual([])
     const published = Object.values(manifest.exports).flatMap((targets) => Object.values(targets))
     const files = [...published, ...Object.values(manifest.bin ?? {})].map((path) => path.replace("./", ""))
     expect(paths).toEqual(expect.arrayContaining([...files, "LICENSE", "package.json"]))
     if (existsSync(join(root, "README.md"))) expect(paths).toContain("README.md")
+  })
+
+  it("has every page that its README and its pages lead to", async () => {
+    const paths = packed.files.map((file) => file.path)
+    const lost: string[] = []
+    for (const page of paths.filter((path) => path.endsWith(".md"))) {
+      const text = await readFile(join(root, page), "utf8")
+      for (const [, link = ""] of text.matchAll(/\]\(([^)#\s]+)/g)) {
+        if (/^[a-z]+:/.test(link)) continue
+        const target = posix.join(posix.dirname(page), link).replace(/\/$/, "")
+        if (!paths.some((path) => path === target || path.startsWith(`${target}/`))) lost.push(`${page}: ${link}`)
+      }
+    }
+    expect(lost).toEqual([])
   })
 
   it("is imported by every published name, prints nothing and keeps no process alive", async () => {

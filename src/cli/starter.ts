@@ -27,7 +27,8 @@ canary:
   release: 1.5.0 # is put to the test: releases/1.5.0
   intent: tighten # it is meant to deny more, and must not allow more
   traffic_percentage: 5 # first share of new sessions; 25, 50 and 100 % follow
-  observation_period: "4h" # shortest time in each stage
+  shadow: { period: "2h" } # first, both judge and 1.4.0 alone serves: what these limits take at 10 sessions a minute, says \`serin plan\`
+  observation_period: "4h" # shortest time in each stage after it
   acceptance_criteria: # what is not named here is not judged
     newly_denied_rate_max: 0.02 # calls that 1.4.0 allows and 1.5.0 denies: at most 2 in 100
     newly_allowed_rate_max: 0 # calls that 1.4.0 stops and 1.5.0 allows: not one
@@ -37,7 +38,6 @@ canary:
     latency_p99_delta_max: "50ms"
   on_failure: "rollback" # or hold, or contain
   # Everything below has a default; these are the defaults.
-  # shadow: { period: "10m", sample: 100 } # first, both judge and nobody is served by the canary
   # min_sessions: 50
   # false_alarm_rate: 0.05 # chance that a good canary is stopped, over the whole rollout
   # on_inconclusive: hold # or extend, rollback

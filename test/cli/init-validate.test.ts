@@ -70,7 +70,7 @@ describe("serin validate", () => {
     const { out } = await bench().serin("validate")
     expect(out).toMatch(/refund-agent: 1\.4\.0 → 1\.5\.0, valid/)
     expect(out).toMatch(/1\.4\.0 {2}sha256:[0-9a-f]{64}/)
-    expect(out).toMatch(/1\. +shadow +both judge, 1\.4\.0 serves +10m at least/)
+    expect(out).toMatch(/1\. +shadow +both judge, 1\.4\.0 serves +2h at least/)
     expect(out).toMatch(/2\. +5 % +of new sessions are served by 1\.5\.0 +4h at least/)
     expect(out).toMatch(/5\. +100 % +1\.5\.0 serves every new session, 1\.4\.0 still judges/)
     expect(out).toContain("error rate: above stable's by at most 1 percentage point\n")
@@ -112,7 +112,7 @@ describe("serin validate", () => {
     expect({ code, out }).toEqual({ code: 1, out: "" })
     expect(err.split("\n").slice(1, -1)).toEqual([
       "  safety/rollout.yaml:7:23: `canary.traffic_percentage` must be a number in percent, got 5% (write 5)",
-      expect.stringMatching(/safety\/rollout\.yaml:8:3: unknown key `observation_perod` .*`observation_period`/),
+      expect.stringMatching(/safety\/rollout\.yaml:9:3: unknown key `observation_perod` .*`observation_period`/),
       expect.stringMatching(/safety\/releases\/1\.4\.0\/rules\.yaml:2:35: .*`permit` \(.*allow/),
       expect.stringMatching(/safety\/releases\/1\.5\.0\/release\.yaml:1:10: .*1\.5\.1, but 1\.5\.0/),
     ])

@@ -21,8 +21,13 @@ describe("serin plan", () => {
     expect(out).toMatch(/^shadow +newly_denied_rate_max +[\d,]+ in \S+ .*\+100 %: \d+ in \S+ \(0\)/m)
     expect(out).toMatch(/a good canary is promoted after about \S+, and \S+ or less in four of five rollouts/)
     expect(out).toMatch(
-      /warning: at shadow, \S+ takes about \S+; the period is 10m: it holds as inconclusive from then on\n {2}would do: /,
+      /warning: at shadow, \S+ takes about \S+; the period is 2h: it holds as inconclusive from then on\n {2}would do: /,
     )
+  })
+
+  it("warns of nothing in what `serin init` writes, at the traffic that its file names", async () => {
+    const { doc } = await bench().json("plan", "--sessions-per-minute", "10")
+    expect(doc).toMatchObject({ warnings: [], stages: [{ weightBp: 0, periodMs: 7_200_000 }, {}, {}, {}, {}] })
   })
 
   it("takes effects to look for, and the sizes of sessions from recorded calls", async () => {

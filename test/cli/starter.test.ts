@@ -6,8 +6,8 @@ import { useBench } from "./harness.js"
 
 const bench = useBench()
 
-/** Run what `init` wrote for an hour at ten sessions a minute of six calls; every `nth` session asks for a refund of 700 once. */
-async function runForAnHour(nth: number) {
+/** Run what `init` wrote for three hours, four sessions a minute of six calls; every `nth` session asks for a refund of 700 once. */
+async function run(nth: number) {
   await bench().serin("init")
   const { clock, cwd } = bench()
   const guard = await embed({
@@ -18,8 +18,8 @@ async function runForAnHour(nth: number) {
     clock,
   })
   let sessions = 0
-  for (let minute = 0; minute < 60; minute++) {
-    for (let i = 0; i < 10; i++) {
+  for (let step = 0; step < 60; step++) {
+    for (let i = 0; i < 12; i++) {
       const session = guard.session(`conversation-${++sessions}`)
       const amount = sessions % nth === 0 ? 700 : 40
       for (const action of ["get_order", "search_orders", "issue_refund", "get_order", "close_account", "delete_all"]) {
@@ -27,7 +27,7 @@ async function runForAnHour(nth: number) {
       }
     }
     await guard.idle()
-    clock.advance(60_000)
+    clock.advance(180_000)
     await guard.judge()
   }
   const status = guard.status()
@@ -38,14 +38,14 @@ async function runForAnHour(nth: number) {
 
 describe("the rollout that `serin init` writes", () => {
   it("rolls back when the lower limit denies more calls than its budget, and names that budget", async () => {
-    const { phase, state, diffs } = await runForAnHour(4)
+    const { phase, state, diffs } = await run(4)
     expect(phase.phase).toBe("rolled_back")
     expect(state.last).toMatchObject({ event: "rollback", verdict: { cause: "newly_denied_rate_max" } })
     expect(diffs).toMatchObject([{ action: "issue_refund", stable: { outcome: "allow" }, canary: { outcome: "deny" } }])
   })
 
   it("goes on to serve sessions when it denies few, and every criterion is shown to be within its limit", async () => {
-    const { phase, state, report } = await runForAnHour(100)
+    const { phase, state, report } = await run(100)
     expect(phase).toMatchObject({ phase: "canary", weightBp: 500 })
     expect(state.spec.intent).toBe("tighten")
     const results = report?.verdict?.criteria.map(({ criterion, result }) => [criterion, result])

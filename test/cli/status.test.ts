@@ -77,7 +77,7 @@ describe("serin status", () => {
     expect(out).toContain("refund-agent  canary at 5 %")
     expect(out).toMatch(/releases +1\.4\.0 stable, 1\.5\.0 canary/)
     expect(out).toMatch(/ramp +shadow → \[5 %\] → 25 % → 50 % → 100 %/)
-    expect(out).toMatch(/stage +since 2026-01-01T00:10:10Z \(1m30s ago\), 4h at least/)
+    expect(out).toMatch(/stage +since 2026-01-01T02:00:10Z \(1m30s ago\), 4h at least/)
     expect(out).toMatch(/hold +sample for 1m30s/)
     expect(out).toMatch(/last +hold by host\/1, 1m30s ago/)
     expect(out).toMatch(/next +it waits for 50 sessions/)

@@ -28,7 +28,7 @@ describe("serin start", () => {
     const { code, out } = await bench().serin("start")
     expect(code).toBe(0)
     expect(out).toContain("refund-agent: in shadow; revision 2")
-    expect(out).toContain("next: from 2026-01-01T00:00:00Z on both judge and 1.4.0 serves, for 10m at least")
+    expect(out).toContain("next: from 2026-01-01T00:00:00Z on both judge and 1.4.0 serves, for 2h at least")
     expect(out).toContain("undo: serin rollback")
     expect(await last()).toMatchObject({
       event: "start",
@@ -256,7 +256,7 @@ describe("serin pause and resume", () => {
 
 describe("serin approve", () => {
   it("lets a stage that asks for it be left, and says so before", async () => {
-    await rewrite("  release: 1.5.0", "  release: 1.5.0\n  shadow: { approval: true }")
+    await rewrite('shadow: { period: "2h" }', "shadow: { approval: true }")
     expect((await bench().serin("start")).code).toBe(0)
     expect((await bench().serin("status")).out).toContain("left only after `serin approve")
     await bench().serin("approve", "--reason", "looked at it")
