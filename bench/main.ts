@@ -13,6 +13,7 @@ import { handWrittenCanary } from "./hand-written.js"
 import { compare, compareBursts, garbage } from "./measure.js"
 import type { Batch } from "./measure.js"
 import { paced } from "./paced.js"
+import { replayed } from "./replay.js"
 import { shadowCost, workOf } from "./shadow.js"
 import { soak } from "./soak.js"
 
@@ -21,12 +22,13 @@ const { values: options } = parseArgs({
     json: { type: "string" },
     quick: { type: "boolean", default: false },
     soak: { type: "boolean", default: false },
+    replay: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 })
 if (options.help) {
   console.log(
-    "npm run bench -- [--json FILE] [--quick] [--soak]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else",
+    "npm run bench -- [--json FILE] [--quick] [--soak | --replay]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else\n--replay     calls a second of a replay, and nothing else",
   )
   process.exit(0)
 }
@@ -130,6 +132,17 @@ if (options.soak) {
       console.log(`${sessions.toLocaleString("en-US").padStart(10)}  heap ${heapMb} MB, arrays ${arraysMb} MB`)
     },
   )
+  process.exit(0)
+}
+
+if (options.replay) {
+  const count = options.quick ? 50_000 : 200_000
+  console.log(`${count.toLocaleString("en-US")} recorded calls, judged by two releases of ten rules`)
+  await replayed(count, ({ name, callsPerSecond, rssMb }) => {
+    console.log(
+      `${name.padEnd(48)} ${Math.round(callsPerSecond).toLocaleString("en-US").padStart(9)} calls/s  ${rssMb} MB`,
+    )
+  })
   process.exit(0)
 }
 

@@ -102,8 +102,7 @@ export async function replayCalls(options: ReplayCallsOptions): Promise<ReplayRe
   let done = 0
   for await (const recorded of calls) {
     const call = callOf(recorded)
-    // A policy may change what it is given: neither judges what the other one left.
-    const copy = capture(call)
+    const copy = copyOf(recorded)
     const context = { sessionId: recorded.session, startedAt: 0 }
     const stableFirst = done % 2 === 0
     let first: Judged | Promise<Judged> = (stableFirst ? askStable : askCanary)(copy, context)
@@ -132,6 +131,12 @@ export async function replayCalls(options: ReplayCallsOptions): Promise<ReplayRe
 function callOf({ tool, input, resource, principal }: RecordedCall): Call {
   if (resource === undefined && principal === undefined) return { action: tool, input }
   return { action: tool, input, resource, principal }
+}
+
+/** A policy may change what it is given: neither judges what the other one left. */
+function copyOf({ tool, input, resource, principal }: RecordedCall): Call {
+  if (resource === undefined && principal === undefined) return { action: tool, input: capture(input) }
+  return { action: tool, input: capture(input), resource: capture(resource), principal: capture(principal) }
 }
 
 /** Refuse what may change the world, or note that it was run. */
