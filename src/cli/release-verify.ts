@@ -1,13 +1,10 @@
-import { readFile } from "node:fs/promises"
-import { resolve } from "node:path"
 import { treeDigest } from "../release/tree.js"
 import { resolveTrust } from "../release/trust.js"
-import type { Trust } from "../release/trust.js"
 import { verifySignatures } from "../release/verify.js"
-import { defineCommand, JSON_FLAG, operandAt, usage } from "./command.js"
+import { defineCommand, JSON_FLAG, operandAt } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import type { Io } from "./io.js"
 import { compileTree, openAt, treeOf } from "./release-read.js"
+import { KEYS_FLAGS, readTrustedKeys } from "./trusted-keys.js"
 
 export const releaseVerifyCommand = defineCommand({
   name: "release verify",
@@ -16,13 +13,12 @@ export const releaseVerifyCommand = defineCommand({
   notes: ["Without --keys it is not checked who signed it."],
   example: "serin release verify safety/releases/1.5.0.tgz --keys release-key.pub",
   flags: {
-    keys: { type: "string", value: "FILE", text: "the trusted public keys, one or several in PEM" },
-    threshold: { type: "string", value: "N", text: "how many different ones must have signed (default: 1)" },
+    ...KEYS_FLAGS,
     ...JSON_FLAG,
   },
   async run({ values, operands, io, out }) {
     const shown = operandAt(operands, 0, "release verify", "RELEASE")
-    const trust = await readTrust(values.keys, values.threshold, io)
+    const trust = resolveTrust(await readTrustedKeys("release verify", values, io))
     const opened = await openAt(shown, io)
     // As in the application: where all files are known, they are verified before the first of them is parsed.
     if (trust !== null && opened.from.all !== null) {
@@ -55,21 +51,3 @@ export const releaseVerifyCommand = defineCommand({
     return EXIT.ok
   },
 })
-
-async function readTrust(keys: string | undefined, threshold: string | undefined, io: Io): Promise<Trust | null> {
-  if (keys === undefined) {
-    if (threshold !== undefined) throw usage("serin release verify: --threshold needs --keys FILE")
-    return null
-  }
-  const text = await readFile(resolve(io.cwd, keys), "utf8").catch(() => null)
-  if (text === null) throw usage(`serin release verify: --keys ${keys} cannot be read`)
-  try {
-    return resolveTrust({ keys: [text], threshold: threshold === undefined ? undefined : Number(threshold) })
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    const told = message
-      .replaceAll("trustedKeys.keys[0]", `--keys ${keys}`)
-      .replaceAll("trustedKeys.threshold", "--threshold")
-    throw usage(`serin release verify: ${told.replaceAll("trustedKeys.keys", "--keys")}`)
-  }
-}

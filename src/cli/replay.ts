@@ -1,19 +1,16 @@
-import { stat } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { rulesEngine } from "../engines/rules.js"
 import type { Criterion, CriterionName } from "../model/verdict.js"
-import { buildRelease, releaseDirectory, resolveLoad } from "../release/load.js"
-import { openRelease } from "../release/open.js"
-import type { Release } from "../release/ports.js"
+import { releaseDirectory } from "../release/load.js"
 import { replayCalls } from "../replay.js"
-import { VERSION } from "../rollout/names.js"
 import { streamCalls } from "../testing/call-stream.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import type { Io } from "./io.js"
 import { placeOf, readSpec } from "./place.js"
+import { releaseAt } from "./release-at.js"
 import { replayProgress } from "./replay-progress.js"
 import { replayLines } from "./replay-view.js"
+import { KEYS_FLAGS, readTrustedKeys } from "./trusted-keys.js"
 
 const BUDGETS = {
   "newly-denied-max": "newly_denied_rate_max",
@@ -28,7 +25,7 @@ export const replayCommand = defineCommand({
   notes: [
     "RELEASE is a directory, a packed release, or a version below --releases. What is not named comes from the rollout file, whose criteria are the budgets then.",
     "--calls takes JSON lines of { session, tool, input, output? }, or a decision log; .gz or not. Where releases have scanners, they scan each output that is a text.",
-    "It believes the releases: `release verify` is for those that came from elsewhere. Monitors do not run.",
+    "Monitors do not run. Without --keys it is not checked who signed the releases.",
   ],
   example: "serin replay --calls calls.jsonl --stable safety/releases/1.4.0 --canary safety/releases/1.5.0",
   flags: {
@@ -40,6 +37,7 @@ export const replayCommand = defineCommand({
     "newly-denied-max": { type: "string", value: "RATE", text: "a budget, from 0 to 1, in place of the file's" },
     "newly-allowed-max": { type: "string", value: "RATE", text: "the same for calls that only the canary allows" },
     "error-max": { type: "string", value: "RATE", text: "the same for calls on which the canary fails" },
+    ...KEYS_FLAGS,
     ...JSON_FLAG,
   },
   async run({ values, io, out }) {
@@ -50,8 +48,12 @@ export const replayCommand = defineCommand({
     const spec = asksFile ? await readSpec(place) : null
     const root =
       values.releases === undefined ? join(dirname(place.file), "releases") : resolve(io.cwd, values.releases)
-    const stable = await releaseAt(values.stable, spec?.stable, root, io)
-    const canary = await releaseAt(values.canary, spec?.canary, root, io)
+    const trustedKeys = await readTrustedKeys("replay", values, io)
+    const source = releaseDirectory(root, { engines: [rulesEngine()], trustedKeys })
+    const load = (named: string | undefined, written: string | undefined) =>
+      named === undefined ? source.get(written ?? "") : releaseAt(named, { root, trustedKeys }, io)
+    const stable = await load(values.stable, spec?.stable)
+    const canary = await load(values.canary, spec?.canary)
     const criteria = [
       ...(spec?.criteria ?? []).filter(({ name }) => !named.some((budget) => budget.name === name)),
       ...named,
@@ -81,19 +83,4 @@ function namedBudgets(values: Readonly<Record<keyof typeof BUDGETS, string | und
     if (!(max <= 1)) throw usage(`--${flag} must be a rate from 0 to 1, got ${JSON.stringify(text)}`)
     return [{ name, max, mode: "enforce" }]
   })
-}
-
-/** Load what a flag names, a path or a version, or else the version that the rollout file names. */
-async function releaseAt(
-  named: string | undefined,
-  written: string | undefined,
-  root: string,
-  io: Io,
-): Promise<Release> {
-  const engines = [rulesEngine()]
-  const isThere = named !== undefined && (await stat(resolve(io.cwd, named)).catch(() => null)) !== null
-  const version = named ?? written ?? ""
-  if (!isThere && VERSION.test(version)) return releaseDirectory(root, { engines }).get(version)
-  const from = await openRelease(resolve(io.cwd, version))
-  return buildRelease(from, resolveLoad({ engines }), undefined)
 }

@@ -91,6 +91,18 @@ describe("serin replay", () => {
     expect(doc).toMatchObject({ calls: 3 })
   })
 
+  it("takes only releases that are signed, where it is given keys", async () => {
+    await record(...CALLS)
+    await bench().serin("release", "keygen", "key")
+    for (const version of ["1.4.0", "1.5.0"]) {
+      const { err } = await bench().serin("replay", "--calls", "calls.jsonl", "--keys", "key.pub")
+      expect(err).toMatch(/^RELEASE_UNTRUSTED/)
+      await bench().serin("release", "sign", `safety/releases/${version}`, "--key", "key")
+    }
+    const { code, err } = await bench().serin("replay", "--calls", "calls.jsonl", "--keys", "key.pub")
+    expect({ code, err }).toEqual({ code: 9, err: "" })
+  })
+
   it("says what is missing or wrong", async () => {
     await record(...CALLS)
     const replay = (...argv: string[]) => bench().serin("replay", ...argv)

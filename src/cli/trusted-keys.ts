@@ -1,0 +1,36 @@
+import { readFile } from "node:fs/promises"
+import { resolve } from "node:path"
+import { resolveTrust } from "../release/trust.js"
+import type { TrustedKeys } from "../release/trust.js"
+import { usage, type Flags } from "./command.js"
+import type { Io } from "./io.js"
+
+export const KEYS_FLAGS = {
+  keys: { type: "string", value: "FILE", text: "the trusted public keys, one or several in PEM" },
+  threshold: { type: "string", value: "N", text: "how many different ones must have signed (default: 1)" },
+} as const satisfies Flags
+
+/** Read the keys that the command line names; undefined: it names none. `verb` is for messages. */
+export async function readTrustedKeys(
+  verb: string,
+  { keys, threshold }: { readonly keys: string | undefined; readonly threshold: string | undefined },
+  io: Io,
+): Promise<TrustedKeys | undefined> {
+  if (keys === undefined) {
+    if (threshold !== undefined) throw usage(`serin ${verb}: --threshold needs --keys FILE`)
+    return undefined
+  }
+  const text = await readFile(resolve(io.cwd, keys), "utf8").catch(() => null)
+  if (text === null) throw usage(`serin ${verb}: --keys ${keys} cannot be read`)
+  const trusted = { keys: [text], threshold: threshold === undefined ? undefined : Number(threshold) }
+  try {
+    resolveTrust(trusted)
+    return trusted
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    const told = message
+      .replaceAll("trustedKeys.keys[0]", `--keys ${keys}`)
+      .replaceAll("trustedKeys.threshold", "--threshold")
+    throw usage(`serin ${verb}: ${told.replaceAll("trustedKeys.keys", "--keys")}`)
+  }
+}
