@@ -4,12 +4,14 @@ import { releaseDirectory } from "../release/load.js"
 import { gateCalls, replayForGate } from "../replay/gate.js"
 import type { GateReport } from "../rollout/gate.js"
 import type { RolloutSpec } from "../rollout/spec.js"
-import type { Flags } from "./command.js"
+import type { Flags, Values } from "./command.js"
 import type { Io } from "./io.js"
 import type { Place } from "./place.js"
+import { MODULES_FLAG, modulesOf } from "./release-at.js"
 import { replayProgress } from "./replay-progress.js"
 
 export const GATE_FLAGS = {
+  ...MODULES_FLAG,
   releases: {
     type: "string",
     value: "DIR",
@@ -21,17 +23,20 @@ export const GATE_FLAGS = {
 export async function replayGate(
   spec: RolloutSpec,
   place: Place,
-  releases: string | undefined,
+  { releases, modules }: Values<typeof GATE_FLAGS>,
   io: Io,
 ): Promise<GateReport | undefined> {
   if (spec.gate === undefined) return undefined
   const dir = dirname(place.file)
   const root = releases === undefined ? join(dir, "releases") : resolve(io.cwd, releases)
-  const source = releaseDirectory(root, { engines: [rulesEngine()] })
+  const source = releaseDirectory(root, { engines: [rulesEngine()], modules: modulesOf(modules) })
   const both = { stable: await source.get(spec.stable), canary: await source.get(spec.canary) }
   const path = gateCalls(spec, dir)
   const progress = await replayProgress(path, io)
-  return replayForGate(spec, path, both, { signal: io.signal, onProgress: progress?.show }).finally(() =>
-    progress?.clear(),
-  )
+  try {
+    return await replayForGate(spec, path, both, { signal: io.signal, onProgress: progress?.show })
+  } finally {
+    progress?.clear()
+    await Promise.all(Object.values(both).map((release) => release.close?.()))
+  }
 }

@@ -1,12 +1,25 @@
 import { stat } from "node:fs/promises"
 import { resolve } from "node:path"
-import { rulesEngine } from "../engines/rules.js"
+import { MODULES } from "../release/code-options.js"
 import { buildRelease, releaseDirectory, resolveLoad } from "../release/load.js"
 import { openRelease } from "../release/open.js"
 import type { Release } from "../release/ports.js"
-import type { TrustedKeys } from "../release/trust.js"
+import type { LoadOptions } from "../release/load.js"
 import { VERSION } from "../rollout/names.js"
+import { choice, type Flags } from "./command.js"
 import type { Io } from "./io.js"
+
+/** For releases that bring code. */
+export const MODULES_FLAG = {
+  modules: {
+    type: "string",
+    value: MODULES.join("|"),
+    text: "let releases bring code, which can do what you can, and say where it runs",
+  },
+} as const satisfies Flags
+
+/** Read what `--modules` says. */
+export const modulesOf = (text: string | undefined) => choice("modules", text, MODULES)
 
 /**
  * Load a release that the command line names: a path, a directory or packed, or else a version below `root`. Rejects with
@@ -14,12 +27,12 @@ import type { Io } from "./io.js"
  */
 export async function releaseAt(
   named: string,
-  { root, trustedKeys }: { readonly root: string; readonly trustedKeys: TrustedKeys | undefined },
+  root: string,
+  options: LoadOptions,
   { cwd }: Pick<Io, "cwd">,
 ): Promise<Release> {
-  const engines = [rulesEngine()]
   const path = resolve(cwd, named)
   const isThere = (await stat(path).catch(() => null)) !== null
-  if (!isThere && VERSION.test(named)) return releaseDirectory(root, { engines, trustedKeys }).get(named)
-  return buildRelease(await openRelease(path), resolveLoad({ engines, trustedKeys }), undefined)
+  if (!isThere && VERSION.test(named)) return releaseDirectory(root, options).get(named)
+  return buildRelease(await openRelease(path), resolveLoad(options), undefined)
 }

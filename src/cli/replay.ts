@@ -7,7 +7,7 @@ import { streamCalls } from "../testing/call-stream.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { placeOf, readSpec } from "./place.js"
-import { releaseAt } from "./release-at.js"
+import { MODULES_FLAG, modulesOf, releaseAt } from "./release-at.js"
 import { replayProgress } from "./replay-progress.js"
 import { replayLines } from "./replay-view.js"
 import { KEYS_FLAGS, readTrustedKeys } from "./trusted-keys.js"
@@ -38,6 +38,7 @@ export const replayCommand = defineCommand({
     "newly-allowed-max": { type: "string", value: "RATE", text: "the same for calls that only the canary allows" },
     "error-max": { type: "string", value: "RATE", text: "the same for calls on which the canary fails" },
     ...KEYS_FLAGS,
+    ...MODULES_FLAG,
     ...JSON_FLAG,
   },
   async run({ values, io, out }) {
@@ -49,9 +50,10 @@ export const replayCommand = defineCommand({
     const root =
       values.releases === undefined ? join(dirname(place.file), "releases") : resolve(io.cwd, values.releases)
     const trustedKeys = await readTrustedKeys("replay", values, io)
-    const source = releaseDirectory(root, { engines: [rulesEngine()], trustedKeys })
+    const options = { engines: [rulesEngine()], trustedKeys, modules: modulesOf(values.modules) }
+    const source = releaseDirectory(root, options)
     const load = (named: string | undefined, written: string | undefined) =>
-      named === undefined ? source.get(written ?? "") : releaseAt(named, { root, trustedKeys }, io)
+      named === undefined ? source.get(written ?? "") : releaseAt(named, root, options, io)
     const stable = await load(values.stable, spec?.stable)
     const canary = await load(values.canary, spec?.canary)
     const criteria = [
@@ -61,6 +63,7 @@ export const replayCommand = defineCommand({
     const path = resolve(io.cwd, values.calls)
     const calls = streamCalls(path)
     const progress = await replayProgress(path, io)
+    const close = () => Promise.all([stable, canary].map((release) => release.close?.()))
     const report = await replayCalls({
       stable,
       canary,
@@ -68,7 +71,10 @@ export const replayCommand = defineCommand({
       criteria,
       signal: io.signal,
       onProgress: (done) => progress?.show(done, calls),
-    }).finally(() => progress?.clear())
+    }).finally(() => {
+      progress?.clear()
+      return close()
+    })
     if (values.json) out.json(report)
     else out.lines(replayLines(report))
     return report.result === "over" || report.result === "no_data" ? EXIT.overBudget : EXIT.ok

@@ -103,6 +103,38 @@ describe("serin replay", () => {
     expect({ code, err }).toEqual({ code: 9, err: "" })
   })
 
+  it("scans what tools gave back with the packs of both releases, and shows no text", async () => {
+    await record(callOf(1, { output: "card 4111111111111111" }), callOf(2, { output: "no card" }))
+    const manifest = await bench().read("safety/releases/1.5.0/release.yaml")
+    await bench().write(
+      "safety/releases/1.5.0/release.yaml",
+      `${manifest}scanners: [{ name: pii, patterns: pii.yaml }]\n`,
+    )
+    await bench().write(
+      "safety/releases/1.5.0/pii.yaml",
+      `patterns: [{ id: card, category: pii, pattern: '\\d{16}' }]\n`,
+    )
+    const { out } = await bench().serin("replay", "--calls", "calls.jsonl")
+    expect(out).toMatch(/^2 texts scanned, 1 \(50 %\) with another result$/m)
+    expect(out).toMatch(/^ {2}1 call of 1 session {2}output of get_order: clean → flagged by pii \(pii\)$/m)
+    expect(out).not.toContain("4111")
+  })
+
+  it("lets releases bring code only where it is told to", async () => {
+    await record(...CALLS)
+    const manifest = await bench().read("safety/releases/1.5.0/release.yaml")
+    const code = "scanners: [{ name: shout, module: shout.mjs }]\n"
+    await bench().write("safety/releases/1.5.0/release.yaml", `${manifest}${code}`)
+    await bench().write(
+      "safety/releases/1.5.0/shout.mjs",
+      "export function scanner() { return { scan: () => ({ result: 'flagged' }) } }\n",
+    )
+    expect((await bench().serin("replay", "--calls", "calls.jsonl")).err).toMatch(/^RELEASE_UNTRUSTED/)
+    const replay = ["replay", "--calls", "calls.jsonl", "--modules"]
+    expect(await bench().serin(...replay, "in-process")).toMatchObject({ code: 9, err: "" })
+    expect(await bench().serin(...replay, "anywhere")).toMatchObject({ code: 2 })
+  })
+
   it("says what is missing or wrong", async () => {
     await record(...CALLS)
     const replay = (...argv: string[]) => bench().serin("replay", ...argv)
