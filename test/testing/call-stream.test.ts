@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { isSerinError } from "../../src/errors.js"
 import { streamCalls, type CallStream } from "../../src/testing/call-stream.js"
 import { parseCalls, type RecordedCall } from "../../src/testing/calls.js"
+import { LOG_ENTRY } from "./log-entry.js"
 
 let dir: string
 beforeAll(async () => void (dir = await mkdtemp(join(tmpdir(), "serin-calls-"))))
@@ -16,23 +17,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }))
 const LINES = Array.from({ length: 1800 }, (_, i) =>
   JSON.stringify({ session: `s${i}`, turn: i, tool: "look", input: { text: "ü€𝄞".repeat(i % 40) }, output: `${i}` }),
 )
-const ENTRY = {
-  format: "serin/decision/1",
-  kind: "decision",
-  id: "1",
-  at: 1,
-  rollout: "demo",
-  revision: 1,
-  generation: 1,
-  sessionId: "s",
-  startedAt: 1,
-  arm: "stable",
-  release: "1.0.0",
-  outcome: "deny",
-  source: "policy",
-  durationMs: 1,
-  call: { action: "refund", input: { amount: 5 }, principal: { id: 1 } },
-}
+const ENTRY = { ...LOG_ENTRY, call: { ...LOG_ENTRY.call, principal: { id: 1 } } }
 
 async function written(content: string | Uint8Array, name = "calls.jsonl", digest = false): Promise<CallStream> {
   const path = join(dir, name)

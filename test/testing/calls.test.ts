@@ -9,6 +9,7 @@ import { isSerinError } from "../../src/errors.js"
 import type { DecisionLogEntry } from "../../src/model/decision-entry.js"
 import { parseCalls, readCalls, recordedCalls } from "../../src/testing/calls.js"
 import { replaySessions } from "../../src/testing/traffic.js"
+import { LOG_ENTRY } from "./log-entry.js"
 import { sharedIsThere, sharedPath, skipNote } from "../shared.js"
 
 const parse = (text: string) => parseCalls(text, { path: "calls.jsonl" })
@@ -25,25 +26,7 @@ function problemsOf(text: string): string[] {
 }
 
 describe("a decision log", () => {
-  const entry = (id: string, differs: object) =>
-    ({
-      format: "serin/decision/1",
-      kind: "decision",
-      id,
-      at: 1,
-      rollout: "demo",
-      revision: 1,
-      generation: 1,
-      sessionId: "s",
-      startedAt: 1,
-      arm: "stable",
-      release: "1.0.0",
-      outcome: "deny",
-      source: "policy",
-      durationMs: 1,
-      call: { action: "refund", input: { amount: 5 } },
-      ...differs,
-    }) as DecisionLogEntry
+  const entry = (id: string, differs: object) => ({ ...LOG_ENTRY, id, ...differs }) as DecisionLogEntry
   const side = { release: "1", outcome: "deny" as const, durationMs: 1 }
   const entries = [
     entry("1", {}),
