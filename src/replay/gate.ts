@@ -1,6 +1,7 @@
 import { isAbsolute, join } from "node:path"
 import { replayCalls } from "../replay.js"
-import type { ReplayableRelease, ReplayCallsOptions, ReplayReport } from "../replay.js"
+import type { ReplayableRelease, ReplayCallsOptions } from "../replay.js"
+import type { GateReport } from "../rollout/gate.js"
 import type { RolloutSpec } from "../rollout/spec.js"
 import { streamCalls, type CallStream } from "../testing/call-stream.js"
 
@@ -20,10 +21,10 @@ export async function replayForGate(
   options: Pick<ReplayCallsOptions, "signal" | "timeoutMs"> & {
     readonly onProgress?: ((done: number, calls: CallStream) => void) | undefined
   } = {},
-): Promise<ReplayReport> {
-  const calls = streamCalls(path)
+): Promise<GateReport> {
+  const calls = streamCalls(path, { digest: true })
   const { signal, timeoutMs, onProgress } = options
-  return replayCalls({
+  const report = await replayCalls({
     ...releases,
     calls,
     criteria: spec.criteria,
@@ -31,4 +32,5 @@ export async function replayForGate(
     timeoutMs,
     onProgress: onProgress && ((done) => onProgress(done, calls)),
   })
+  return { ...report, recording: calls.digest() }
 }

@@ -12,6 +12,8 @@ export interface GateReport {
   readonly stable: { readonly version: string; readonly digest: string | null }
   readonly canary: { readonly version: string; readonly digest: string | null }
   readonly calls: number
+  /** sha-256 of the recording, when it was a file. */
+  readonly recording?: string | null | undefined
   readonly differing: number
   readonly budgets: readonly {
     readonly criterion: CriterionName
@@ -51,7 +53,8 @@ const overWords = ({ criterion, max, measured }: GateReport["budgets"][number]):
 /** Say what let a rollout begin, for the history; nothing without a gate. */
 export function gateWords({ gate }: RolloutSpec, report: GateReport | undefined): string {
   if (gate === undefined || report === undefined) return ""
-  const { stable, canary, calls, differing } = report
+  const { stable, canary, calls, differing, recording } = report
   const digests = [stable, canary].map(({ version, digest }) => `${version} (${digest ?? "made in code"})`)
-  return `; replayed ${calls} ${calls === 1 ? "call" : "calls"} of ${gate.replay}, ${differing} answered otherwise, within the limits: ${digests.join(", ")}`
+  const file = recording ? `${gate.replay} (${recording})` : gate.replay
+  return `; replayed ${calls} ${calls === 1 ? "call" : "calls"} of ${file}, ${differing} answered otherwise, within the limits: ${digests.join(", ")}`
 }

@@ -177,7 +177,7 @@ describe("a gate in the rollout file", () => {
     expect(await start("--reason", "try it")).toMatchObject({ code: 0, err: expect.not.stringContaining("\u001b") })
     const { last } = await bench().state()
     expect(last.reason).toMatch(
-      /^try it; replayed 100 calls of calls\.jsonl, 9 answered otherwise, .*1\.5\.0 \(sha256:/,
+      /^try it; replayed 100 calls of calls\.jsonl \(sha256:[0-9a-f]{64}\), 9 answered otherwise, .*1\.5\.0 \(sha256:/,
     )
     await bench().serin("rollback")
     await bench().write("safety/calls.jsonl", "nothing")
