@@ -176,9 +176,9 @@ export function instrument(file: string, mutants: Mutant[]): ts.TransformerFacto
       return []
     }
 
-    /** A whole number one up and one down, a fraction a hundredth up and down. */
+    /** A whole number one up and one down, a fraction and what one is nothing to a hundredth up and down. */
     function variantsOfNumber(value: number): Variant[] {
-      const values = Number.isInteger(value) ? [value + 1, value - 1] : [value * 1.01, value * 0.99]
+      const values = Number.isSafeInteger(value) ? [value + 1, value - 1] : [value * 1.01, value * 0.99]
       return values.map((changed) => ({
         node:
           changed < 0

@@ -53,5 +53,5 @@ export function logReturns(value: number, game: Game, bets: readonly Bet[] = gam
 
 /** Log e-value of log capitals, bet by bet: what all bets together have. */
 export function bettingLogE(logCapitals: readonly number[], bets: readonly Bet[] = PORTFOLIO): number {
-  return logSumExp(logCapitals.map((capital, i) => capital + Math.log(bets[i]?.weight ?? 0)))
+  return logSumExp(logCapitals.map((capital, i) => capital + Math.log(bets[i]!.weight)))
 }

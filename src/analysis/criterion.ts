@@ -49,8 +49,7 @@ export function weighCriterion(criterion: Criterion, context: WeighContext): Wei
   const pairs = has("pairs") ? readPairs(criterion, context.strata) : null
   const logEOf = (source: EvidenceSourceName): number => {
     if (source === "trip") return tripLogE(context.trip, context.generation, criterion.name)
-    const reading = source === "arms" ? arms : pairs
-    if (reading === null) return 0
+    const reading = source === "arms" ? arms! : pairs!
     if (isZeroTolerance(criterion)) return reading.events > 0 ? CERTAIN : 0
     const { worse } = reading.stakes
     return worse === undefined
@@ -152,7 +151,7 @@ function countZero(reading: Reading, alphaBreach: number): Numbers {
   const estimate = events / evaluations.canary
   return {
     estimate,
-    lower: effective > 0 ? bernoulliLower(estimate * effective, effective, alphaBreach) : 0,
+    lower: bernoulliLower(estimate * effective, effective, alphaBreach),
     upper: enough ? bernoulliUpper(Math.min(events, effective), effective, ALPHA_PASS) : null,
   }
 }
@@ -172,9 +171,7 @@ function shownMethod(weighed: Weighed, breached: boolean): "arms" | "pairs" {
 }
 
 function readingOf(weighed: Weighed, method: "arms" | "pairs"): Reading {
-  const reading = weighed[method] ?? weighed.arms ?? weighed.pairs
-  if (reading === null) throw new TypeError(`${weighed.criterion.name}: has neither arms nor pairs`)
-  return reading
+  return (weighed[method] ?? weighed.arms ?? weighed.pairs)!
 }
 
 function noDataOf(readings: readonly (Reading | null)[], zero: boolean): NoData | undefined {

@@ -88,7 +88,7 @@ export function informationOf(
   // Nothing to compare with where one arm serves alone.
   if (share === 0 || share === 1) return { perSession: 0, noise: 1 }
   const ofStable = (binomial(stable) * share) / (1 - share)
-  const atLimit = Math.max(binomial(Math.min(1, stable + limit)), binomial(stable))
+  const atLimit = Math.max(binomial(stable + limit), binomial(stable))
   return per(share, binomial(canary) + ofStable, atLimit + ofStable)
 }
 

@@ -1,6 +1,4 @@
-import { logNormCdf } from "./special.js"
-
-const LN_SQRT_2PI = 0.9189385332046728
+import { LN_SQRT_2PI, logNormCdf } from "./special.js"
 
 /** Log e-value of a score: `s` is excess × information, `v` information (1/variance), `rho` = 1/τ² the prior's precision. */
 export function logE(s: number, v: number, rho: number): number {
@@ -20,14 +18,13 @@ export function bound(v: number, alpha: number, rho: number): number {
   // Newton from the right. ln E is convex and increasing in s, and the two-sided closed form is never below the
   // one-sided root (there ln E = ln 1/alpha + ln 2Φ ≥ ln 1/alpha), so every step lands between the root and the last.
   let s = twoSidedBound(v, alpha, rho)
-  for (let i = 0; i < 64; i++) {
+  for (;;) {
     const z = s / root
     const hazard = Math.exp(-(z * z) / 2 - LN_SQRT_2PI - logNormCdf(z))
     const next = s - (logE(s, v, rho) - target) / ((z + hazard) / root)
-    if (!(next < s)) break
+    if (!(next < s)) return s
     s = next
   }
-  return s
 }
 
 /** The same for a sum that may leave in either direction, in closed form. */

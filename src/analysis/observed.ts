@@ -41,8 +41,8 @@ export function observedTraffic({ strata }: Evidence, ms: number): Traffic | nul
 
 function addTallies(tallies: readonly Tally[]): Tally {
   const add = (pick: (tally: Tally) => ArrayLike<number>): number[] =>
-    Array.from({ length: tallies[0]?.trials.length ?? 0 }, (_, k) =>
-      tallies.reduce((sum, tally) => sum + (pick(tally)[k] ?? 0), 0),
+    Array.from({ length: tallies[0]!.trials.length }, (_, k) =>
+      tallies.reduce((sum, tally) => sum + pick(tally)[k]!, 0),
     )
   return {
     events: add(({ events }) => events),

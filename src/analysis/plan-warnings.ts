@@ -60,9 +60,9 @@ function fixesFor(
     const pass = planned?.criteria.find(({ criterion }) => criterion === name)?.pass
     return planned !== undefined && pass !== undefined && pass !== null && pass.likely.ms <= planned.periodMs
   }
-  const { weightBp = 0 } = spec.stages[stage] ?? {}
+  const { weightBp } = spec.stages[stage]!
   const next = spec.stages[stage + 1]?.weightBp ?? weightBp
-  const max = spec.criteria.find((criterion) => criterion.name === name)?.max ?? 0
+  const max = spec.criteria.find((criterion) => criterion.name === name)!.max
 
   const sample = SAMPLES_BP.find((bp) => bp > spec.shadowSampleBp && inTime({ ...spec, shadowSampleBp: bp }))
   const share = SHARES_BP.find((bp) => bp > weightBp && weightBp > 0 && bp < next && inTime(withShare(spec, stage, bp)))

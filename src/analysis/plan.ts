@@ -156,7 +156,7 @@ function longestWait(
   workload: Workload,
   of: Of,
 ): { readonly last: StagePlan["last"]; readonly sessions: number } {
-  const { weightBp = 0, periodMs = 0 } = stages[index] ?? {}
+  const { weightBp, periodMs } = stages[index]!
   const isServed = weightBp > 0 && weightBp < FULL_BP
   // In shadow and at 100 % it is sessions judged by both that are counted, if there are any.
   const countedBp = isServed || shadowSampleBp === 0 ? weightBp : shadowSampleBp
@@ -189,7 +189,7 @@ function learn(
 function settingOf({ stages, shadowSampleBp, criteria, falseAlarmRate }: PlannedSpec, index: number): Setting {
   const before = stages.slice(0, index)
   return {
-    share: (stages[index]?.weightBp ?? 0) / FULL_BP,
+    share: stages[index]!.weightBp / FULL_BP,
     sample: shadowSampleBp / FULL_BP,
     falseAlarmRate,
     enforced: Math.max(1, criteria.filter(({ mode }) => mode === "enforce").length),

@@ -136,4 +136,4 @@ function turned({ plus, minus, ...wager }: Wager): Wager {
   return { ...wager, plus: minus, minus: plus }
 }
 
-const subtract = (a: readonly number[], b: readonly number[]): number[] => a.map((value, k) => value - (b[k] ?? 0))
+const subtract = (a: readonly number[], b: readonly number[]): number[] => a.map((value, k) => value - b[k]!)

@@ -45,7 +45,8 @@ export function rateDelta(
 ): RateDelta {
   const trialsStable = total(stable.trials)
   const trialsCanary = total(canary.trials)
-  const boundary = Math.min(1, rate + max)
+  // Beyond 1 it is negative, and stable's own takes its place.
+  const boundary = rate + max
   const binomial = Math.max(boundary * (1 - boundary), rate * (1 - rate))
   const deff = designEffect(stable)
   const canaryVariance = Math.max(clusterVariance(canary.events, canary.trials), (deff * binomial) / trialsCanary)
@@ -85,7 +86,7 @@ export function clusterVariance(events: PerCohort, trials: PerCohort): number {
   const used = cohortsInUse(trials)
   if (used < 2) return Infinity
   let squares = 0
-  for (let k = 0; k < trials.length; k++) squares += ((events[k] ?? 0) - rate * (trials[k] ?? 0)) ** 2
+  for (let k = 0; k < trials.length; k++) squares += (events[k]! - rate * trials[k]!) ** 2
   return ((used / (used - 1)) * squares) / (all * all)
 }
 
@@ -94,7 +95,7 @@ export function kish(tally: Tally): number {
   const cohorts = tally.trials.length
   const all = total(tally.trials)
   let squares = 0
-  for (let k = 0; k < cohorts; k++) squares += ((tally.trials[k] ?? 0) - all / cohorts) ** 2
+  for (let k = 0; k < cohorts; k++) squares += (tally.trials[k]! - all / cohorts) ** 2
   return Math.max(1, all / Math.max(1, tally.sessions), ((cohorts / (cohorts - 1)) * squares) / all)
 }
 
@@ -132,13 +133,13 @@ export function ownDeff(
 
 export function total(values: ArrayLike<number>): number {
   let sum = 0
-  for (let i = 0; i < values.length; i++) sum += values[i] ?? 0
+  for (let i = 0; i < values.length; i++) sum += values[i]!
   return sum
 }
 
 export function cohortsInUse(trials: PerCohort): number {
   let used = 0
-  for (let k = 0; k < trials.length; k++) if ((trials[k] ?? 0) > 0) used++
+  for (let k = 0; k < trials.length; k++) if (trials[k]! > 0) used++
   return used
 }
 

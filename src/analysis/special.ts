@@ -1,8 +1,9 @@
-const LN_SQRT_2PI = 0.9189385332046728
+/** ln √2π, of the normal density. */
+export const LN_SQRT_2PI = 0.9189385332046728
 /** Depth of the continued fraction: full double precision from z = 2 on. */
 const MILLS_DEPTH = 64
 /** Stirling's series 1/12x − 1/360x³ + …, exact to a double from x = 10 on. */
-const STIRLING = [1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156] as const
+const STIRLING = [1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360] as const
 
 /**
  * Compute ln Φ(z), the log of the standard normal distribution function, for any z: `Math.log` of a distribution
@@ -20,8 +21,7 @@ export function logGamma(x: number): number {
   let y = x
   for (; y < 10; y++) shift *= y
   const inverseSquare = 1 / (y * y)
-  let series = 0
-  for (let i = STIRLING.length - 1; i >= 0; i--) series = series * inverseSquare + (STIRLING[i] ?? 0)
+  const series = STIRLING.reduceRight((rest, coefficient) => rest * inverseSquare + coefficient, 0)
   return (y - 0.5) * Math.log(y) - y + LN_SQRT_2PI + series / y - Math.log(shift)
 }
 
@@ -48,7 +48,7 @@ function mills(x: number): number {
 function oddFactorialSeries(z: number): number {
   let term = z
   let sum = z
-  for (let k = 3; Math.abs(term) > 1e-17 * Math.abs(sum); k += 2) {
+  for (let k = 3; Math.abs(term) > 1e-17; k += 2) {
     term *= (z * z) / k
     sum += term
   }

@@ -19,7 +19,7 @@ export function sampleRatio(strata: readonly Ramped[]): SrmVerdict {
   for (const ramped of strata.filter(isSplit)) {
     const stable = armTotal(ramped.stratum, STABLE, "sessions")
     const canary = armTotal(ramped.stratum, CANARY, "sessions")
-    const share = (ramped.weightBp ?? 0) / 10_000
+    const share = ramped.weightBp! / 10_000
     observed.stable += stable
     observed.canary += canary
     expected.stable += (stable + canary) * (1 - share)
@@ -36,7 +36,7 @@ export function logBayesFactor(counts: readonly number[], theta: readonly number
   const n = counts.reduce((sum, count) => sum + count, 0)
   return counts.reduce(
     (sum, count, i) => {
-      const share = theta[i] ?? 0
+      const share = theta[i]!
       const prior = CONCENTRATION * share
       return sum + logGamma(prior + count) - logGamma(prior) - count * Math.log(share)
     },

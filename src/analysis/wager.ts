@@ -56,10 +56,10 @@ export function pooledLogE(wagers: readonly Wager[], game: Game): number {
 export function wagerLower(wagers: readonly Wager[], least: Game["least"], alpha: number, bets?: Game["bets"]): number {
   const all = wagers.reduce(add, NOTHING)
   const target = -Math.log(alpha)
-  // The e-value falls as the limit rises, and is 1 at most where the limit is the estimate.
+  // The e-value falls as the limit rises.
   let below: number = least
-  let above = (all.plus - all.minus) / (all.plus + all.minus + all.zero)
-  for (let i = 0; i < 30 && above > below; i++) {
+  let above = 1
+  for (let i = 0; i < 30; i++) {
     const middle = (below + above) / 2
     if (table({ max: middle, least, bets })(all) >= target) below = middle
     else above = middle
@@ -99,7 +99,7 @@ function table(game: Game): (trials: Effective) => number {
   const drawn = logReturns(0, game)
   return ({ plus, minus, zero }) =>
     bettingLogE(
-      won.map((win, i) => plus * win + (minus > 0 ? minus * lost[i]! : 0) + zero * drawn[i]!),
+      won.map((win, i) => plus * win + minus * lost[i]! + zero * drawn[i]!),
       game.bets,
     )
 }

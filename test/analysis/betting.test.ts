@@ -75,6 +75,20 @@ describe("betting", () => {
 })
 
 describe("wagers on outcomes", () => {
+  // mpmath: the table of fractions and weights in docs/reference/verdicts.md, then ¾ of it and ¼ for strata to come.
+  it.each([
+    [5, 1, 60, DELTA, 0.306088129835924],
+    [3, 0, 40, BUDGET, -0.44294456561513473],
+    [60, 0, 1000, BUDGET, 20.391247345050065],
+  ])("of %d and %d of %d are worth what the documented bets make of them", (plus, minus, trials, game, logE) => {
+    expect(wagerLogE([independent(plus, minus, trials)], game)).toBeCloseTo(logE, 12)
+  })
+
+  it("bound the mean from below where the documented bets reach 20", () => {
+    expect(wagerLower([independent(55, 5, 1000)], -1, 0.05)).toBeCloseTo(0.0302980501093603, 8)
+    expect(wagerLower([independent(40, 0, 500)], 0, 0.05)).toBeCloseTo(0.0418599681726239, 8)
+  })
+
   it("finds harm and not its absence", () => {
     expect(wagerLogE([independent(55, 5, 1000)], DELTA)).toBeGreaterThan(Math.log(20))
     expect(wagerLogE([independent(25, 5, 1000)], DELTA)).toBeLessThan(0.5)
@@ -181,6 +195,27 @@ describe("design effect of what is bet on", () => {
     expect(eventWager({ events: trials, trials, sessions: 128 }, clustering).deff).toBe(
       eventWager({ events: zeros, trials, sessions: 128 }, clustering).deff,
     )
+  })
+
+  // mpmath: m/(m−1) · Σ(D[k] − R·N[k])² / N² · N / (d − δ²).
+  it("is the variance by cohorts over that of independent differences", () => {
+    const tens = zeros.map(() => 10)
+    const at = (values: Readonly<Record<number, number>>): number[] => zeros.map((_, k) => values[k] ?? 0)
+    const lump = { plus: at({ 0: 9 }), minus: at({ 1: 3 }), stable: zeros, trials: tens, sessions: 640 }
+    const wager = pairedWager(lump)
+    expect(wager).toEqual({ plus: 9, minus: 3, trials: 640, deff: expect.closeTo(7.60708679076026, 12) as number })
+    // Twelve that are spread: the prior of sessions of ten calls, 1.9, has ten cohorts' say beside 63.
+    const plus = zeros.map((_, k) => (k < 8 ? 1 : 0))
+    const minus = zeros.map((_, k) => (k >= 8 && k < 12 ? 1 : 0))
+    const spread = pairedWager({ plus, minus, stable: zeros, trials: tens, sessions: 64 })
+    expect(spread.deff).toBeCloseTo(1.1205136271341551, 12)
+    const events = { events: at({ 3: 9 }), trials, sessions: 1280 }
+    expect(eventWager(events, events)).toEqual({
+      plus: 9,
+      minus: 0,
+      trials: 1280,
+      deff: expect.closeTo(9.06372934697089, 12) as number,
+    })
   })
 
   it("believes in a small one only as far as events and cohorts go", () => {

@@ -124,6 +124,36 @@ describe("latency", () => {
     expect(within.estimate).toBeCloseTo(0.99, 9)
   })
 
+  it("rounds the threshold to whole bins, up for a breach and down for a pass", () => {
+    const bin = binOf(10)
+    for (const maxMs of [5, 7.3, 50]) {
+      const from = binOf(10 + maxMs) - 6
+      const ladder = Array.from({ length: 640 }, (_, i) => binLowerMs(from + Math.floor(i / 64)) * 1.001)
+      const { worse, within } = excess(
+        calm.map(() => 10),
+        ladder,
+        maxMs,
+      )
+      const share = (isSlow: (bin: number) => boolean): number => ladder.filter((ms) => isSlow(binOf(ms))).length / 640
+      expect(worse.estimate).toBeCloseTo(share((k) => binLowerMs(k) >= binLowerMs(bin + 1) + maxMs) - 0.01, 9)
+      expect(within.estimate).toBeCloseTo(share((k) => binLowerMs(k + 1) > binLowerMs(bin) + maxMs) - 0.01, 9)
+    }
+  })
+
+  it("has the variance of a share that is known to be 1 %, and in pairs that of discordant calls and one more", () => {
+    // 100 calls a cohort, of which one is slow in stable and none in the canary; each is a session of its own.
+    const [stable, canary] = histograms(
+      calm.map(() => 10),
+      calm.map(() => 10),
+    )
+    const sessions = 6400
+    const arms = latencyDelta({ histogram: stable, sessions }, { histogram: canary, sessions }, 5)
+    expect(arms.worse.estimate).toBeCloseTo(-0.01, 12)
+    expect(arms.worse.variance).toBeCloseTo((2 * 0.01 * 0.99) / 6400, 15)
+    const pairs = pairedLatencyDelta(stable, canary, sessions, 5)
+    expect(pairs.worse.variance).toBeCloseTo(65 / 6400 ** 2, 15)
+  })
+
   it("knows nothing beyond the overflow bin", () => {
     const endless = calm.map(() => 100_000)
     const { worse, within } = excess(endless, endless, 50)
@@ -134,6 +164,12 @@ describe("latency", () => {
     const beyond = excess(calm, endless, 200_000)
     expect(beyond.worse.estimate).toBeCloseTo(-0.01, 9)
     expect(beyond.within.estimate).toBeCloseTo(0.99, 9)
+    const last = excess(
+      calm,
+      calm.map(() => 63_500),
+      200_000,
+    )
+    expect(last.within.estimate).toBeCloseTo(-0.01, 9)
   })
 
   it("uses the pairing: what is slow in both arms is no noise, and a variance stays where nothing differs", () => {

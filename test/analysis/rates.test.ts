@@ -2,7 +2,16 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { logE, lower, upper } from "../../src/analysis/mixture.js"
 import { pairedDelta } from "../../src/analysis/pairs.js"
-import { clusterVariance, designEffect, kish, rateAgainst, rateDelta, type Tally } from "../../src/analysis/rates.js"
+import {
+  clusteredDeff,
+  clusterVariance,
+  designEffect,
+  kish,
+  ownDeff,
+  rateAgainst,
+  rateDelta,
+  type Tally,
+} from "../../src/analysis/rates.js"
 import { lateStart, logEWithin, logEWorse, lookAt, pool, startMixture, type Look } from "../../src/analysis/strata.js"
 import { relativeError, vectors } from "./vectors.js"
 
@@ -206,6 +215,77 @@ describe("rates", () => {
       expect(relativeError(delta.deff, c.deff)).toBeLessThan(1e-6)
       expectBounds(delta.estimate, delta.variance, c.deltaMax, c.tau, c.bounds)
     }
+  })
+})
+
+describe("small tallies, worked out by hand", () => {
+  const flat = (events: number, trials: number, sessions: number): Tally => ({
+    events: Array.from({ length: 64 }, () => events),
+    trials: Array.from({ length: 64 }, () => trials),
+    sessions,
+  })
+  const two = (events: readonly [number, number], trials: readonly [number, number], sessions: number): Tally => ({
+    events,
+    trials,
+    sessions,
+  })
+
+  it("have a variance from two cohorts on", () => {
+    // 2/1 · (1² + 1²) / 20², at a rate of 0.3.
+    expect(clusterVariance([2, 4], [10, 10])).toBeCloseTo(0.01, 15)
+    expect(clusterVariance([2, 4, 0], [10, 10, 0])).toBeCloseTo(0.01, 15)
+    expect(clusterVariance([2, 0], [10, 0])).toBe(Infinity)
+  })
+
+  it("have sessions of at least one call, and at least one session", () => {
+    expect(kish(flat(0, 10, 64))).toBe(10)
+    expect(kish(flat(0, 1, 128))).toBe(1)
+    expect(kish(flat(0, 10, 1))).toBe(640)
+    expect(kish(flat(0, 10, 0))).toBe(640)
+  })
+
+  it("tell their own design effect from ten events and ten others on", () => {
+    // All events in one of two cohorts: 2 · (5² + 5²) / 20² · 20 / ¼.
+    expect(designEffect(two([10, 0], [10, 10], 20))).toBeCloseTo(20, 12)
+    expect(designEffect(two([9, 0], [10, 10], 20))).toBe(1)
+    expect(designEffect(two([10, 1], [10, 10], 20))).toBe(1)
+  })
+
+  it("cluster by the prior where sessions are more than single calls, and not at all where they are not", () => {
+    expect(clusteredDeff(flat(0, 10, 640))).toBe(1)
+    expect(clusteredDeff(flat(0, 3, 128))).toBeCloseTo(1.05, 12)
+  })
+
+  it("have the larger binomial variance of stable's rate and the limit's", () => {
+    // No cohort differs from another: the floor alone is left. Stable's rate is smoothed, 576½ of 641.
+    const arm = flat(9, 10, 640)
+    const rate = 576.5 / 641
+    expect(rateDelta(arm, arm, 0.2).canaryVariance).toBeCloseTo((rate * (1 - rate)) / 640, 15)
+    expect(rateDelta(arm, arm, 0.05).canaryVariance).toBeCloseTo((rate * (1 - rate)) / 640, 15)
+    const rare = flat(1, 10, 640)
+    const boundary = 64.5 / 641 + 0.05
+    expect(rateDelta(rare, rare, 0.05).canaryVariance).toBeCloseTo((boundary * (1 - boundary)) / 640, 15)
+  })
+
+  it("count what is counted more than once a trial as every trial", () => {
+    const alerts = flat(20, 10, 640)
+    expect(rateDelta(alerts, alerts, 0.01).stableVariance).toBeCloseTo((640.5 * 0.5) / 641 ** 2 / 640, 15)
+  })
+
+  it("have the variance of one event where the limit itself has none", () => {
+    expect(rateAgainst(flat(1, 20, 1280), 0.02, flat(1, 20, 1280)).variance).toBeCloseTo((0.02 * 0.98) / 1280, 15)
+    expect(rateAgainst(flat(20, 20, 1280), 1, flat(20, 20, 1280)).variance).toBeCloseTo(1 / 1281 / 1280, 15)
+    const none = Array.from({ length: 64 }, () => 0)
+    const pairs = { plus: none, minus: none, stable: none, trials: flat(0, 10, 0).trials, sessions: 640 }
+    expect(pairedDelta(pairs, 0).variance).toBeCloseTo(1 / 641 / 640, 15)
+  })
+
+  it("keep the prior where outcomes have no variance, and mix it in from ten of either kind on", () => {
+    const sizes = { trials: 1000, cohorts: 64 }
+    expect(ownDeff({ variance: 0, binomial: 0 }, { ...sizes, events: 500 }, 3)).toBe(3)
+    expect(ownDeff({ variance: 1e-5, binomial: 0 }, { ...sizes, events: 500 }, 3)).toBe(3)
+    const spread = { variance: 1e-5, binomial: 0.01 }
+    expect(ownDeff(spread, { ...sizes, events: 990 }, 3)).toBeCloseTo((10 * 3 + 63) / 73, 12)
   })
 })
 
