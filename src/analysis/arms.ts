@@ -21,19 +21,18 @@ export const PASS_SESSIONS = 30
 
 /** Read what served sessions say about a criterion. */
 export function readArms(criterion: Criterion, strata: readonly Ramped[]): Reading {
-  if (FACTS[criterion.name].kind === "budget") {
-    const measured = strata.filter(servesCanary).map((ramped) => measureBudget(criterion, ramped))
-    return gather(criterion, measured, ({ canary }) => canary >= PASS_SESSIONS)
-  }
-  const measured = strata.filter(isSplit).map((ramped) => measure(criterion, ramped))
-  return gather(criterion, measured, ({ stable, canary }) => Math.min(stable, canary) >= PASS_SESSIONS)
+  const isBudget = FACTS[criterion.name].kind === "budget"
+  const measured = strata.filter(isBudget ? servesCanary : isSplit).map((ramped) => measure(criterion, ramped))
+  return gather(criterion, measured, ({ stable, canary }) => {
+    return (isBudget ? canary : Math.min(stable, canary)) >= PASS_SESSIONS
+  })
 }
 
-function measure(criterion: Criterion, ramped: Ramped): Measurement {
-  const facts = FACTS[criterion.name]
-  return facts.kind === "delta"
-    ? measureRate(criterion.max, facts.cells, ramped)
-    : measureLatency(criterion.max, facts.kind === "latency" && facts.scans ? "scanLatency" : "latency", ramped)
+function measure({ name, max }: Criterion, ramped: Ramped): Measurement {
+  const facts = FACTS[name]
+  if (facts.kind === "delta") return measureRate(max, facts.cells, ramped)
+  if (facts.kind === "budget") return measureBudget(max, ramped)
+  return measureLatency(max, facts.scans ? "scanLatency" : "latency", ramped)
 }
 
 function measureRate(
@@ -50,7 +49,7 @@ function measureRate(
 }
 
 /** The canary's own errors against an absolute limit: also of strata in which it is served alone. */
-function measureBudget({ max }: Criterion, { stratum }: Ramped): Measurement {
+function measureBudget(max: number, { stratum }: Ramped): Measurement {
   const canary = armTally(stratum, CANARY, "error", "evaluations")
   const valid = canary.sessions >= STRATUM_GUARD.canarySessions && isSpread(canary.trials)
   return {

@@ -7,11 +7,10 @@ import { logBeta } from "./special.js"
  */
 export function bernoulliUpper(events: number, trials: number, alpha: number): number {
   const misses = trials - events
-  if (!(misses > 0)) return 1
   const mixture = logBeta(0.5 + events, 0.5 + misses) - logBeta(0.5, 0.5)
   const target = -Math.log(alpha)
-  const logCapital = (p: number): number => mixture - (events > 0 ? events * Math.log(p) : 0) - misses * Math.log1p(-p)
-  // Convex in p, least at events/trials and unbounded towards 1: one root in between.
+  const logCapital = (p: number): number => mixture - events * Math.log(p) - misses * Math.log1p(-p)
+  // Convex in p, least at events/trials and unbounded towards 1: one root in between. Where there is no room, or no trial, 1.
   let below = events / trials
   let above = 1
   for (;;) {

@@ -97,6 +97,12 @@ export function weigh(name: CriterionName, shadow: boolean): readonly WeightedSo
   return used.map((source) => ({ source, weight: weights[source] / sum }))
 }
 
+/** The outcome that is counted by a criterion of calls, as the ones that trip are. */
+export function outcomeOf(name: CriterionName): Outcome {
+  const facts = FACTS[name]
+  return facts.kind === "budget" ? facts.flip.canary : (facts as Extract<CriterionFacts, { kind: "delta" }>).outcome!
+}
+
 function outcomeDelta(outcome: Outcome, label: string, sources: readonly EvidenceSourceName[]): CriterionFacts {
   return { kind: "delta", label, cells: { events: outcome, trials: "evaluations" }, outcome, sources }
 }

@@ -35,11 +35,9 @@ export function gamesOf({ name, max }: Criterion): Games {
   return { worse: [{ max, least: kind === "budget" ? 0 : -1 }] }
 }
 
-function measure({ name, max }: Criterion, facts: CriterionFacts, ramped: Ramped): Measurement {
+function measure({ max }: Criterion, facts: CriterionFacts, ramped: Ramped): Measurement {
   if (facts.kind === "latency") return measureLatency(max, facts.scans, ramped)
   if (facts.kind === "budget") return measureFlips(max, facts.flip, ramped)
-  const ofScans = facts.cells.trials === "scans"
-  if (!ofScans && facts.outcome === undefined) throw new TypeError(`${name}: is neither of calls nor of texts`)
   const tally = facts.outcome === undefined ? scanPairTally(ramped.stratum) : pairTally(ramped.stratum, facts.outcome)
   const valid = isValid(tally)
   const delta = valid ? pairedDelta(tally, max) : null

@@ -1,6 +1,6 @@
 import type { Criterion } from "../model/verdict.js"
 import type { Game } from "./betting.js"
-import { FACTS, weigh } from "./criteria.js"
+import { FACTS, outcomeOf, weigh } from "./criteria.js"
 import { ALPHA_PASS, isZeroTolerance } from "./criterion.js"
 import { deffOf, informationOf, leastSessions, truthOf, type Setting, type Source, type Truth } from "./expected.js"
 import { callsForZero } from "./outlook.js"
@@ -207,11 +207,9 @@ function firstCount(isEnough: (count: number) => boolean): number {
 /** First evaluations of sessions: held against a ceiling that comes down as stable is known better. */
 function tripNeed(criterion: Criterion, workload: Workload, setting: Setting, effect: number, level: number): Need {
   const { share } = setting
-  const facts = FACTS[criterion.name]
-  const budget = facts.kind === "budget"
-  const outcome = facts.kind === "delta" ? facts.outcome : facts.kind === "budget" ? facts.flip.canary : undefined
-  if (outcome === undefined || share === 0 || (share === 1 && !budget)) return { typical: Infinity, likely: Infinity }
-  const rate = workload.rates[outcome]
+  const budget = FACTS[criterion.name].kind === "budget"
+  if (share === 0 || (share === 1 && !budget)) return { typical: Infinity, likely: Infinity }
+  const rate = workload.rates[outcomeOf(criterion.name)]
   const bad = Math.min(1, rate + effect)
   const target = -Math.log(level * startWeight("arms", setting, startMixture))
   const enough = (sessions: number, z: number): boolean => {

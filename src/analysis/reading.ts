@@ -105,12 +105,12 @@ export function isSpread(trials: PerCohort): boolean {
 
 /** p99 over all strata, for people to read; what is judged are exceedances stratum by stratum. */
 function quantilesOf(strata: readonly Measurement[]): Reading["quantiles"] {
-  const stableMs = pooledQuantile(strata.flatMap(({ histograms }) => histograms?.[0] ?? []))
-  const canaryMs = pooledQuantile(strata.flatMap(({ histograms }) => histograms?.[1] ?? []))
+  const stableMs = pooledQuantile(strata.map(({ histograms }) => histograms![0]))
+  const canaryMs = pooledQuantile(strata.map(({ histograms }) => histograms![1]))
   return stableMs === null || canaryMs === null ? undefined : { stableMs, canaryMs }
 }
 
 function pooledQuantile(histograms: readonly Histogram[]): number | null {
-  const used = histograms.filter(({ totals }) => total(totals) > 0)
-  return used.length > 0 ? msAt(quantilePosition(used, QUANTILE)) : null
+  const timed = histograms.some(({ totals }) => total(totals) > 0)
+  return timed ? msAt(quantilePosition(histograms, QUANTILE)) : null
 }

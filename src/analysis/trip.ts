@@ -2,7 +2,7 @@ import type { Cell, Evidence, Stratum } from "../model/evidence.js"
 import type { Criterion, CriterionName } from "../model/verdict.js"
 import { bernoulliUpper } from "./bernoulli.js"
 import { CANARY, STABLE, armTotal, type ArmIndex } from "./counts.js"
-import { FACTS } from "./criteria.js"
+import { FACTS, outcomeOf } from "./criteria.js"
 import { isSplit, rampStrata, servesCanary, type Ramped } from "./ramp.js"
 import { startMixture } from "./strata.js"
 
@@ -111,8 +111,6 @@ function budgetCeiling(max: number): number | null {
 const FIRSTS = ["first_allow", "first_deny", "first_escalate", "first_error"] as const satisfies readonly Cell[]
 
 function firsts(stratum: Stratum, arm: ArmIndex, name: CriterionName): { sessions: number; bad: number } {
-  const facts = FACTS[name]
-  const outcome = facts.kind === "delta" ? facts.outcome : facts.kind === "budget" ? facts.flip.canary : undefined
-  const bad = outcome === undefined ? 0 : armTotal(stratum, arm, `first_${outcome}`)
-  return { sessions: FIRSTS.reduce((sum, cell) => sum + armTotal(stratum, arm, cell), 0), bad }
+  const sessions = FIRSTS.reduce((sum, cell) => sum + armTotal(stratum, arm, cell), 0)
+  return { sessions, bad: armTotal(stratum, arm, `first_${outcomeOf(name)}`) }
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest"
 import { bernoulliLower, bernoulliUpper } from "../../src/analysis/bernoulli.js"
 import { holds, verdictOn, weighCriterion, type Weighed } from "../../src/analysis/criterion.js"
 import { judge } from "../../src/analysis/judge.js"
+import { noDataVerdict } from "../../src/analysis/no-data.js"
 import { isSplit, rampStrata, servesCanary } from "../../src/analysis/ramp.js"
 import { binOf } from "../../src/evidence/histogram.js"
 import { createStratum, recordScan } from "../../src/evidence/cells.js"
@@ -158,6 +159,109 @@ describe("the sizes from which a number is formed", () => {
     expect(found).toMatchObject({ noData: undefined })
     expect(found.estimate).toBeCloseTo(100, 9)
     expect(found.upper).toBeGreaterThan(100)
+  })
+})
+
+describe("a stratum below those sizes", () => {
+  it("says nothing beside one that is above them, neither for the canary nor against it", () => {
+    const calm = compare(both(40, 40, 64), 60)
+    const small = compare(both(19, 4, 4), 4, 6, 4)
+    for (let i = 0; i < 4; i++) addTo(small, 1, i, { allow: -1, deny: 1 })
+    const named = [deny, newly, enforce("error_rate_max")]
+    const beside = (other: Stratum, shadow: boolean) =>
+      judge(input(named, [calm, other], { shadow })).criteria.map(
+        ({ estimate, lower, upper, logEWorse, logEWithin, effectiveSize }) =>
+          [estimate, lower, upper, logEWorse, logEWithin, effectiveSize] as const,
+      )
+    for (const shadow of [false, true]) expect(beside(small, shadow)).toEqual(beside(createStratum(), shadow))
+  })
+
+  it("of timed calls needs its sessions too, in two cohorts", () => {
+    const p99 = enforce("latency_p99_delta_max", 50)
+    const timedPairs = (sessions: number, cohorts: number): CriterionVerdict => {
+      const stratum = createStratum()
+      for (let i = 0; i < 2000; i++) {
+        for (const arm of [0, 1] as const) stratum.pairedLatency[binIndex(arm, i % cohorts, binOf(10))]! += 1
+        stratum.pairs[pairIndex(i % cohorts, 0, 0)]! += 1
+      }
+      stratum.pairedSessions[0]! += sessions
+      return read(stratum, p99, true)
+    }
+    expect(timedPairs(5, 2).noData).toBeUndefined()
+    expect(timedPairs(4, 2).noData).toBe("insufficient")
+    expect(timedPairs(5, 1).noData).toBe("insufficient")
+  })
+
+  it("shows p99 only where both arms have durations", () => {
+    const p99 = enforce("latency_p99_delta_max", 50)
+    const of = (...armsTimed: readonly (0 | 1)[]): CriterionVerdict => {
+      const stratum = createStratum()
+      for (const arm of armsTimed) {
+        addTo(stratum, arm, 0, { evaluations: 1, allow: 1, sessions: 1 })
+        stratum.latency[binIndex(arm, 0, binOf(10 + 90 * arm))]! += 1
+      }
+      return read(stratum, p99)
+    }
+    expect(of(0, 1).quantiles?.stableMs).toBeCloseTo(10, 0)
+    expect((of(0, 1).quantiles?.canaryMs ?? NaN) / 100).toBeCloseTo(1, 1)
+    expect([of(0), of(1), of()].map(({ quantiles }) => quantiles)).toEqual([undefined, undefined, undefined])
+    expect(read(both(30, 30), deny).quantiles).toBeUndefined()
+  })
+})
+
+describe("evidence that never came", () => {
+  it("makes every number none, and names what a verdict would have come from", () => {
+    const about = { falseAlarmRate: 0.05, generation: 4, at: 9 }
+    const criteria = [deny, newly, { ...enforce("latency_p99_delta_max", 50), mode: "notify" as const }]
+    const made = noDataVerdict("missing", { criteria, shadow: true, ...about })
+    const none = { stable: 0, canary: 0 }
+    const { reason } = made
+    const line = {
+      result: "inconclusive",
+      estimate: null,
+      lower: null,
+      upper: null,
+      alphaPass: 0.05,
+      noData: "missing",
+    }
+    const counts = {
+      evaluations: none,
+      sessions: none,
+      pairs: 0,
+      logEWorse: null,
+      logEWithin: null,
+      effectiveSize: null,
+    }
+    expect(made).toEqual({
+      result: "inconclusive",
+      ...about,
+      criteria: [
+        {
+          criterion: "deny_rate_delta_max",
+          mode: "enforce",
+          unit: "rate",
+          max: 0.02,
+          method: "pairs",
+          alphaBreach: 0.025,
+        },
+        {
+          criterion: "newly_denied_rate_max",
+          mode: "enforce",
+          unit: "rate",
+          max: 0.02,
+          method: "pairs",
+          alphaBreach: 0.025,
+        },
+        { criterion: "latency_p99_delta_max", mode: "notify", unit: "ms", max: 50, method: "pairs", alphaBreach: 0.05 },
+      ].map((one) => ({ ...line, ...counts, ...one, reason })),
+      srm: { flagged: false, logBayesFactor: 0, observed: none, expected: none },
+      sessions: { stable: 0, canary: 0, paired: 0 },
+      logEFamily: 0,
+      noData: "missing",
+      reason: "nothing of this kind has been seen",
+    })
+    const served = noDataVerdict("missing", { criteria, shadow: false, ...about })
+    expect(served.criteria.map(({ method }) => method)).toEqual(["arms", "pairs", "arms"])
   })
 })
 

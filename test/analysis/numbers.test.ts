@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest"
 import { judge } from "../../src/analysis/judge.js"
+import { logE, lower, upper } from "../../src/analysis/mixture.js"
 import type { TripState } from "../../src/analysis/trip.js"
 import { createStratum } from "../../src/evidence/cells.js"
-import { COHORTS, pairIndex, type Stratum } from "../../src/model/evidence.js"
+import { binOf } from "../../src/evidence/histogram.js"
+import { COHORTS, binIndex, pairIndex, type Stratum } from "../../src/model/evidence.js"
 import type { CriterionName, CriterionVerdict } from "../../src/model/verdict.js"
 import { addTo, enforce, input, notify, on } from "./traffic.js"
 
@@ -82,6 +84,70 @@ describe("every number of a verdict is the documented formula's", () => {
       logEWithin: -0.16935698843696,
       effectiveSize: 884.32661717922,
       alphaBreach: 0.025,
+    })
+  })
+
+  it("at a limit of 0, where the limit gives no scale", () => {
+    const verdict = judge(input([enforce("deny_rate_delta_max", 0)], [], given))
+    expectNumbers(on(verdict, "deny_rate_delta_max"), {
+      estimate: 0.036180299302067,
+      lower: 0.0034540806411017,
+      upper: 0.068906517963032,
+      logEWorse: 3.1101770281283,
+      logEWithin: -1.624691724963,
+      effectiveSize: 1216,
+      alphaBreach: 0.05,
+    })
+  })
+
+  it("on latency, of which the variance is known", () => {
+    // 100 calls a cohort, each of them a session, and all of one duration: the slow share of stable is 1 %, the canary's 0.
+    const made = createStratum()
+    for (let k = 0; k < COHORTS; k++) {
+      for (const arm of [0, 1] as const) {
+        addTo(made, arm, k, { sessions: 100, evaluations: 100, allow: 100 })
+        made.latency[binIndex(arm, k, binOf(10))]! += 100
+        made.pairedLatency[binIndex(arm, k, binOf(10))]! += 100
+      }
+      made.pairs[pairIndex(k, 0, 0)]! += 100
+      made.pairedSessions[k]! += 100
+    }
+    const p99 = enforce("latency_p99_delta_max", 5)
+    const asked = (shadow: boolean) => on(judge(input([p99], [made], { shadow })), p99.name)
+    const numbers = (variance: number) => {
+      const v = 1 / variance
+      const one = logE(-0.01 * v, v, 1e4)
+      return {
+        one,
+        lower: lower(-0.01, v, 0.05, 1e4),
+        upper: upper(-0.01, v, 0.05, 1e4),
+        within: logE(0.01 * v, v, 1e4),
+      }
+    }
+    const served = numbers((2 * 0.01 * 0.99) / 6400)
+    // ¾ of the e-value starts with the first stratum, and ¼ waits for others.
+    const late = Math.log(0.75 * Math.exp(served.one) + 0.25)
+    expectNumbers(asked(false), {
+      estimate: -0.01,
+      lower: served.lower,
+      upper: served.upper,
+      logEWorse: late,
+      logEWithin: served.within,
+      effectiveSize: 6400,
+      alphaBreach: 0.05,
+    })
+    expect(asked(false).sources).toEqual([{ source: "arms", weight: 1, logE: expect.closeTo(late, 9) as number }])
+    const paired = numbers(65 / 6400 ** 2)
+    // The stratum before it is empty, so that starting in either is the same: ½ + ½ · (½ + 1/6), and 1/3 waits.
+    const pairs = Math.log((5 / 6) * Math.exp(paired.one) + 1 / 6)
+    expectNumbers(asked(true), {
+      estimate: -0.01,
+      lower: paired.lower,
+      upper: paired.upper,
+      logEWorse: Math.log((0.1 * Math.exp(late) + 0.85 * Math.exp(pairs)) / 0.95),
+      logEWithin: paired.within,
+      effectiveSize: 6400,
+      alphaBreach: 0.05,
     })
   })
 

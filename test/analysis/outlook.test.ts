@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest"
 import { judge } from "../../src/analysis/judge.js"
-import { outlook, type Outlook } from "../../src/analysis/outlook.js"
+import { callsForZero, outlook, type Outlook } from "../../src/analysis/outlook.js"
 import { createStratum } from "../../src/evidence/cells.js"
-import type { Criterion } from "../../src/model/verdict.js"
+import type { Criterion, CriterionVerdict } from "../../src/model/verdict.js"
 import { median } from "./rollouts.js"
 import { alike, denying, enforce, input, serve, uniforms, type World } from "./traffic.js"
 
@@ -95,6 +95,121 @@ describe("the outlook", () => {
     const [criterion] = verdict(300).criteria
     const atLimit = { ...verdict(300), criteria: [{ ...criterion!, estimate: 0.02 }] }
     expect(heading(atLimit, 2500)).toBe("at_limit")
+  })
+
+  describe("is worked out from", () => {
+    const [settling] = verdict(300).criteria
+    /** ¼ of all sessions in an hour; with pairs, all. */
+    const ask = (over: Partial<CriterionVerdict>, ramp = [{ at: 0, weightBp: 2500 }], since?: number) => {
+      const criteria = [{ ...settling!, sessions: { stable: 300, canary: 100 }, ...over }]
+      const [one] = outlook({ ...verdict(300), criteria, at: HOUR }, { ramp, since })
+      return one!
+    }
+    const sessions = (over: Partial<CriterionVerdict>): number => {
+      const one = ask(over)
+      return "sessions" in one ? one.sessions : NaN
+    }
+
+    // scipy's brentq on the formula of the mixture: the information at which a bound is as wide as asked, over that of the width given.
+    it.each<[string, "pass" | "breach", Partial<CriterionVerdict>, number]>([
+      ["a pass", "pass", { estimate: 0.005, upper: 0.005 + 0.019574098740590743 }, 0.7424132],
+      ["a breach", "breach", { estimate: 0.05, upper: 0.05 + 0.041426875192016994 }, 1.3067173],
+      [
+        "a breach of a budget",
+        "breach",
+        { criterion: "error_rate_max", max: 0.01, estimate: 0.02, upper: 0.02 + 0.013949941624030026 },
+        1.71006349,
+      ],
+      [
+        "a pass of a budget",
+        "pass",
+        { criterion: "error_rate_max", max: 0.01, estimate: 0.006, upper: 0.006 + 0.013949941624030026 },
+        12.7341101,
+      ],
+      [
+        "a pass of p99",
+        "pass",
+        { criterion: "latency_p99_delta_max", max: 50, estimate: -0.006, upper: -0.006 + 0.008781970358012196 },
+        1.25384218,
+      ],
+      [
+        "a breach of p99",
+        "breach",
+        { criterion: "latency_p99_delta_max", max: 50, estimate: 0.004, upper: 0.004 + 0.008781970358012196 },
+        6.01624367,
+      ],
+    ])("how fast the bound of %s closes", (_, heading, over, more) => {
+      const alphaBreach = 0.05 / 3
+      expect(ask({ ...over, alphaBreach })).toMatchObject({ heading })
+      expect(sessions({ ...over, alphaBreach }) / ((100 * more) / 0.25)).toBeCloseTo(1, 1.6)
+    })
+
+    it("how many calls without an event bound them below 1 in 200", () => {
+      // scipy: the Beta(½, ½) mixture bounds 1,437 at 0.0050002 and 1,438 at 0.0049970.
+      expect(callsForZero()).toBe(1438)
+      const never = { criterion: "error_rate_max", max: 0, estimate: 0, upper: 0.1 } as const
+      expect(sessions({ ...never, effectiveSize: 200 })).toBe(Math.ceil((100 * (1438 / 200 - 1)) / 0.25))
+      const few = { stable: 300, canary: 10 }
+      // At least the sessions that a number is formed from.
+      expect(sessions({ ...never, sessions: few, effectiveSize: 1400 })).toBe(80)
+    })
+
+    it("the sessions that a pass needs in any case, and a breach does not", () => {
+      const near = { estimate: 0, upper: 0.0201, sessions: { stable: 300, canary: 10 } }
+      expect(sessions(near)).toBe(80)
+      expect(ask({ ...near, method: "pairs" })).toMatchObject({ heading: "pass", sessions: 40 })
+      const bad = { estimate: 0.5, upper: 0.9, sessions: { stable: 300, canary: 10 } }
+      expect(ask(bad)).toMatchObject({ heading: "breach", sessions: 4 })
+      expect(ask({ ...bad, estimate: 0.03, upper: 0.05 })).toMatchObject({ heading: "breach" })
+      expect(ask({ ...bad, estimate: 0.02, upper: 0.03 })).toEqual({ criterion: deny.name, heading: "at_limit" })
+      expect(ask({ ...near, sessions: { stable: 300, canary: 40 }, upper: 0.0201 })).toMatchObject({ sessions: 4 })
+    })
+
+    it("the time that sessions came in, weighed by the share that told something", () => {
+      const pass = { estimate: 0, upper: 0.0201, sessions: { stable: 300, canary: 10 } }
+      const msOf = (one: Outlook): number => ("ms" in one ? one.ms : NaN)
+      // Ten in a quarter of a quarter hour; then all of the rest at a half: 20 more take 40 sessions.
+      const ramp = [
+        { at: 0, weightBp: 2500 },
+        { at: HOUR / 4, weightBp: 5000 },
+      ]
+      const told = (HOUR / 4) * 0.25 + (HOUR * 3) / 4 / 2
+      expect(ask(pass, ramp)).toMatchObject({ sessions: 40 })
+      expect(msOf(ask(pass, ramp))).toBeCloseTo((40 * told) / 10, 3)
+      expect(msOf(ask(pass, ramp, HOUR / 2))).toBeCloseTo((40 * (HOUR / 2 / 2)) / 10, 3)
+      // Before the first entry, and from 100 % on, one arm served alone.
+      expect(msOf(ask(pass, [{ at: HOUR / 2, weightBp: 2500 }]))).toBeCloseTo((80 * (HOUR / 2) * 0.25) / 10, 3)
+      const back = [
+        { at: 0, weightBp: 10_000 },
+        { at: HOUR / 2, weightBp: 2500 },
+      ]
+      expect(msOf(ask(pass, back))).toBeCloseTo((80 * (HOUR / 2) * 0.25) / 10, 3)
+      expect(msOf(ask({ ...pass, method: "pairs" }, back))).toBeCloseTo((40 * HOUR) / 10, 3)
+      const errors = { ...pass, criterion: "error_rate_max", max: 0.05, upper: 0.0501 } as const
+      expect(msOf(ask(errors, [{ at: 0, weightBp: 10_000 }]))).toBeCloseTo((20 * HOUR) / 10, 3)
+      // Entries that are still to come, or came to an end before the process began, do not count.
+      expect(msOf(ask(pass, [...ramp, { at: 2 * HOUR, weightBp: 2500 }]))).toBeCloseTo((80 * told) / 10, 3)
+      expect(ask(pass, [])).toEqual({ criterion: deny.name, heading: "not_here" })
+      expect(ask(pass, [{ at: 0, weightBp: 9999 }])).toMatchObject({ heading: "pass" })
+    })
+
+    it("nothing without sessions, time or bounds, and not where it takes more than two years", () => {
+      const pass = { estimate: 0, upper: 0.0201, effectiveSize: 100 }
+      const heading = (over: Partial<CriterionVerdict>, at = 0): string =>
+        ask({ ...pass, ...over }, [{ at, weightBp: 2500 }]).heading
+      expect(heading({ sessions: { stable: 9, canary: 1 } })).toBe("pass")
+      expect(heading({ sessions: { stable: 9, canary: 0 } })).toBe("no_rate")
+      expect(heading({ sessions: { stable: 300, canary: 100 } }, HOUR - 1)).toBe("pass")
+      expect(heading({ sessions: { stable: 300, canary: 100 } }, HOUR)).toBe("no_rate")
+      for (const gone of ["estimate", "upper", "effectiveSize"] as const)
+        expect(heading({ [gone]: null })).toBe("no_rate")
+      // One session so far, of a quarter: 29 more are 116, at four hours of all sessions each… until they take 730 days.
+      const years = (ms: number): string =>
+        ask({ ...pass, sessions: { stable: 3, canary: 1 } }, [{ at: HOUR - ms, weightBp: 2500 }]).heading
+      const LIMIT = (730 * 86_400_000) / 116 / 0.25
+      expect(years(LIMIT * (1 - 1e-9))).toBe("pass")
+      expect(years(LIMIT * (1 + 1e-9))).toBe("at_limit")
+    })
   })
 
   it("has nothing to say of what is settled", () => {

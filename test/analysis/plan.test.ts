@@ -42,6 +42,21 @@ describe("information needed", () => {
     expect(needed / typical).toBeLessThan(1.06)
   })
 
+  // scipy: the first passage of a Brownian motion over the tangent of the bound (inverse Gaussian), solved by brentq.
+  it.each([
+    [0.5, 0.02, 0.05, 2500, 1, 14677.43],
+    [0.8, 0.02, 0.05, 2500, 0.4, 25197.79],
+    [0.8, 0.005, 0.01, 1e4, 1, 662004.7],
+    [0.5, 0.2, 0.0125, 100, 0.7, 269.40479],
+  ])(
+    "for a share of %f, an excess of %f, α %f, ρ %d and noise %f is the closed form's",
+    (share, excess, alpha, rho, noise, v) => {
+      const needed = informationNeeded({ excess, alpha, rho, noise }, share)
+      expect(needed / v).toBeGreaterThan(0.999)
+      expect(needed / v).toBeLessThan(1.0011)
+    },
+  )
+
   it("is without end without an excess, and scales with its square", () => {
     const question = { excess: 0.01, alpha: 0.05, rho: 1e4, noise: 1 }
     expect(informationNeeded({ ...question, excess: 0 }, 0.5)).toBe(Infinity)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { judge } from "../../src/analysis/judge.js"
-import { logBayesFactor } from "../../src/analysis/srm.js"
+import { logBayesFactor, sampleRatio } from "../../src/analysis/srm.js"
 import { advanceTrip, bet, ceilingOf, tripLogE, type TripState } from "../../src/analysis/trip.js"
 import { createStratum } from "../../src/evidence/cells.js"
 import type { Stratum } from "../../src/model/evidence.js"
@@ -115,6 +115,49 @@ describe("trip", () => {
     expect(looks([failing], [enforce("error_rate_max", 0)])[0]?.rows[0]?.logE).toBe(0)
   })
 
+  it("keeps an absolute limit for ceiling, and has none where nothing is above it", () => {
+    const first = (good: number, bad: number) => (stratum: Stratum) =>
+      addTo(stratum, 1, 1, { allow: good, error: bad, evaluations: good + bad, first_allow: good, first_error: bad })
+    const states = looks([first(3, 0), first(1, 1)], [enforce("error_rate_max", 0.01)])
+    expect(states[0]?.rows[0]).toMatchObject({ ceiling: 0.01, sessions: 3, bad: 0 })
+    expect(logEs(states)[0]).toBeCloseTo(bet(0.01, 0, 3), 12)
+    expect(states[1]?.rows[0]).toMatchObject({ ceiling: 0.01, sessions: 5, bad: 1 })
+    expect(logEs(states)[1]).toBeCloseTo(bet(0.01, 1, 4), 12)
+    for (const max of [0, 1]) {
+      expect(looks([first(3, 1)], [enforce("error_rate_max", max)])[0]?.rows[0]).toMatchObject({
+        ceiling: null,
+        logE: 0,
+      })
+    }
+    // Of stable nothing is known, and every session may be bad: the bound is 1 itself.
+    expect(ceilingOf(0, 0, 0)).toBeNull()
+  })
+
+  it("takes no session back that has become a bad one", () => {
+    const states = looks([
+      (s) => sessions(s, 0, 190, 10),
+      (s) => sessions(s, 1, 2, 0),
+      (s) => addTo(s, 1, 0, { first_deny: 2, first_allow: -2 }),
+    ])
+    expect(states[2]?.rows[0]).toMatchObject({ sessions: 2, bad: 2 })
+    expect(logEs(states)[2]).toBeCloseTo(bet(ceilingOf(10, 200, 0.02) ?? NaN, 2, 2), 12)
+  })
+
+  it("has rows of the strata in which it can compare: with an absolute limit also where the canary serves everybody", () => {
+    const criteria = [enforce("deny_rate_delta_max"), enforce("error_rate_max", 0.01)]
+    const weights = [0, 500, 10_000]
+    const { rows } = advanceTrip(undefined, input(criteria, weights.map(createStratum), { weights }))
+    expect(rows.map(({ criterion, stratum }) => [criterion, stratum])).toEqual([
+      ["deny_rate_delta_max", 2],
+      ["error_rate_max", 2],
+      ["error_rate_max", 3],
+    ])
+    const state = { generation: 1, rows: rows.map((row, i) => ({ ...row, logE: 10 ** i })) }
+    // ½ · e¹ and ½ waits; of two: ½ · e¹¹⁰, 1/6 · e¹⁰⁰, and 1/3.
+    expect(tripLogE(state, 1, "deny_rate_delta_max")).toBeCloseTo(Math.log(0.5 * Math.E + 0.5), 12)
+    expect(tripLogE(state, 1, "error_rate_max")).toBeCloseTo(110 - Math.LN2, 3)
+  })
+
   it("carries plain data", () => {
     const state = looks([(s) => sessions(s, 0, 190, 10), (s) => sessions(s, 1, 1, 3)])[1]
     expect(JSON.parse(JSON.stringify(state))).toEqual(state)
@@ -143,6 +186,21 @@ describe("sample ratio", () => {
     expect(logBayesFactor([10, 0], [0.95, 0.05])).toBeCloseTo(0.022248946167501088, 10)
     expect(logBayesFactor([0, 0], [0.95, 0.05])).toBeCloseTo(0, 10)
     expect(logBayesFactor([1000, 0], [0.95, 0.05])).toBeGreaterThan(Math.log(1000))
+  })
+
+  it("is flagged from a thousand to one on, and then names the arm that is short", () => {
+    const ratio = (stable: number, canary: number) => {
+      const stratum = createStratum()
+      addTo(stratum, 0, 0, { sessions: stable })
+      addTo(stratum, 1, 0, { sessions: canary })
+      return sampleRatio([{ stratum, index: 1, weightBp: 2000 }])
+    }
+    // scipy: 6.90838 and 6.90735, where ln 1000 is 6.90776.
+    expect(ratio(584, 93)).toMatchObject({ flagged: true, short: "canary", observed: { stable: 584, canary: 93 } })
+    expect(ratio(584, 93).expected.stable).toBeCloseTo(0.8 * 677, 9)
+    expect(ratio(584, 93).expected.canary).toBeCloseTo(0.2 * 677, 9)
+    expect(ratio(211, 20)).toMatchObject({ flagged: false, short: undefined })
+    expect(ratio(600, 300)).toMatchObject({ flagged: true, short: "stable" })
   })
 
   type Srm = { counts: number[]; theta0: number[]; concentration: number; logE: number }
