@@ -105,9 +105,10 @@ export function plan(
   }
 }
 
-/** What the stages so far have shown: information by criterion, and sessions that the canary served beside stable. */
+/** What the stages so far have shown: information by criterion, what has passed, and sessions that the canary served beside stable. */
 interface Shown {
   readonly information: Map<CriterionName, number>
+  readonly passed: Set<CriterionName>
   served: number
 }
 
@@ -117,8 +118,8 @@ function planStages(
   detect: (criterion: Criterion, setting: Setting) => readonly Detection[],
 ): readonly StagePlan[] {
   const shown: Readonly<Record<Of, Shown>> = {
-    typical: { information: new Map(), served: 0 },
-    likely: { information: new Map(), served: 0 },
+    typical: { information: new Map(), passed: new Set(), served: 0 },
+    likely: { information: new Map(), passed: new Set(), served: 0 },
   }
   return spec.stages.map(({ weightBp, periodMs }, index) => {
     const setting = settingOf(spec, index)
@@ -127,7 +128,7 @@ function planStages(
     const criteria = spec.criteria.map((criterion, i): CriterionPlan => {
       const { name, mode, max } = criterion
       const need = needs[i]!
-      const until = (of: Of): Span => spanOf(sessionsLeft(need, shown[of].information.get(name) ?? 0, of), workload)
+      const until = (of: Of): Span => spanOf(sessionsLeft(name, need, shown[of], of), workload)
       // A shadow waits for nothing that only served sessions tell of; the stages after it do.
       const pass = need.perSession > 0 || awaits ? { typical: until("typical"), likely: until("likely") } : null
       const found = mode === "enforce" ? detect(criterion, setting) : []
@@ -135,15 +136,16 @@ function planStages(
     })
     const waits = (of: Of) => longestWait(spec, index, criteria, shown[of], workload, of)
     const [typical, likely] = [waits("typical"), waits("likely")]
-    learn(shown.typical, needs, spec.criteria, setting, typical.sessions)
-    learn(shown.likely, needs, spec.criteria, setting, likely.sessions)
+    learn(shown, needs, criteria, setting, { typical: typical.sessions, likely: likely.sessions })
     const leave = { typical: spanOf(typical.sessions, workload), likely: spanOf(likely.sessions, workload) }
     return { weightBp, periodMs, criteria, leave, last: likely.last }
   })
 }
 
-function sessionsLeft(need: PassNeed, known: number, of: Of): number {
-  const left = need[of] - known
+function sessionsLeft(name: CriterionName, need: PassNeed, { information, passed }: Shown, of: Of): number {
+  // Stages differ a little in how much they ask for. What has passed has passed.
+  if (passed.has(name)) return 0
+  const left = need[of] - (information.get(name) ?? 0)
   return left > 0 ? Math.ceil(Math.max(left / need.perSession, need.least)) : 0
 }
 
@@ -173,17 +175,21 @@ function longestWait(
 }
 
 function learn(
-  shown: Shown,
+  shown: Readonly<Record<Of, Shown>>,
   needs: readonly PassNeed[],
-  criteria: readonly Criterion[],
+  criteria: readonly CriterionPlan[],
   { share }: Setting,
-  sessions: number,
+  sessions: Readonly<Record<Of, number>>,
 ): void {
-  criteria.forEach(({ name }, i) => {
-    const { perSession } = needs[i]!
-    if (perSession > 0) shown.information.set(name, (shown.information.get(name) ?? 0) + perSession * sessions)
-  })
-  if (share > 0 && share < 1) shown.served += sessions * share
+  for (const of of OF) {
+    const { information, passed } = shown[of]
+    criteria.forEach(({ criterion, pass }, i) => {
+      const { perSession } = needs[i]!
+      if (perSession > 0) information.set(criterion, (information.get(criterion) ?? 0) + perSession * sessions[of])
+      if (pass !== null && pass[of].sessions < Infinity && pass[of].sessions <= sessions[of]) passed.add(criterion)
+    })
+    if (share > 0 && share < 1) shown[of].served += sessions[of] * share
+  }
 }
 
 function settingOf({ stages, shadowSampleBp, criteria, falseAlarmRate }: PlannedSpec, index: number): Setting {
@@ -192,7 +198,7 @@ function settingOf({ stages, shadowSampleBp, criteria, falseAlarmRate }: Planned
     share: stages[index]!.weightBp / FULL_BP,
     sample: shadowSampleBp / FULL_BP,
     falseAlarmRate,
-    enforced: Math.max(1, criteria.filter(({ mode }) => mode === "enforce").length),
+    enforced: criteria.filter(({ mode }) => mode === "enforce").length,
     before: { arms: before.filter(({ weightBp }) => weightBp > 0).length, pairs: before.length },
   }
 }

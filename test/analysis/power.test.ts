@@ -113,7 +113,6 @@ describe("what a breach takes", () => {
     [everybody, "alert_rate_delta_max", 0.02, 0.1, Infinity, Infinity],
     [everybody, "error_rate_max", 0.01, 0.6, 5, 7],
     [everybody, "newly_denied_rate_max", 0.02, 0.05, 1886, 2824],
-    [second, "deny_rate_delta_max", 0.02, 0.9, 103, 109],
     [second, "deny_rate_delta_max", 0.02, 0.5, 322, 465],
     [second, "deny_rate_delta_max", 0.02, 0.99, 100, 100],
     [second, "error_rate_max", 0.01, 0.2, 561, 1493],
