@@ -49,7 +49,7 @@ describe("what a pass takes", () => {
     [canary, "error_rate_max", 0.01, "pairs", 265.81605528973944, 289738.497533, 453312.525817, 50],
     [canary, "newly_denied_rate_max", 0.02, "pairs", 134.2642320085929, 32376.75822016, 44309.39399348, 50],
     [canary, "newly_denied_rate_max", 0, "pairs", 2.631578947368421, Infinity, Infinity, 0],
-    [canary, "latency_p99_delta_max", 50, "pairs", 131.57894736842104, 133440.334607, 223389.798339, 100],
+    [canary, "latency_p99_delta_max", 50, "pairs", 2.631578947368421, 787, 1383, 100],
     [served, "deny_rate_delta_max", 0.02, "arms", 8.128847654556488, 15542.0652984, 26746.84576925, 120],
     [served, "allow_rate_delta_max", 0.02, "arms", 6.3442115413896305, 14677.43078864, 27290.3998177, 120],
     [served, "alert_rate_delta_max", 0.02, "arms", 11.501656238498342, 15976.09516933, 26417.84145921, 120],
@@ -58,10 +58,10 @@ describe("what a pass takes", () => {
     [served, "latency_p99_delta_max", 50, "arms", 49.840510366826145, 140432.266581, 217316.471394, 400 / 3],
     [shadow, "deny_rate_delta_max", 0.02, "pairs", 44.45234708392603, 17488.27163465, 24821.78094647, 100],
     [shadow, "alert_rate_delta_max", 0.02, "arms", 0, 14677.43078864, 27290.3998177, Infinity],
-    [shadow, "latency_p99_delta_max", 50, "pairs", 65.78947368421052, 133440.334607, 223389.798339, 200],
+    [shadow, "latency_p99_delta_max", 50, "pairs", 1.3157894736842104, 787, 1383, 200],
     [everybody, "error_rate_max", 0.01, "pairs", 26.581605528973945, 289738.497533, 453312.525817, 500],
     [everybody, "alert_rate_delta_max", 0.02, "arms", 0, 14677.43078864, 27290.3998177, Infinity],
-    [everybody, "latency_p99_delta_max", 50, "pairs", 13.157894736842104, 133440.334607, 223389.798339, 1000],
+    [everybody, "latency_p99_delta_max", 50, "pairs", 0.2631578947368421, 787, 1383, 1000],
     [alone, "error_rate_max", 0.01, "arms", 265.81605528973944, 289738.497533, 453312.525817, 30],
   ])("%o, %s of %d: by %s", (where, name, max, source, perSession, typical, likely, least) => {
     const need = passNeed(enforce(name, max), WORKLOAD, where)
@@ -82,6 +82,8 @@ describe("what a pass takes", () => {
   it("is never where the truth is beyond the limit", () => {
     const beyond = { ...WORKLOAD, rates: { ...WORKLOAD.rates, error: 0.02 } }
     expect(passNeed(enforce("error_rate_max", 0.01), beyond, served)).toMatchObject({ typical: Infinity })
+    const slow = { ...WORKLOAD, slowShare: 0.012 }
+    expect(passNeed(enforce("latency_p99_delta_max", 50), slow, canary)).toMatchObject({ typical: Infinity })
   })
 })
 
@@ -96,7 +98,9 @@ describe("what a breach takes", () => {
     [canary, "newly_denied_rate_max", 0.02, 0.05, 195, 290],
     [canary, "newly_denied_rate_max", 0, 0.02, 3, 7],
     [canary, "newly_denied_rate_max", 0, 1, 1, 1],
-    [canary, "latency_p99_delta_max", 50, 0.04, 445, 588],
+    [canary, "latency_p99_delta_max", 50, 0.04, 332, 454],
+    [canary, "latency_p99_delta_max", 50, 0.3, 100, 100],
+    [shadow, "latency_p99_delta_max", 50, 0.02, 2051, 2940],
     [served, "deny_rate_delta_max", 0.02, 0.06, 912, 1421],
     [served, "alert_rate_delta_max", 0.02, 0.1, 353, 482],
     [served, "scan_flag_rate_delta_max", 0.02, 0.1, 323, 440],
@@ -108,7 +112,7 @@ describe("what a breach takes", () => {
     [shadow, "alert_rate_delta_max", 0.02, 0.1, Infinity, Infinity],
     [shadow, "error_rate_max", 0.01, 0.03, 265, 416],
     [shadow, "newly_denied_rate_max", 0, 0.02, 6, 13],
-    [shadow, "latency_p99_delta_max", 50, 0.04, 486, 686],
+    [shadow, "latency_p99_delta_max", 50, 0.04, 314, 485],
     [everybody, "deny_rate_delta_max", 0.02, 0.9, 61, 66],
     [everybody, "alert_rate_delta_max", 0.02, 0.1, Infinity, Infinity],
     [everybody, "error_rate_max", 0.01, 0.6, 5, 7],

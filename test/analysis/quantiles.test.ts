@@ -150,7 +150,7 @@ describe("latency", () => {
     const arms = latencyDelta({ histogram: stable, sessions }, { histogram: canary, sessions }, 5)
     expect(arms.worse.estimate).toBeCloseTo(-0.01, 12)
     expect(arms.worse.variance).toBeCloseTo((2 * 0.01 * 0.99) / 6400, 15)
-    const pairs = pairedLatencyDelta(stable, canary, sessions, 5)
+    const pairs = pairedLatency(stable, canary, sessions, 5)
     expect(pairs.worse.variance).toBeCloseTo(65 / 6400 ** 2, 15)
   })
 
