@@ -149,6 +149,29 @@ describe("every number of a verdict is the documented formula's", () => {
     })
   })
 
+  it("on latency of which a few cohorts have the most", () => {
+    // Of 100 calls a cohort all of stable's take 10 ms; 200 ms take 13 of the canary's in every fourth cohort, and 1 in the others.
+    const made = createStratum()
+    for (let k = 0; k < COHORTS; k++) {
+      const slow = k % 4 === 0 ? 13 : 1
+      made.pairedLatency[binIndex(0, k, binOf(10))]! += 100
+      made.pairedLatency[binIndex(1, k, binOf(10))]! += 100 - slow
+      made.pairedLatency[binIndex(1, k, binOf(200))]! += slow
+      made.pairs[pairIndex(k, 0, 0)]! += 100
+      made.pairedSessions[k]! += 10
+    }
+    const p99 = enforce("latency_p99_delta_max", 20)
+    expectNumbers(on(judge(input([p99], [made], { shadow: true })), p99.name), {
+      estimate: 0.03,
+      lower: 0.006300903343545887,
+      upper: 0.054346590420785316,
+      logEWorse: Math.log((0.1 + 0.85 * Math.exp(10.708287509163084)) / 0.95),
+      logEWithin: -4.2668554204249824,
+      effectiveSize: 6400 / 1.9,
+      alphaBreach: 0.05,
+    })
+  })
+
   it("on calls that both judged", () => {
     const criteria = [
       enforce("deny_rate_delta_max"),
