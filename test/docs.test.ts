@@ -35,6 +35,13 @@ describe("README.md and docs/", () => {
     expect(broken).toEqual([])
   })
 
+  it("number decisions one after the other, each once, as their titles do", () => {
+    const decisions = pages.filter(({ path }) => path.startsWith("docs/decisions/"))
+    const named = decisions.map(({ path }) => posix.basename(path).slice(0, 4)).toSorted()
+    expect(named).toEqual(decisions.map((_, i) => String(i + 1).padStart(4, "0")))
+    expect(decisions.filter(({ path, text }) => !text.startsWith(`# ${posix.basename(path).slice(0, 4)} `))).toEqual([])
+  })
+
   it("name scripts that package.json has", () => {
     const { scripts } = JSON.parse(readFileSync(`${root}package.json`, "utf8")) as { scripts: Record<string, string> }
     const unknown = pages.flatMap((page) =>

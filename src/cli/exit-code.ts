@@ -13,6 +13,8 @@ export const EXIT = {
   differs: 7,
   contained: 8,
   overBudget: 9,
+  /** Ended by a signal before it was done, as shells say of Ctrl-C. */
+  ended: 130,
 } as const
 
 /** Say where a rollout stands as an exit code. */

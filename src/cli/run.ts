@@ -56,6 +56,10 @@ function find(verb: string): Command {
 
 function fail(error: unknown, argv: readonly string[], io: Io): number {
   const out = createPrinter(io)
+  if (io.signal.aborted && error === io.signal.reason) {
+    out.note(`serin ${argv[0]}: ended before it was done`)
+    return EXIT.ended
+  }
   const code = isSerinError(error) ? error.code : "UNEXPECTED"
   const problems = isSerinError(error) ? error.problems : []
   // Problems are in the message as well, for those who only log it.

@@ -77,6 +77,17 @@ describe("serin replay", () => {
     expect(JSON.parse(out)).toMatchObject({ calls: 200 })
   })
 
+  it("says that it was ended by a signal, which is no failure of its own", async () => {
+    await record(...CALLS)
+    const { code, out, err } = await bench().serinWith(
+      { signal: AbortSignal.abort() },
+      "replay",
+      "--calls",
+      "calls.jsonl",
+    )
+    expect({ code, out, err }).toEqual({ code: 130, out: "", err: "serin replay: ended before it was done\n" })
+  })
+
   it("lets nothing that was recorded reach the terminal but as text, in lines of 100 characters", async () => {
     const hostile = { session: ATTACK, tool: `issue_refund`, input: { amount: 700, note: ATTACK.repeat(20) } }
     const unknown = { session: ATTACK, tool: ATTACK.repeat(9), input: { amount: ATTACK } }
