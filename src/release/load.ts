@@ -15,6 +15,8 @@ import { VERSION, VERSION_FIX } from "./manifest.js"
 import type { Manifest } from "./manifest.js"
 import type { Engine, Policy, Release, ReleaseSource, SourceFile } from "./ports.js"
 import { readTree } from "./read.js"
+import { createRefusals } from "./refusals.js"
+import type { Refusals } from "./refusals.js"
 import { treeDigest } from "./tree.js"
 import type { ReleaseFiles } from "./tree.js"
 import { resolveTrust } from "./trust.js"
@@ -44,12 +46,14 @@ export interface ResolvedLoad<C> {
   readonly engines: readonly Engine<C>[]
   readonly trust: Trust | null
   readonly code: ResolvedCode
+  readonly refusals: Refusals
 }
 
 /** Check options of a source. Throws `TypeError` and `RangeError` for what they cannot be. */
 export function resolveLoad<C>(options: LoadOptions<C>): ResolvedLoad<C> {
   checkEngines(options.engines)
-  return { engines: options.engines, trust: resolveTrust(options.trustedKeys), code: resolveCode(options) }
+  const trust = resolveTrust(options.trustedKeys)
+  return { engines: options.engines, trust, code: resolveCode(options), refusals: createRefusals() }
 }
 
 /**
@@ -129,7 +133,7 @@ export function keepLoaded<C>(load: (version: string) => Promise<Release<C>>): R
 /** Read, verify, then build: nothing is compiled before it was verified, and no code runs before all else is in order. */
 export async function buildRelease<C>(
   from: ReleaseFiles,
-  { engines, trust, code }: ResolvedLoad<C>,
+  { engines, trust, code, refusals }: ResolvedLoad<C>,
   version: string | undefined,
 ): Promise<Release<C>> {
   const problems: Problem[] = []
@@ -153,9 +157,15 @@ export async function buildRelease<C>(
   const refused = (): SerinError =>
     invalid("RELEASE_INVALID", `the release in ${from.place}`, problems, compiled?.cause)
   if (manifest === undefined || digest === undefined || data === null || problems.length > 0) throw refused()
+  if (manifest.code.length > 0) refusals.check(digest)
   const made = await loadCodeParts<C>(manifest, files, { digest, config: data.config }, code, problems)
   const policy = compiled?.policy ?? made?.policy
-  if (made === null || policy === undefined) throw refused()
+  if (made === null || policy === undefined) {
+    const error = refused()
+    refusals.refused(digest, error)
+    throw error
+  }
+  refusals.taken(digest)
   const scanners = manifest.scanners.flatMap(({ name }) => data.scanners.get(name) ?? made.scanners.get(name) ?? [])
   return Object.freeze({
     version: manifest.version,

@@ -1,15 +1,17 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { rulesEngine } from "../../src/engines/rules.js"
 import { isSerinError } from "../../src/errors.js"
 import type { SerinError } from "../../src/errors.js"
+import { releaseBundles } from "../../src/release/bundles.js"
 import { loadRelease, releaseDirectory } from "../../src/release/load.js"
 import type { LoadOptions } from "../../src/release/load.js"
 import { loadedModules, MAX_MODULES, moduleCode, takeRoom } from "../../src/release/module-code.js"
 import type { Release, ScanReport } from "../../src/release/ports.js"
 import { keyPair } from "./signing.js"
+import { gz, tarOf } from "./tar.js"
 
 const RULES = 'rules: [{ id: read, action: "get_*", effect: allow }]\n'
 const context = { sessionId: "a", startedAt: 0 }
@@ -160,6 +162,51 @@ export const scanner = ({ config }) => ({
 })`
 const scanners =
   "policy: { engine: rules }\nscanners: [{ name: keys, module: scan.mjs, directions: [output], timeout_ms: 5000 }]"
+
+describe("a packed release with a module", () => {
+  /** Load it as `from`, a folder of its own, and say what lies there afterwards. */
+  async function unpack(source: string, name: string) {
+    const dir = join(root, name)
+    await mkdir(dir)
+    const manifest = 'version: "1"\npolicy: { module: policy.mjs }\n'
+    await writeFile(join(dir, "1.tgz"), gz(tarOf({ "release.yaml": manifest, "policy.mjs": source })))
+    const loaded = await releaseBundles({ from: dir, ...options() })
+      .get("1")
+      .then(
+        (release) => release.policy.evaluate(call, context),
+        (error: unknown) => (isSerinError(error) ? error.code : error),
+      )
+    return { loaded, there: await readdir(dir) }
+  }
+
+  it("runs from memory, and leaves nothing on disk, taken or refused", async () => {
+    expect(await unpack(COUNTS, "packed")).toEqual({ loaded: { outcome: "allow", rule: "1" }, there: ["1.tgz"] })
+    const bad = 'throw new Error("at import")'
+    expect(await unpack(bad, "packed-bad")).toEqual({ loaded: "RELEASE_INVALID", there: ["1.tgz"] })
+  })
+})
+
+describe("a module that was refused", () => {
+  it("is tried again less and less often, and loaded once it works", async () => {
+    let tries = 0
+    const sdks = {
+      lately: () => {
+        tries += 1
+        if (tries < 3) throw new Error("not yet")
+        return {}
+      },
+    }
+    await write("later", "policy: { module: policy.mjs }\nsdk: lately", { "policy.mjs": COUNTS })
+    const source = releaseDirectory(root, options({ sdks }))
+    const asked: number[] = []
+    for (let i = 0; i < 6; i++) {
+      expect((await refusal(Promise.resolve(source.get("later")))).message).toContain("not yet")
+      asked.push(tries)
+    }
+    expect(asked).toEqual([1, 1, 2, 2, 2, 2])
+    expect(await source.get("later")).toMatchObject({ version: "later" })
+  })
+})
 
 describe("a scanner that is a module", () => {
   it("has the name, the directions and the limit of the manifest", async () => {
