@@ -23,24 +23,28 @@ export function keepLoading({ shelf, guard, state, awaited, clock, everyMs }: Lo
   let attempt = 0
   let cancel = (): void => {}
 
+  const named = () => state() ?? { stable: null, canary: null }
+
   function look(): void {
     cancel()
-    const { stable, canary } = state() ?? { stable: null, canary: null }
-    const isDone = clear(stable, canary)
+    const { stable, canary } = named()
+    const isDone = clear()
     if (shelf.has(stable) && shelf.has(canary)) {
       if (!isDone) cancel = clock.schedule(look, everyMs)
       return
     }
     const own = ++attempt
     void shelf.fetch([stable, canary]).then(() => {
-      // The state may have gone on: what came too late is dropped at the next look.
       guard.refresh()
+      // The state may have gone on meanwhile.
+      clear()
       if (own === attempt) cancel = clock.schedule(look, everyMs)
     })
   }
 
   /** Drop what is superseded. False: some of it is still in use. */
-  function clear(stable: string | null, canary: string | null): boolean {
+  function clear(): boolean {
+    const { stable, canary } = named()
     if (stable === null) return true
     for (const version of [stable, canary]) expected.delete(version ?? "")
     const used = guard.inUse()

@@ -203,6 +203,24 @@ describe("a canary that is swapped", () => {
     expect(new Set(again.map(({ release }) => release))).toEqual(new Set(["1", "3"]))
   })
 
+  it("while it is still being loaded is given back when it comes at last", async () => {
+    const { source, dropped, doors } = workshop()
+    const { guard, clock } = await open(source)
+    doors.set("3", door())
+    await guard.act({ type: "rollback", ...asked })
+    await guard.act(start("3"))
+    await guard.act({ type: "rollback", ...asked })
+    await guard.act(start("4"))
+    await turns(3)
+    clock.advance(5000)
+    await turns(3)
+    expect(dropped).toEqual(["2"])
+    doors.get("3")?.open()
+    await turns(3)
+    expect(dropped).toEqual(["2", "3"])
+    expect([...guard.inUse()].sort()).toEqual(["1", "4"])
+  })
+
   it("is forgotten: nothing holds on to a release that was given back, also not a session that sleeps", async () => {
     const { source, dropped, latest, ended } = workshop()
     const { guard, clock } = await open(source)
