@@ -92,8 +92,7 @@ function workshop() {
         sdk: { version },
         policy: {
           async evaluate() {
-            if (slow !== null) await slow.opened
-            else await null
+            await (slow?.opened ?? Promise.resolve())
             if (ended.has(release as Release)) calls.after += 1
             return { outcome: "allow", rule: version }
           },

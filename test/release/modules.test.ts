@@ -165,18 +165,18 @@ const scanners =
 
 describe("a packed release with a module", () => {
   /** Load it as `from`, a folder of its own, and say what lies there afterwards. */
-  async function unpack(source: string, name: string) {
+  async function unpack(text: string, name: string) {
     const dir = join(root, name)
     await mkdir(dir)
     const manifest = 'version: "1"\npolicy: { module: policy.mjs }\n'
-    await writeFile(join(dir, "1.tgz"), gz(tarOf({ "release.yaml": manifest, "policy.mjs": source })))
-    const loaded = await releaseBundles({ from: dir, ...options() })
-      .get("1")
-      .then(
-        (release) => release.policy.evaluate(call, context),
-        (error: unknown) => (isSerinError(error) ? error.code : error),
-      )
-    return { loaded, there: await readdir(dir) }
+    await writeFile(join(dir, "1.tgz"), gz(tarOf({ "release.yaml": manifest, "policy.mjs": text })))
+    const source = releaseBundles({ from: dir, ...options() })
+    try {
+      const { policy } = await source.get("1")
+      return { loaded: policy.evaluate(call, context), there: await readdir(dir) }
+    } catch (error) {
+      return { loaded: isSerinError(error) ? error.code : error, there: await readdir(dir) }
+    }
   }
 
   it("runs from memory, and leaves nothing on disk, taken or refused", async () => {
