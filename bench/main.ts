@@ -9,6 +9,7 @@ import {
 import { createGuard, initialState, parseSpec } from "serin"
 import type { Call, GuardOptions, Release, RolloutState } from "serin"
 import { metricProducer } from "serin/metric-producer"
+import { analysisCosts } from "./analysis.js"
 import { handWrittenCanary } from "./hand-written.js"
 import { compare, compareBursts, garbage } from "./measure.js"
 import type { Batch } from "./measure.js"
@@ -23,12 +24,13 @@ const { values: options } = parseArgs({
     quick: { type: "boolean", default: false },
     soak: { type: "boolean", default: false },
     replay: { type: "boolean", default: false },
+    analysis: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 })
 if (options.help) {
   console.log(
-    "npm run bench -- [--json FILE] [--quick] [--soak | --replay]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else\n--replay     calls a second of a replay, and nothing else",
+    "npm run bench -- [--json FILE] [--quick] [--soak | --replay | --analysis]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else\n--replay     calls a second of a replay, and nothing else\n--analysis   judging and merging evidence, and nothing else",
   )
   process.exit(0)
 }
@@ -146,6 +148,11 @@ if (options.replay) {
   process.exit(0)
 }
 
+if (options.analysis) {
+  tellCosts()
+  process.exit(0)
+}
+
 const rows = [
   compare("guarded decision vs hand-written-otel", guarded(guardFor(0)), byHand(), rounds),
   compare(
@@ -204,6 +211,7 @@ for (const { name, rate, p50, p99, max } of delays.rows) {
   console.log(`event loop delay, ${name} (${rate}/s): p50 ${p50} ms, p99 ${p99} ms, max ${max} ms`)
 }
 console.log(`compared meanwhile: ${((delays.coverage ?? 0) * 100).toFixed(1)} % of the sampled calls`)
+tellCosts()
 if (sink === 0) throw new Error("nothing was decided")
 
 if (options.json !== undefined) {
@@ -216,6 +224,15 @@ if (options.json !== undefined) {
   writeFileSync(options.json, `${JSON.stringify(table, null, 2)}\n`)
 }
 process.exit(0)
+
+/** What the leader does each time it looks. */
+function tellCosts(): void {
+  console.log(`${"CPU time, ms".padEnd(64)} ${"best".padStart(8)} ${"p50".padStart(8)}  aim`)
+  for (const { name, best, p50, aim } of analysisCosts(options.quick ? [100_000] : [100_000, 1_000_000], rounds)) {
+    const held = aim === undefined ? "" : `  ${aim} (${p50 <= aim ? "kept" : best <= aim ? "kept at best" : "missed"})`
+    console.log(`${name.padEnd(64)} ${best.toFixed(2).padStart(8)} ${p50.toFixed(2).padStart(8)}${held}`)
+  }
+}
 
 /** 20,000 decisions a second, of sessions of 20 calls, each judged by both releases, beside the same calls by hand. */
 async function delaysUnderLoad(seconds: number) {

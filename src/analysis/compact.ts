@@ -1,4 +1,4 @@
-import { BINS, CELLS, COHORTS, type Evidence, type Stratum } from "../model/evidence.js"
+import { ARRAYS, BINS, CELLS, COHORTS, createStratum, type Evidence, type Stratum } from "../model/evidence.js"
 
 /** Counts of one array, in its order: a number from 0 on is a count, `-n` stands for n zeros, and zeros at the end are left out. */
 export type Counts = readonly number[]
@@ -15,22 +15,9 @@ export type CompactStratum = { readonly [K in keyof Stratum]: Counts }
 
 const LAYOUT = { cohorts: COHORTS, bins: BINS, cells: CELLS } as const
 
-const LENGTHS: { readonly [K in keyof Stratum]: number } = {
-  cells: 2 * COHORTS * CELLS.length,
-  pairs: COHORTS * 16,
-  pairsAfter: COHORTS * 16,
-  pairedSessions: COHORTS,
-  latency: 2 * COHORTS * BINS,
-  pairedLatency: 2 * COHORTS * BINS,
-  scanLatency: 2 * COHORTS * BINS,
-  scanPairs: COHORTS * 16,
-  scanPairedSessions: COHORTS,
-  pairedScanLatency: 2 * COHORTS * BINS,
-}
-
 /** Write evidence down. What it was read from may go on counting. */
 export function compactEvidence({ generation, strata }: Evidence): CompactEvidence {
-  return { generation, ...LAYOUT, strata: strata.map((stratum) => mapArrays((name) => compact(stratum[name]))) }
+  return { generation, ...LAYOUT, strata: strata.map(compactStratum) }
 }
 
 /** Tell whether this version lays its counts out in the same way. */
@@ -42,40 +29,17 @@ export function hasOwnLayout({ cohorts, bins, cells }: Omit<CompactEvidence, "st
 export function expandEvidence(compacted: CompactEvidence): Evidence {
   if (!hasOwnLayout(compacted)) throw new RangeError("evidence: its counts are laid out in another way than here")
   const { generation, strata } = compacted
-  return {
-    generation,
-    strata: strata.map((counts, i) => {
-      const floats = (name: keyof Stratum) => expand(counts[name], new Float64Array(LENGTHS[name]), i, name)
-      const whole = (name: keyof Stratum) => expand(counts[name], new Uint32Array(LENGTHS[name]), i, name)
-      return {
-        cells: floats("cells"),
-        pairs: floats("pairs"),
-        pairsAfter: floats("pairsAfter"),
-        pairedSessions: floats("pairedSessions"),
-        latency: whole("latency"),
-        pairedLatency: whole("pairedLatency"),
-        scanLatency: whole("scanLatency"),
-        scanPairs: floats("scanPairs"),
-        scanPairedSessions: floats("scanPairedSessions"),
-        pairedScanLatency: whole("pairedScanLatency"),
-      }
-    }),
-  }
+  return { generation, strata: strata.map(expandStratum) }
 }
 
-function mapArrays<T>(make: (name: keyof Stratum) => T): { readonly [K in keyof Stratum]: T } {
-  return {
-    cells: make("cells"),
-    pairs: make("pairs"),
-    pairsAfter: make("pairsAfter"),
-    pairedSessions: make("pairedSessions"),
-    latency: make("latency"),
-    pairedLatency: make("pairedLatency"),
-    scanLatency: make("scanLatency"),
-    scanPairs: make("scanPairs"),
-    scanPairedSessions: make("scanPairedSessions"),
-    pairedScanLatency: make("pairedScanLatency"),
-  }
+function compactStratum(stratum: Stratum): CompactStratum {
+  return Object.fromEntries(ARRAYS.map((name) => [name, compact(stratum[name])])) as unknown as CompactStratum
+}
+
+function expandStratum(counts: CompactStratum, index: number): Stratum {
+  const stratum = createStratum()
+  for (const name of ARRAYS) expand(counts[name], stratum[name], index, name)
+  return stratum
 }
 
 function compact(values: Float64Array | Uint32Array): number[] {
@@ -96,7 +60,7 @@ function compact(values: Float64Array | Uint32Array): number[] {
   return counts
 }
 
-function expand<T extends Float64Array | Uint32Array>(counts: Counts, into: T, stratum: number, name: string): T {
+function expand(counts: Counts, into: Float64Array | Uint32Array, stratum: number, name: string): void {
   let at = 0
   for (const count of counts) {
     if (count < 0) {
@@ -109,7 +73,6 @@ function expand<T extends Float64Array | Uint32Array>(counts: Counts, into: T, s
     }
     if (!Number.isSafeInteger(at) || at > into.length) throw misfit(stratum, name)
   }
-  return into
 }
 
 const misfit = (stratum: number, name: string): RangeError =>

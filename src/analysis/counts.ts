@@ -59,37 +59,38 @@ export function sessionsOf(trials: Cell): Cell {
 
 /** Sum of one cell of one arm over cohorts. */
 export function armTotal(stratum: Stratum, arm: ArmIndex, cell: Cell): number {
-  return total(column(stratum, arm, cell))
+  const from = cellIndex(arm, 0, CELLS.indexOf(cell))
+  let sum = 0
+  for (let cohort = 0; cohort < COHORTS; cohort++) sum += stratum.cells[from + cohort * CELLS.length] ?? 0
+  return sum
 }
 
 /** Cohort totals of one outcome over pairs. */
-export function pairTally(stratum: Stratum, outcome: Outcome): PairTally {
-  const [plus, minus, stable, trials] = [cohorts(), cohorts(), cohorts(), cohorts()]
-  eachPair(stratum.pairs, (cohort, ofStable, ofCanary, calls) => {
-    trials[cohort]! += calls
-    if (ofStable === outcome) stable[cohort]! += calls
-    if (ofStable === ofCanary) return
-    if (ofCanary === outcome) plus[cohort]! += calls
-    else if (ofStable === outcome) minus[cohort]! += calls
-  })
-  return { plus, minus, stable, trials, sessions: total(stratum.pairedSessions) }
+export function pairTally({ pairs, pairedSessions }: Stratum, outcome: Outcome): PairTally {
+  return tallyPairs(pairs, pairedSessions, [OUTCOMES.indexOf(outcome)])
 }
 
-const isFlag = (result: number): boolean => SCAN_RESULTS[result] === "flagged" || SCAN_RESULTS[result] === "blocked"
+const FLAGS = [SCAN_RESULTS.indexOf("flagged"), SCAN_RESULTS.indexOf("blocked")]
 
 /** Cohort totals of flagged or blocked texts over those that both arms scanned. */
-export function scanPairTally(stratum: Stratum): PairTally {
+export function scanPairTally({ scanPairs, scanPairedSessions }: Stratum): PairTally {
+  return tallyPairs(scanPairs, scanPairedSessions, FLAGS)
+}
+
+/** Tally an array `[cohort][stable][canary]`, in which an event is any of `events`. */
+function tallyPairs(pairs: Float64Array, sessions: Float64Array, events: readonly number[]): PairTally {
   const [plus, minus, stable, trials] = [cohorts(), cohorts(), cohorts(), cohorts()]
+  const isEvent = [0, 1, 2, 3].map((answer) => events.includes(answer))
   for (let cell = 0; cell < COHORTS * 16; cell++) {
-    const texts = stratum.scanPairs[cell]!
-    if (texts === 0) continue
-    const [cohort, ofStable, ofCanary] = [cell >> 4, isFlag((cell >> 2) & 3), isFlag(cell & 3)]
-    trials[cohort]! += texts
-    if (ofStable) stable[cohort]! += texts
-    if (ofCanary && !ofStable) plus[cohort]! += texts
-    if (ofStable && !ofCanary) minus[cohort]! += texts
+    const calls = pairs[cell]!
+    if (calls === 0) continue
+    const [cohort, ofStable, ofCanary] = [cell >> 4, isEvent[(cell >> 2) & 3]!, isEvent[cell & 3]!]
+    trials[cohort]! += calls
+    if (ofStable) stable[cohort]! += calls
+    if (ofCanary && !ofStable) plus[cohort]! += calls
+    if (ofStable && !ofCanary) minus[cohort]! += calls
   }
-  return { plus, minus, stable, trials, sessions: total(stratum.scanPairedSessions) }
+  return { plus, minus, stable, trials, sessions: total(sessions) }
 }
 
 /** Cohort totals of those of `pairs` (the stratum's, or those after a difference) that `matches`. */

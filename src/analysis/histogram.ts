@@ -1,80 +1,60 @@
-import { BIN_MIN_LOG2_SECONDS, BINS, BINS_PER_OCTAVE, COHORTS } from "../model/evidence.js"
+import { BIN_MIN_LOG2_SECONDS, BINS, BINS_PER_OCTAVE, BLOCK, COHORTS, isEmptyBlock } from "../model/evidence.js"
 import { checkLength, type ArmIndex } from "./counts.js"
 import { total, type PerCohort } from "./rates.js"
 
-/** One arm's durations. The rows stay where they are, and only their upper ends are read: as far down as a quantile asks. */
+/** One arm's durations. They stay where they are, and only the upper ones are read: as far down as a quantile asks. */
 export interface Histogram {
-  /** `[cohort][bin]`, from `offset` on. */
+  /** `[bin][cohort]`, from `offset` on. */
   readonly data: Uint32Array
   readonly offset: number
-  /** Bins per cohort. */
   readonly bins: number
   /** Durations per cohort: as many as there are evaluations, of which each leaves one. */
   readonly totals: PerCohort
+  /** The bin after the uppermost one that is not empty; 0 when all are. */
+  readonly end: number
   /** Durations in a bin, all cohorts together. */
   at(bin: number): number
-  /** The uppermost bin that is not empty, if any is from `bin` on; else `bin` − 1. */
-  last(bin: number): number
 }
 
 const LOG2_MS = Math.log2(1000)
-/** Bins that are read at a time. */
-const PIECE = 64
-const BLOCK = 16
 
-/** Open one arm of a latency array `[arm][cohort][bin]`. `name` is for the error: `strata[2].latency`. */
+/** Open one arm of a latency array `[arm][bin][cohort]`. `name` is for the error: `strata[2].latency`. */
 export function readHistogram(data: Uint32Array, arm: ArmIndex, totals: PerCohort, name: string): Histogram {
   checkLength(data, 2 * COHORTS * BINS, name)
   return openHistogram(data, arm * COHORTS * BINS, BINS, totals)
 }
 
-/** The same for rows of any length, one for each of `totals`. */
+/** The same for any number of bins and cohorts, one for each of `totals`. */
 export function openHistogram(data: Uint32Array, offset: number, bins: number, totals: PerCohort): Histogram {
-  const pooled = new Float64Array(bins)
-  let readFrom = bins
-  let last = -1
-
-  // Half a megabyte of mostly zeros, and the greater part of what a judgement cost when it was read as a whole.
-  function readDownTo(bin: number): void {
-    while (readFrom > bin) {
-      const end = readFrom
-      readFrom = Math.max(0, end - PIECE)
-      for (let cohort = 0; cohort < totals.length; cohort++) addRow(pooled, data, offset + cohort * bins, readFrom, end)
-      for (let i = end - 1; last < 0 && i >= readFrom; i--) if (pooled[i]! > 0) last = i
-    }
-  }
-
+  const end = total(totals) === 0 ? 0 : endOf(data, offset, offset + bins * totals.length, totals.length)
+  // From the upper end down, as far as anybody has asked.
+  const pooled: number[] = []
   return {
     data,
     offset,
     bins,
     totals,
+    end,
     at(bin) {
-      if (bin < readFrom) readDownTo(bin)
-      return pooled[bin] ?? 0
-    },
-    last(bin) {
-      if (last < bin) readDownTo(bin)
-      return Math.max(last, bin - 1)
+      while (pooled.length < end - bin)
+        pooled.push(sumOf(data, offset + (end - 1 - pooled.length) * totals.length, totals.length))
+      return pooled[end - 1 - bin] ?? 0
     },
   }
 }
 
-function addRow(sum: Float64Array, data: Uint32Array, row: number, from: number, to: number): void {
-  let bin = from
-  for (; bin + BLOCK <= to; bin += BLOCK) {
-    if (isEmptyBlock(data, row + bin)) continue
-    for (let i = bin; i < bin + BLOCK; i++) sum[i]! += data[row + i]!
-  }
-  for (; bin < to; bin++) sum[bin]! += data[row + bin]!
+function endOf(data: Uint32Array, from: number, to: number, cohorts: number): number {
+  let end = to
+  while (end - BLOCK >= from && isEmptyBlock(data, end - BLOCK)) end -= BLOCK
+  while (end > from && data[end - 1] === 0) end--
+  return Math.ceil((end - from) / cohorts)
 }
 
-/** Sixteen zeros; unrolled for speed. */
-function isEmptyBlock(row: Uint32Array, i: number): boolean {
-  return (four(row, i) | four(row, i + 4) | four(row, i + 8) | four(row, i + 12)) === 0
+function sumOf(data: Uint32Array, from: number, cohorts: number): number {
+  let sum = 0
+  for (let i = from; i < from + cohorts; i++) sum += data[i]!
+  return sum
 }
-
-const four = (row: Uint32Array, i: number): number => row[i]! | row[i + 1]! | row[i + 2]! | row[i + 3]!
 
 /** Find the p-quantile of durations, of all histograms together, as a position in bins; the fraction is interpolated inside the bin. */
 export function quantilePosition(histograms: readonly Histogram[], p: number): number {
@@ -83,7 +63,8 @@ export function quantilePosition(histograms: readonly Histogram[], p: number): n
   if (all === 0) return bins
   const target = p * all
   let upTo = all
-  for (let bin = bins - 1; bin >= 0; bin--) {
+  const end = histograms.reduce((most, histogram) => Math.max(most, histogram.end), 0)
+  for (let bin = end - 1; bin >= 0; bin--) {
     let inside = 0
     for (const histogram of histograms) inside += histogram.at(bin)
     if (inside > 0 && upTo - inside < target) return bin + (target - (upTo - inside)) / inside
@@ -94,15 +75,16 @@ export function quantilePosition(histograms: readonly Histogram[], p: number): n
 
 /** Count the durations above a position in bins (and below `end`, a whole one), per cohort. A position inside a bin splits the bin. */
 export function exceedances(histogram: Histogram, position: number, end: number = histogram.bins): number[] {
-  const { data, offset, bins, totals } = histogram
+  const { data, offset, totals } = histogram
   const first = Math.floor(position)
-  const last = Math.min(histogram.last(first), end - 1)
+  const upTo = Math.min(histogram.end, end)
   const sums: number[] = []
   for (let cohort = 0; cohort < totals.length; cohort++) {
-    const row = offset + cohort * bins
-    let sum = first <= last ? (first + 1 - position) * (data[row + first] ?? 0) : 0
-    for (let bin = first + 1; bin <= last; bin++) sum += data[row + bin]!
-    sums.push(sum)
+    sums.push(first < upTo ? (first + 1 - position) * data[offset + first * totals.length + cohort]! : 0)
+  }
+  for (let bin = first + 1; bin < upTo; bin++) {
+    const row = offset + bin * totals.length
+    for (let cohort = 0; cohort < totals.length; cohort++) sums[cohort]! += data[row + cohort]!
   }
   return sums
 }

@@ -24,7 +24,7 @@ export interface VerdictInputs {
 
 /** A verdict with all that it was made of, so that anybody can make it again. */
 export interface VerdictRecord extends Computer {
-  readonly format: "serin/verdict/1"
+  readonly format: "serin/verdict/2"
   readonly rollout: string
   /** Versions that were compared. */
   readonly stable: string
@@ -84,7 +84,7 @@ export function recordVerdict(
   about: Computer & Pick<VerdictRecord, "rollout" | "stable" | "canary" | "revision">,
 ): VerdictRecord {
   return {
-    format: "serin/verdict/1",
+    format: "serin/verdict/2",
     ...about,
     at,
     generation: evidence.generation,

@@ -77,7 +77,7 @@ const inputs = exactly<VerdictInputs>({
   evidence,
 })
 const RECORD = exactly<VerdictRecord>({
-  format: z.literal("serin/verdict/1"),
+  format: z.literal("serin/verdict/2"),
   serin: name,
   runtime: z.strictObject({ node: name, v8: name, arch: name }),
   rollout: name,

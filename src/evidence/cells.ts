@@ -1,7 +1,10 @@
 import type { Outcome, ScanResult } from "../model/decision.js"
-import { BINS, CELLS, COHORTS, cellIndex, pairIndex } from "../model/evidence.js"
+import { ARRAYS, CELLS, binIndex, cellIndex, createStratum, pairIndex } from "../model/evidence.js"
 import type { Cell, Evidence, Stratum } from "../model/evidence.js"
 import { binOf } from "./histogram.js"
+import { nextUsed } from "./used.js"
+
+export { createStratum } from "../model/evidence.js"
 
 const at = (cell: Cell): number => CELLS.indexOf(cell)
 const EVALUATIONS = at("evaluations")
@@ -25,23 +28,6 @@ export const OUTCOME_INDEX: Readonly<Record<Outcome, number>> = { allow: 0, deny
 /** Scan result as its place in the arrays, in the order of `SCAN_RESULTS`. */
 export const SCAN_RESULT_INDEX: Readonly<Record<ScanResult, number>> = { clean: 0, flagged: 1, blocked: 2, error: 3 }
 
-/** Make a stratum with nothing in it: about 1.8 MB, allocated once a stage, never while recording. */
-export function createStratum(): Stratum {
-  const rows = 2 * COHORTS
-  return {
-    cells: new Float64Array(rows * CELLS.length),
-    pairs: new Float64Array(COHORTS * 16),
-    pairsAfter: new Float64Array(COHORTS * 16),
-    pairedSessions: new Float64Array(COHORTS),
-    latency: new Uint32Array(rows * BINS),
-    pairedLatency: new Uint32Array(rows * BINS),
-    scanLatency: new Uint32Array(rows * BINS),
-    scanPairs: new Float64Array(COHORTS * 16),
-    scanPairedSessions: new Float64Array(COHORTS),
-    pairedScanLatency: new Uint32Array(rows * BINS),
-  }
-}
-
 /** Count one served evaluation. `first`: it is the session's first, so the session is counted with it. */
 export function recordEvaluation(
   stratum: Stratum,
@@ -59,7 +45,7 @@ export function recordEvaluation(
     cells[base + SESSIONS]! += 1
     cells[base + FIRST_ALLOW + outcome]! += 1
   }
-  latency[(arm * COHORTS + cohort) * BINS + binOf(durationMs)]! += 1
+  latency[binIndex(arm, cohort, binOf(durationMs))]! += 1
 }
 
 /** Count one call that both arms judged before the session could have been changed by the canary. */
@@ -97,7 +83,7 @@ export function recordScan(
   if (first) cells[base + SCAN_SESSIONS]! += 1
   if (result === "error") cells[base + SCAN_ERROR]! += 1
   else if (result !== "clean") cells[base + SCAN_FLAGGED]! += 1
-  scanLatency[(arm * COHORTS + cohort) * BINS + binOf(durationMs)]! += 1
+  scanLatency[binIndex(arm, cohort, binOf(durationMs))]! += 1
 }
 
 /** Count one text that both arms scanned before the session could have been changed by the canary. */
@@ -134,47 +120,39 @@ function countPair(pairs: Float64Array, cohort: number, stable: number, canary: 
 }
 
 function countLatencies(latency: Uint32Array, cohort: number, stableMs: number, canaryMs: number): void {
-  latency[cohort * BINS + binOf(stableMs)]! += 1
-  latency[(COHORTS + cohort) * BINS + binOf(canaryMs)]! += 1
+  latency[binIndex(0, cohort, binOf(stableMs))]! += 1
+  latency[binIndex(1, cohort, binOf(canaryMs))]! += 1
 }
 
-/** Make a stratum of every array of `a` and its twin in `b`. */
-function combine(a: Stratum, b: Stratum, op: (x: number, y: number) => number): Stratum {
-  const floats = (x: Float64Array, y: Float64Array): Float64Array => x.map((value, i) => op(value, y[i] ?? 0))
-  const counts = (x: Uint32Array, y: Uint32Array): Uint32Array => x.map((value, i) => op(value, y[i] ?? 0))
-  return {
-    cells: floats(a.cells, b.cells),
-    pairs: floats(a.pairs, b.pairs),
-    pairsAfter: floats(a.pairsAfter, b.pairsAfter),
-    pairedSessions: floats(a.pairedSessions, b.pairedSessions),
-    latency: counts(a.latency, b.latency),
-    pairedLatency: counts(a.pairedLatency, b.pairedLatency),
-    scanLatency: counts(a.scanLatency, b.scanLatency),
-    scanPairs: floats(a.scanPairs, b.scanPairs),
-    scanPairedSessions: floats(a.scanPairedSessions, b.scanPairedSessions),
-    pairedScanLatency: counts(a.pairedScanLatency, b.pairedScanLatency),
-  }
-}
-
-function combineEvidence(a: Evidence, b: Evidence, op: (x: number, y: number) => number): Evidence {
-  if (a.generation !== b.generation) {
-    throw new RangeError(`evidence of generation ${a.generation} and of ${b.generation} cannot be combined`)
-  }
-  const strata: Stratum[] = []
-  for (let i = 0; i < Math.max(a.strata.length, b.strata.length); i++) {
-    strata.push(combine(a.strata[i] ?? createStratum(), b.strata[i] ?? createStratum(), op))
-  }
-  return { generation: a.generation, strata }
-}
-
-/** Add evidence of two processes, or of two lives of one. Order and grouping do not matter. */
-export const mergeEvidence = (a: Evidence, b: Evidence): Evidence => combineEvidence(a, b, (x, y) => x + y)
+/** Add evidence of two processes, or of two lives of one. Order and grouping do not matter. For many processes there is `mergePacked`. */
+export const mergeEvidence = (a: Evidence, b: Evidence): Evidence => combine(a, b, 1)
 
 /** Take an earlier snapshot of the same counter away: the window between the two. */
-export const subtractEvidence = (later: Evidence, earlier: Evidence): Evidence =>
-  combineEvidence(later, earlier, (x, y) => x - y)
+export const subtractEvidence = (later: Evidence, earlier: Evidence): Evidence => combine(later, earlier, -1)
 
 /** Copy evidence, so that recording may go on while the copy is read. */
 export function snapshotEvidence({ generation, strata }: Evidence): Evidence {
-  return { generation, strata: strata.map((stratum) => combine(stratum, stratum, (x) => x)) }
+  return { generation, strata: strata.map(copyOf) }
+}
+
+function combine(a: Evidence, b: Evidence, sign: 1 | -1): Evidence {
+  if (a.generation !== b.generation) {
+    throw new RangeError(`evidence of generation ${a.generation} and of ${b.generation} cannot be combined`)
+  }
+  const strata: Stratum[] = a.strata.map(copyOf)
+  b.strata.forEach((stratum, i) => {
+    const into = (strata[i] ??= createStratum())
+    for (const name of ARRAYS) addTo(into[name], stratum[name], sign)
+  })
+  return { generation: a.generation, strata }
+}
+
+function copyOf(stratum: Stratum): Stratum {
+  const copy = createStratum()
+  for (const name of ARRAYS) copy[name].set(stratum[name])
+  return copy
+}
+
+function addTo(into: Float64Array | Uint32Array, from: Float64Array | Uint32Array, sign: 1 | -1): void {
+  for (let i = nextUsed(from, 0); i < from.length; i = nextUsed(from, i + 1)) into[i]! += sign * from[i]!
 }

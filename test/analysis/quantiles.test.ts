@@ -78,8 +78,7 @@ describe("histograms", () => {
     const [once] = histograms(durations, [])
     const [twice] = histograms(durations, [])
     const below = exceedances(once, binOf(2))
-    expect(twice.last(binOf(299))).toBe(binOf(Math.max(...durations)))
-    expect(twice.last(BINS - 1)).toBe(BINS - 2)
+    expect(twice.end).toBe(binOf(Math.max(...durations)) + 1)
     expect(exceedances(twice, binOf(200)).reduce((a, b) => a + b, 0)).toBeLessThan(200)
     expect(exceedances(twice, binOf(2))).toEqual(below)
     expect(below.reduce((a, b) => a + b, 0)).toBe(durations.filter((ms) => binOf(ms) >= binOf(2)).length)
@@ -352,7 +351,7 @@ describe("latency", () => {
       const read = (rows: [number, number][][]): Histogram => {
         const bins = 1000
         const data = new Uint32Array(rows.length * bins)
-        rows.forEach((row, k) => row.forEach(([bin, n]) => (data[k * bins + origin + bin]! += n)))
+        rows.forEach((row, k) => row.forEach(([bin, n]) => (data[(origin + bin) * rows.length + k]! += n)))
         return openHistogram(
           data,
           0,

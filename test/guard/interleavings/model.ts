@@ -1,4 +1,4 @@
-import { BINS, CELLS, COHORTS } from "../../../src/model/evidence.js"
+import { BINS, CELLS, COHORTS, binIndex } from "../../../src/model/evidence.js"
 import type { Cell, Evidence } from "../../../src/model/evidence.js"
 import type { Arm } from "../../../src/model/decision.js"
 import type { RolloutState } from "../../../src/rollout/state.js"
@@ -187,7 +187,12 @@ export function inconsistencies({ strata }: Evidence): string[] {
         must(`first ${name} within ${name}`, cell(`first_${name}`) <= cell(name))
       }
       must("evaluations a session", cell("evaluations") <= CAP * SESSIONS_AT_MOST)
-      const bins = (array: Uint32Array): number => sum(array.subarray(row * BINS, (row + 1) * BINS))
+      const [arm, cohort] = [row < COHORTS ? 0 : 1, row % COHORTS] as const
+      const bins = (array: Uint32Array): number => {
+        let durations = 0
+        for (let bin = 0; bin < BINS; bin++) durations += array[binIndex(arm, cohort, bin)]!
+        return durations
+      }
       must("a duration an evaluation", bins(stratum.latency) === cell("evaluations"))
       must("a duration a scan", bins(stratum.scanLatency) === cell("scans"))
       must("scans by result", cell("scan_flagged") + cell("scan_error") <= cell("scans"))

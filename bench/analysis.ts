@@ -1,0 +1,72 @@
+import { lookAgain } from "../src/analysis/replay.js"
+import { mergePacked, packEvidence, readPacked } from "../src/evidence/packed.js"
+import { ARRAYS, type Evidence } from "../src/model/evidence.js"
+import { RAMP, emptyEvidence, serve } from "./evidence.js"
+import { cpuNsSince, quantile } from "./measure.js"
+import { CRITERIA } from "./verdicts/points.js"
+
+/** CPU time of one piece of work, ms, and what it should be at most. */
+export interface Cost {
+  readonly name: string
+  readonly best: number
+  readonly p50: number
+  readonly aim?: number
+}
+
+const PROCESSES = 1000
+const JUDGE_AIM_MS = 2
+const MERGE_AIM_MS = 50
+
+/** What a look at full evidence costs, and merging that of 1,000 processes, which have `sizes` evaluations together. */
+export function analysisCosts(sizes: readonly number[], rounds: number): Cost[] {
+  return sizes.flatMap((size) => {
+    const of = `of ${size.toLocaleString("en-US")} evaluations in ${RAMP.length + 1} strata`
+    const { parts, packMs } = processes(size)
+    const whole = mergePacked(1, parts)
+    return [
+      cost(`judge evidence ${of}`, judging(whole), rounds * 10, JUDGE_AIM_MS),
+      cost(`merge ${PROCESSES} processes ${of}`, () => mergePacked(1, parts), rounds, MERGE_AIM_MS),
+      cost(
+        `read what they sent (${kilobytes(parts)} KB each)`,
+        () => parts.map(({ bytes }) => readPacked(bytes)),
+        rounds,
+      ),
+      { name: "pack the evidence of one of them", best: Math.min(...packMs), p50: quantile(packMs, 0.5) },
+    ]
+  })
+}
+
+/** A look as the leader has it every 5 s: the trip and the verdict, three criteria, both arms judging. */
+function judging(evidence: Evidence): () => unknown {
+  const input = { criteria: CRITERIA, evidence, ramp: RAMP, shadow: true, falseAlarmRate: 0.05, at: 0 }
+  const { trip } = lookAgain({ ...input, tripBefore: undefined })
+  return () => lookAgain({ ...input, tripBefore: trip })
+}
+
+function processes(evaluations: number) {
+  const evidence = emptyEvidence()
+  const packMs: number[] = []
+  const parts = Array.from({ length: PROCESSES }, (_, i) => {
+    for (const stratum of evidence.strata) for (const name of ARRAYS) stratum[name].fill(0)
+    serve(evidence, evaluations / PROCESSES, i + 1)
+    const before = process.cpuUsage()
+    const packed = packEvidence(evidence)
+    packMs.push(cpuNsSince(before) / 1e6)
+    return packed
+  })
+  return { parts, packMs }
+}
+
+function cost(name: string, work: () => unknown, rounds: number, aim?: number): Cost {
+  const times: number[] = []
+  // The first rounds warm it up.
+  for (let i = -Math.ceil(rounds / 4); i < rounds; i++) {
+    const before = process.cpuUsage()
+    work()
+    if (i >= 0) times.push(cpuNsSince(before) / 1e6)
+  }
+  return { name, best: Math.min(...times), p50: quantile(times, 0.5), ...(aim === undefined ? {} : { aim }) }
+}
+
+const kilobytes = (parts: readonly { readonly bytes: Uint8Array }[]): string =>
+  (parts.reduce((sum, { bytes }) => sum + bytes.length, 0) / parts.length / 1000).toFixed(1)
