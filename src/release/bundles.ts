@@ -10,9 +10,9 @@ import { bundleCache } from "./bundle-cache.js"
 import { fetchFile, shownUrl } from "./fetch.js"
 import type { FetchOptions } from "./fetch.js"
 import { buildRelease, keepLoaded, LOAD_KEYS, resolveLoad } from "./load.js"
-import type { LoadOptions } from "./load.js"
+import type { LaterReport, LoadOptions } from "./load.js"
 import { readPacked } from "./open.js"
-import type { Release, ReleaseSource } from "./ports.js"
+import type { Evaluation, Release, ReleaseSource } from "./ports.js"
 import { MAX_PACKED_BYTES, packedFiles } from "./unpack.js"
 
 export interface BundleOptions<C = Call> extends LoadOptions<C> {
@@ -56,6 +56,10 @@ interface Refusal {
 /** Versions come from remote state: no more of them are remembered. */
 const MAX_REFUSALS = 100
 
+export function releaseBundles<C = Call>(
+  options: BundleOptions<C> & { readonly modules: "isolated" },
+): ReleaseSource<C, Evaluation, LaterReport>
+export function releaseBundles<C = Call>(options: BundleOptions<C>): ReleaseSource<C>
 /**
  * Serve packed releases, verified before anything of them is parsed, and unpacked in memory. One that was loaded is kept: it is immutable.
  * Fails with `RELEASE_NOT_FOUND`, `RELEASE_UNAVAILABLE` (it could not be fetched), `RELEASE_INVALID` and `RELEASE_UNTRUSTED`. Of a

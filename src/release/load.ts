@@ -13,7 +13,7 @@ import { directoryFiles, isDirectory } from "./directory.js"
 import { invalid } from "./document.js"
 import { VERSION, VERSION_FIX } from "./manifest.js"
 import type { Manifest } from "./manifest.js"
-import type { Engine, Policy, Release, ReleaseSource, SourceFile } from "./ports.js"
+import type { Engine, Evaluation, Policy, Release, ReleaseSource, ScanReport, SourceFile } from "./ports.js"
 import { readTree } from "./read.js"
 import { createRefusals } from "./refusals.js"
 import type { Refusals } from "./refusals.js"
@@ -29,6 +29,10 @@ export interface LoadOptions<C = Call> extends CodeOptions {
   /** Whose signatures count. With it, an unsigned release is refused; without it, signatures are not looked at. */
   readonly trustedKeys?: TrustedKeys | undefined
 }
+
+/** Scanners in workers answer later: their guard must be async. */
+export type IsolatedOptions<C = Call> = LoadOptions<C> & { readonly modules: "isolated" }
+export type LaterReport = ScanReport | Promise<ScanReport>
 
 const SHOWN_VERSIONS = 20
 
@@ -56,6 +60,11 @@ export function resolveLoad<C>(options: LoadOptions<C>): ResolvedLoad<C> {
   return { engines: options.engines, trust, code: resolveCode(options), refusals: createRefusals() }
 }
 
+export function releaseDirectory<C = Call>(
+  root: string,
+  options: IsolatedOptions<C>,
+): ReleaseSource<C, Evaluation, LaterReport>
+export function releaseDirectory<C = Call>(root: string, options: LoadOptions<C>): ReleaseSource<C>
 /**
  * Serve the releases below a directory, `<root>/<version>/release.yaml`. A release that was loaded is kept: it is immutable.
  * Fails with `RELEASE_NOT_FOUND`, which lists the versions that are there, with `RELEASE_INVALID`, which lists every problem,
@@ -72,6 +81,14 @@ export function releaseDirectory<C = Call>(root: string, options: LoadOptions<C>
   })
 }
 
+export function loadRelease<C = Call>(
+  directory: string,
+  options: IsolatedOptions<C> & { readonly version?: string | undefined },
+): Promise<Release<C, Evaluation, LaterReport>>
+export function loadRelease<C = Call>(
+  directory: string,
+  options: LoadOptions<C> & { readonly version?: string | undefined },
+): Promise<Release<C>>
 /**
  * Load the release in a directory: the manifest `release.yaml` and the files that it names, compiled by an engine.
  * Fails with `RELEASE_INVALID`, which lists every problem, of the manifest and of the rules, and with `RELEASE_UNTRUSTED`.
