@@ -53,7 +53,9 @@ async function refusal(loading: Promise<unknown>): Promise<SerinError> {
   return error
 }
 
-const COUNTS = `let calls = 0
+const COUNTS = `import { sep } from "node:path"
+const late = [fetch, sep]
+let calls = 0
 export const policy = () => ({ evaluate: () => ({ outcome: "allow", rule: String(++calls) }) })`
 
 describe("a policy that is a module", () => {
@@ -91,7 +93,6 @@ config: { file: config.yaml, schema: schema.json }`,
 
   it.each([
     ["throws when it is imported", 'throw new Error("at import")', "it fails: at import"],
-    ["is no JavaScript", "export {", "it fails: "],
     ["waits for what never comes", "await new Promise(() => {})", "it waits for what never comes"],
     ["ends the process", "process.exit(3)", "it calls process.exit(3)"],
     [
@@ -100,6 +101,7 @@ config: { file: config.yaml, schema: schema.json }`,
       "it changes the global Array.prototype.at",
     ],
     ["adds to what all releases share", "globalThis.mine = 1", "it changes the global mine"],
+    ["replaces what Node.js makes late", "globalThis.fetch = () => 1", "it changes the global fetch"],
     ["imports a package", 'import "zod"', 'Failed to resolve module specifier "zod" from policy.mjs'],
     ["exports something else", "export const other = 1", "it must export the function policy, and exports other"],
     [
