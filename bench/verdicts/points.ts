@@ -22,12 +22,31 @@ export const BASE: World = {
   denyRate: () => 0.05,
   timed: false,
   flips: 0.005,
+  // Mean 13 and Σn²/Σn 35 before the cut, 10 and 13 after it.
+  sizes: { median: 8, sigma: 1 },
+}
+
+/** Other sessions: as alike or as unlike, as many as one call or mostly one or twenty of them. */
+export const SESSIONS: Readonly<Record<string, Pick<World, "icc" | "sizes">>> = {
+  "correlation 0.1": { icc: 0.1, sizes: BASE.sizes },
+  "correlation 0.02": { icc: 0.02, sizes: BASE.sizes },
+  "correlation 0.3": { icc: 0.3, sizes: BASE.sizes },
+  "correlation 0.3, sizes 1 or 20": { icc: 0.3, sizes: { median: 2, sigma: 3 } },
+  "one call each": { icc: 0.1, sizes: { median: 1, sigma: 0 } },
 }
 
 export const AT_LIMIT: Readonly<Record<string, Effect>> = {
   "+2 pp denied": { deny: 0.02 },
   "+1 pp errors": { error: 0.01 },
   "both at once": { deny: 0.02, error: 0.01 },
+}
+
+/** A p99 that is 50 ms longer, in four ways: the parameters were solved for by simulation, and are checked at each run. */
+export const P99_AT_LIMIT: Readonly<Record<string, Effect>> = {
+  "slow calls take 49 ms longer": { slowMs: 49 },
+  "a far flatter tail": { tail: { medianMs: 79.9, sigma: 2 } },
+  "a far steeper tail": { tail: { medianMs: 179.4, sigma: 0.1 } },
+  "7 % more calls are slow": { slowAnew: 0.0717 },
 }
 
 /** Effects beyond a limit, how long they are looked for, and the most minutes that the median may take on pairs. */

@@ -8,7 +8,8 @@ import { sessionsOf, type World } from "./world.js"
 
 /** The leader looks every 5 s; later in a run looks are spared, which an always-valid method cannot profit from. */
 const LOOK_MS = 5000
-const isLook = (slot: number): boolean => slot <= 24 || slot % (slot <= 120 ? 3 : slot <= 720 ? 6 : 12) === 0
+const isLook = (slot: number): boolean =>
+  slot <= 24 || slot % (slot <= 120 ? 3 : slot <= 360 ? 6 : slot <= 720 ? 12 : 24) === 0
 
 /** What one look sees: counts since the rollout began. */
 export interface Look {

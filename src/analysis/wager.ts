@@ -72,7 +72,14 @@ export function wagerLower(wagers: readonly Wager[], least: Game["least"], alpha
  * each, and the least successful decides.
  */
 export function leastExcess(stakes: readonly Stake[], alpha: number): number {
-  return Math.min(...stakes.map(({ game, strata }) => wagerLower(strata, game.least, alpha, game.bets) - game.max))
+  const target = -Math.log(alpha)
+  return stakes.reduce((excess, { game, strata }) => {
+    // One look tells that a stake is not the least successful so far.
+    const max = game.max + excess
+    if (max <= game.least) return excess
+    if (max < Infinity && table({ ...game, max })(strata.reduce(add, NOTHING)) >= target) return excess
+    return Math.min(excess, wagerLower(strata, game.least, alpha, game.bets) - game.max)
+  }, Infinity)
 }
 
 /** Trials in units of independent ones. They add over strata: what is added are log capitals, never rates. */

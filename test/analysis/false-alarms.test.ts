@@ -7,7 +7,7 @@ import { CELLS, type Stratum } from "../../src/model/evidence.js"
 import type { CriterionName } from "../../src/model/verdict.js"
 import { enforce, input, on, uniforms, type World } from "./traffic.js"
 
-const RUNS = 200
+const RUNS = 80
 const LOOKS = 3
 // Copied out of the modules: this runs a million times.
 const ORDER = [...OUTCOMES]
@@ -54,11 +54,12 @@ function rollouts(
   canary: World["canary"],
   shadow: boolean,
   name: CriterionName = "deny_rate_delta_max",
+  runs = RUNS,
 ): { breached: number; passed: number } {
   let [breached, passed] = [0, 0]
   const stratum = createStratum()
   const asked = input(CRITERIA, [stratum], { shadow })
-  for (let run = 0; run < RUNS; run++) {
+  for (let run = 0; run < runs; run++) {
     const random = uniforms(1000 + run)
     for (const counts of [stratum.cells, stratum.pairs, stratum.pairedSessions]) counts.fill(0)
     let [everBreached, everPassed] = [false, false]
@@ -84,18 +85,19 @@ const beyond: World["canary"] = (stable, _, random) => (stable === "allow" && ra
 const allowingAtTheLimit: World["canary"] = (stable, mood, random) =>
   stable === "deny" && mood < 0.1 && random() < 0.156 ? "allow" : stable
 
-// A second each on an idle machine.
+// Half a second each on an idle machine.
 describe("false alarms, looked for at every look", { timeout: 60_000 }, () => {
-  const most = RUNS * 0.05
+  // Of 5 % allowed; the floors and priors leave less than 1 %.
+  const most = RUNS * 0.025
 
   it("stay within the rate for equal releases on served sessions", () => {
-    expect(rollouts((stable) => stable, false).breached).toBeLessThanOrEqual(most)
+    expect(rollouts((stable) => stable, false, undefined, 40).breached).toBeLessThanOrEqual(1)
   })
 
   it("stay within the rate for equal releases on pairs, most of which pass", () => {
-    const { breached, passed } = rollouts((stable) => stable, true)
-    expect(breached).toBeLessThanOrEqual(most)
-    expect(passed).toBeGreaterThan(RUNS * 0.5)
+    const { breached, passed } = rollouts((stable) => stable, true, undefined, 40)
+    expect(breached).toBeLessThanOrEqual(1)
+    expect(passed).toBeGreaterThan(20)
   })
 
   it("stay within the rate for a canary exactly at its limit of denials", () => {
@@ -112,6 +114,6 @@ describe("false alarms, looked for at every look", { timeout: 60_000 }, () => {
   })
 
   it("are not bought by blindness: a canary far beyond its limit is breached", () => {
-    expect(rollouts(beyond, false).breached).toBeGreaterThan(RUNS * 0.8)
+    expect(rollouts(beyond, false, undefined, 15).breached).toBeGreaterThan(12)
   })
 })
