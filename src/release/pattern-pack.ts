@@ -10,6 +10,8 @@ import { watched } from "./watched.js"
 interface Pattern {
   readonly id: string
   readonly category: string
+  /** Where the expression is written. */
+  readonly node: ParsedNode
   readonly expression: RegExp
   readonly directions: readonly Direction[]
   readonly result: "flagged" | "blocked"
@@ -22,6 +24,8 @@ const MAX_SOURCE = 2000
 const MAX_REDACT = 100
 const DEFAULT_TIMEOUT_MS = 100
 const MAX_TIMEOUT_MS = 10_000
+/** For trying all patterns of a pack out, ms, during which the process does nothing else: 500 ordinary ones take a second. */
+const TRIAL_MS = 10_000
 const ID = /^[\w.:/-]{1,128}$/
 const KEYS = ["id", "category", "pattern", "flags", "direction", "result", "redact"] as const
 const RESULTS = ["flagged", "blocked"] as const
@@ -42,7 +46,8 @@ export function readPatternPack(name: string, file: SourceFile, problems: Proble
   if (list !== null && nodes.length === 0) document.refuse(list, "there is no pattern in `patterns`", "write one")
   if (nodes.length > MAX_PATTERNS) document.refuse(list!, `more than ${MAX_PATTERNS} patterns`, "split the pack")
   const ids = new Set<string>()
-  const patterns = nodes.slice(0, MAX_PATTERNS).flatMap((node) => readPattern(document, node, timeoutMs, ids) ?? [])
+  const patterns = nodes.slice(0, MAX_PATTERNS).flatMap((node) => readPattern(document, node, ids) ?? [])
+  tryOut(document, patterns)
   if (problems.length > before) return null
   const byDirection = new Map(
     DIRECTIONS.map((direction) => [direction, patterns.filter(({ directions }) => directions.includes(direction))]),
@@ -72,8 +77,12 @@ function look(text: string, patterns: readonly Pattern[]): ScanReport {
       continue
     }
     const before = spans.length
-    for (const { 0: match, index } of text.matchAll(expression)) {
-      spans.push({ start: index, end: index + match.length, redact })
+    // Not `matchAll`: it works on a copy of the expression, which may have to be compiled anew.
+    expression.lastIndex = 0
+    for (let match = expression.exec(text); match !== null; match = expression.exec(text)) {
+      const { 0: matched, index } = match
+      spans.push({ start: index, end: index + matched.length, redact })
+      if (matched === "") expression.lastIndex += text.codePointAt(index)! > 0xffff ? 2 : 1
     }
     if (spans.length > before) found.push(pattern)
   }
@@ -98,7 +107,41 @@ function mask(text: string, spans: readonly Span[]): string {
   return masked + text.slice(end)
 }
 
-function readPattern(document: SourceDocument, node: ParsedNode, timeoutMs: number, ids: Set<string>): Pattern | null {
+/**
+ * Texts of one byte and of two a character: V8 compiles an expression for each of them, when it is first used and, better, when it is used
+ * again. Left to the first texts of a session, this takes several times the limit of a scan.
+ */
+const TRIAL_TEXTS = ["", "", "\u2713", "\u2713"]
+
+/** Have all patterns compiled, and refuse those that cannot be used. Attack: patterns that take a second each, 500 of them. */
+function tryOut(document: SourceDocument, patterns: readonly Pattern[]): void {
+  let tried = 0
+  const tryNext = (): void => {
+    for (; tried < patterns.length; tried++) {
+      const { expression, id, node } = patterns[tried]!
+      const [isEmpty] = TRIAL_TEXTS.map((text) => text.search(expression) >= 0)
+      if (isEmpty === true) {
+        const what = `pattern \`${clip(id)}\`: \`pattern\` matches the empty text, so every text`
+        document.refuse(node, what, "ask for one character")
+      }
+    }
+  }
+  const deadline = performance.now() + TRIAL_MS
+  while (tried < patterns.length) {
+    const left = Math.ceil(deadline - performance.now())
+    try {
+      if (left > 0) watched(left, tryNext)
+      else throw new Error(`the pack is not compiled within ${TRIAL_MS} ms`)
+    } catch (error) {
+      const { id, node } = patterns[tried++]!
+      const message = error instanceof Error ? clip(error.message, 200) : "no error was thrown"
+      document.refuse(node, `pattern \`${clip(id)}\`: \`pattern\` cannot be used: ${message}`)
+      if (performance.now() >= deadline) return
+    }
+  }
+}
+
+function readPattern(document: SourceDocument, node: ParsedNode, ids: Set<string>): Pattern | null {
   const fields = document.fields(node, "the pattern", KEYS)
   if (fields === null) return null
   const idNode = document.need(fields, "id", "the pattern", `name it: ${NAMED_ONCE}`)
@@ -118,7 +161,7 @@ function readPattern(document: SourceDocument, node: ParsedNode, timeoutMs: numb
   if (categoryNode !== null && category !== null && !ID.test(category)) {
     document.refuse(categoryNode, `${name}: \`category\` has other characters or is too long`, "use one such as `pii`")
   }
-  const expression = readExpression(document, fields.get("pattern"), fields.get("flags"), node, name, timeoutMs)
+  const expression = readExpression(document, fields.get("pattern"), fields.get("flags"), node, name)
   const direction = readWord(document, fields.get("direction"), `${name}: \`direction\``, DIRECTIONS)
   const result = readWord(document, fields.get("result"), `${name}: \`result\``, RESULTS)
   const redactNode = fields.get("redact")
@@ -130,6 +173,7 @@ function readPattern(document: SourceDocument, node: ParsedNode, timeoutMs: numb
   return {
     id,
     category,
+    node: fields.get("pattern") ?? node,
     expression,
     directions: direction === null ? DIRECTIONS : [direction],
     result: result ?? "flagged",
@@ -143,7 +187,6 @@ function readExpression(
   flagsNode: ParsedNode | undefined,
   node: ParsedNode,
   name: string,
-  timeoutMs: number,
 ): RegExp | null {
   if (sourceNode === undefined) {
     document.refuse(node, `${name} has no \`pattern\``, "write a regular expression in single quotes")
@@ -161,15 +204,13 @@ function readExpression(
     return null
   }
   try {
-    // `u` refuses escapes that mean nothing. The first run is what compiles, and may say that it is too large.
-    const expression = new RegExp(source, `gu${flags}`)
-    if (!watched(timeoutMs, () => "".search(expression) >= 0)) return expression
-    document.refuse(sourceNode, `${name}: \`pattern\` matches the empty text, so every text`, "ask for one character")
+    // `u` refuses escapes that mean nothing.
+    return new RegExp(source, `gu${flags}`)
   } catch (error) {
     const message = error instanceof Error ? clip(error.message, 200) : "no error was thrown"
     document.refuse(sourceNode, `${name}: \`pattern\` cannot be used: ${message}`)
+    return null
   }
-  return null
 }
 
 function readWord<W extends string>(

@@ -91,6 +91,33 @@ describe("a pack of patterns", () => {
     )
   })
 
+  it("masks before each place that a pattern without a character of its own matches, also among characters of two units", async () => {
+    const patterns = [{ id: "p", category: "pii", pattern: "(?=[b\u{1f600}])", redact: "*" }]
+    const [scanner] = (await loadPack({ patterns })).scanners ?? []
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom("a", "b", "\u{1f600}") }), (text) => {
+        const { redacted = text } = scanner!.scan(text, { ...context, direction: "input" })
+        expect(redacted).toBe(text.replace(/(?=[b\u{1f600}])/gu, "*"))
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  it("is ready for its first text, of whatever characters: no compiling is left to the limit of a scan", async () => {
+    const patterns = Array.from({ length: 150 }, (_, i) => {
+      return { id: `p${i}`, category: "secret", pattern: `\\b(?:key|token)${i}[-_ ]?[a-z0-9]{16,64}\\b`, flags: "i" }
+    })
+    const before = performance.now()
+    const { scanners } = await loadPack({ timeout_ms: 10_000, patterns })
+    const loading = performance.now() - before
+    for (const text of ["plain", "na\u00efve \u2713"]) {
+      const began = performance.now()
+      expect(scanners![0]!.scan(text, { ...context, direction: "input" })).toEqual({ result: "clean" })
+      // Compiling is nearly all of loading; looking for them takes a hundredth of it.
+      expect(performance.now() - began).toBeLessThan(loading / 6)
+    }
+  })
+
   it("with a pattern that backtracks without end is ended at its limit, and goes on", async () => {
     const slow = { id: "slow", category: "pii", pattern: "^([a-z]+)+$" }
     const { scanners } = await loadPack({ timeout_ms: 20, patterns: [slow] })
