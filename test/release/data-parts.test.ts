@@ -104,8 +104,14 @@ describe("a pack of patterns", () => {
   })
 
   it("is ready for its first text, of whatever characters: no compiling is left to the limit of a scan", async () => {
-    const patterns = Array.from({ length: 150 }, (_, i) => {
-      return { id: `p${i}`, category: "secret", pattern: `\\b(?:key|token)${i}[-_ ]?[a-z0-9]{16,64}\\b`, flags: "i" }
+    const letters = String.raw`[\p{L}\p{N}]`
+    const patterns = Array.from({ length: 15 }, (_, i) => {
+      return {
+        id: `p${i}`,
+        category: "secret",
+        pattern: `(?<!${letters})key${i}${letters}{16,64}(?!${letters})`,
+        flags: "i",
+      }
     })
     const before = performance.now()
     const { scanners } = await loadPack({ timeout_ms: 10_000, patterns })
@@ -113,8 +119,8 @@ describe("a pack of patterns", () => {
     for (const text of ["plain", "na\u00efve \u2713"]) {
       const began = performance.now()
       expect(scanners![0]!.scan(text, { ...context, direction: "input" })).toEqual({ result: "clean" })
-      // Compiling is nearly all of loading; looking for them takes a hundredth of it.
-      expect(performance.now() - began).toBeLessThan(loading / 6)
+      // Compiling is nearly all of loading; looking for them takes less than a hundredth of it.
+      expect(performance.now() - began).toBeLessThan(loading / 10)
     }
   })
 
