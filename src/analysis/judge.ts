@@ -70,7 +70,7 @@ function decide(
   awaited: ReadonlySet<string>,
 ): Pick<Verdict, "result" | "noData" | "reason"> {
   if (cause !== undefined) {
-    const reason = verdicts.find(({ criterion }) => criterion === cause.criterion.name)?.reason ?? ""
+    const reason = verdicts.find(({ criterion }) => criterion === cause.criterion.name)!.reason
     return { result: "breach", reason: `${cause.criterion.name}: ${reason}` }
   }
   const all = verdicts.filter(({ mode }) => mode === "enforce")

@@ -116,13 +116,12 @@ export function replay({ inputs, at, verdict, trip }: VerdictRecord): Replay {
   }
 }
 
-/** As JSON has it: without what is undefined, and with a text for each number that it has no sign for. */
+/** As JSON has it, with a text for each number that it has no sign for. */
 function plainOf(value: unknown): unknown {
   if (typeof value === "number") return Number.isFinite(value) && !Object.is(value, -0) ? value : numberName(value)
   if (Array.isArray(value)) return value.map(plainOf)
   if (typeof value !== "object" || value === null) return value
-  const entries = Object.entries(value).filter(([, entry]) => entry !== undefined)
-  return Object.fromEntries(entries.map(([key, entry]) => [key, plainOf(entry)]))
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, plainOf(entry)]))
 }
 
 const numberName = (value: number): string => (value === 0 ? "-0" : String(value))

@@ -2,6 +2,7 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { PORTFOLIO, bettingLogE, logReturns } from "../../src/analysis/betting.js"
 import { eventWager, pairedWager, type PairTally } from "../../src/analysis/pairs.js"
+import { FASTER, SLOWER } from "../../src/analysis/quantiles.js"
 import { ownDeff } from "../../src/analysis/rates.js"
 import { NO_WAGER, wagerLogE, wagerLower, type Wager } from "../../src/analysis/wager.js"
 import { uniforms } from "./traffic.js"
@@ -82,6 +83,12 @@ describe("wagers on outcomes", () => {
     [60, 0, 1000, BUDGET, 20.391247345050065],
   ])("of %d and %d of %d are worth what the documented bets make of them", (plus, minus, trials, game, logE) => {
     expect(wagerLogE([independent(plus, minus, trials)], game)).toBeCloseTo(logE, 12)
+  })
+
+  it("on calls slower than a p99 are worth what the documented bets of their own make of them", () => {
+    // mpmath; the five of the table for p99.
+    expect(wagerLogE([independent(5, 1, 60)], SLOWER[1]!)).toBeCloseTo(0.7061783371283258, 12)
+    expect(wagerLogE([independent(1, 0, 60)], FASTER[1]!)).toBeCloseTo(0.6594552455137214, 12)
   })
 
   it("bound the mean from below where the documented bets reach 20", () => {

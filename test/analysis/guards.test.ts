@@ -7,7 +7,7 @@ import { isSplit, rampStrata, servesCanary } from "../../src/analysis/ramp.js"
 import { binOf } from "../../src/evidence/histogram.js"
 import { createStratum, recordScan } from "../../src/evidence/cells.js"
 import { COHORTS, binIndex, pairIndex, type Stratum } from "../../src/model/evidence.js"
-import type { CriterionVerdict } from "../../src/model/verdict.js"
+import type { Criterion, CriterionName, CriterionVerdict } from "../../src/model/verdict.js"
 import { addTo, enforce, input, on } from "./traffic.js"
 
 const deny = enforce("deny_rate_delta_max")
@@ -262,6 +262,64 @@ describe("evidence that never came", () => {
     })
     const served = noDataVerdict("missing", { criteria, shadow: false, ...about })
     expect(served.criteria.map(({ method }) => method)).toEqual(["arms", "pairs", "arms"])
+  })
+})
+
+describe("a verdict of several criteria", () => {
+  const open = [deny, newly, enforce("error_rate_max")]
+  const judged = (criteria: readonly Criterion[], stratum: Stratum, weight = 2000, falseAlarmRate = 0.05) =>
+    judge(input(criteria, [stratum], { shadow: true, weights: [weight], falseAlarmRate }))
+
+  it("names the first that is open and counts the others", () => {
+    const few = compare(both(40, 10, 64), 20)
+    expect(judged(open, few).reason).toMatch(/^deny_rate_delta_max: .* \(and 2 more\)$/)
+    expect(judged(open.slice(1), few).reason).toMatch(/^newly_denied_rate_max: .* \(and 1 more\)$/)
+    expect(judged(open.slice(2), few).reason).toMatch(/^error_rate_max: .*judged by both\)$/)
+  })
+
+  it("names the first of two that weigh the same as its cause", () => {
+    const stratum = compare(createStratum(), 1, 1)
+    stratum.pairs[pairIndex(5, 1, 0)]! += 1
+    const named = [enforce("newly_allowed_rate_max", 0), enforce("newly_denied_rate_max", 0)]
+    expect(judged(named, stratum).cause).toBe("newly_allowed_rate_max")
+    expect(judged(named.toReversed(), stratum)).toMatchObject({
+      cause: "newly_denied_rate_max",
+      reason: expect.stringMatching(/^newly_denied_rate_max: rate of newly denied/) as string,
+    })
+  })
+
+  it("does not pass while an arm is short, though every criterion would", () => {
+    const wide = [enforce("newly_denied_rate_max", 0.9)]
+    expect(judged(wide, compare(both(80, 20, 64), 60)).result).toBe("pass")
+    expect(judged(wide, compare(both(600, 300, 64), 60))).toMatchObject({
+      result: "inconclusive",
+      reason: expect.stringContaining("stable arm") as string,
+      srm: { flagged: true },
+    })
+  })
+
+  it("waits in shadow for all but what served sessions tell of, and for that from the first basis point on", () => {
+    const alerts = enforce("alert_rate_delta_max")
+    const calm = compare(createStratum(), 60)
+    const wide = enforce("newly_denied_rate_max", 0.9)
+    expect(judged([wide, alerts], calm, 0).result).toBe("pass")
+    expect(judged([wide, alerts], calm, 1).result).toBe("inconclusive")
+    expect(judged([newly, alerts], calm, 0)).toMatchObject({
+      result: "inconclusive",
+      reason: expect.stringMatching(/^newly_denied_rate_max/) as string,
+    })
+  })
+
+  it("is formed up to the edges of its settings, and not beyond", () => {
+    const calm = compare(createStratum(), 60)
+    expect(judged([enforce("newly_denied_rate_max", 1)], calm, 10_000, 0.5).falseAlarmRate).toBe(0.5)
+    expect(() => judged([newly], calm, 2000, 0.501)).toThrow(/falseAlarmRate/)
+    expect(() => judged([newly], calm, -0.5)).toThrow(/weightBp/)
+    expect(() => judged([newly], calm, 10_000.5)).toThrow(/weightBp/)
+    expect(() => judged([enforce("newly_denied_rate_max", 1.001)], calm)).toThrow(/max of newly_denied/)
+    expect(judged([enforce("latency_p99_delta_max", 1.001)], calm).result).toBe("inconclusive")
+    expect(() => judged([enforce("latency_p99_delta_max", Infinity)], calm)).toThrow(/max of latency/)
+    expect(() => judged([enforce("nothing" as CriterionName)], calm)).toThrow(/unknown criterion nothing/)
   })
 })
 

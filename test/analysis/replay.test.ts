@@ -96,6 +96,56 @@ describe("a recorded verdict", () => {
     expect(replay(record).largest).toBe(Infinity)
   })
 
+  it("measures a difference against the larger of the two, whatever their signs", () => {
+    const halved = (pick: (record: VerdictRecord) => [Record<string, number>, string], times: number): number => {
+      const record = recorded(judged({}, 30))
+      const [of, key] = pick(record)
+      of[key]! *= times
+      return replay(record).largest
+    }
+    const at = (record: VerdictRecord): [Record<string, number>, string] => [
+      record.verdict as Record<string, number>,
+      "at",
+    ]
+    const srm = (record: VerdictRecord): [Record<string, number>, string] => [
+      (record.verdict as { srm: Record<string, number> }).srm,
+      "logBayesFactor",
+    ]
+    const [found, key] = srm(recorded(judged({}, 30)))
+    expect(found[key]).toBeLessThan(0)
+    for (const pick of [at, srm]) {
+      expect(halved(pick, 1)).toBe(0)
+      expect(halved(pick, 0.5)).toBe(0.5)
+      expect(halved(pick, 2)).toBe(0.5)
+    }
+    const worded = recorded(judged({}, 30))
+    expect(replay({ ...worded, verdict: { ...(worded.verdict as object), at: "1234" } }).largest).toBe(Infinity)
+  })
+
+  it("shows twenty differences and counts all, also at either end of a list", () => {
+    const record = recorded(judged({}, 30))
+    const more = Object.fromEntries(Array.from({ length: 25 }, (_, i) => [`more${i}`, i]))
+    const found = replay({ ...record, verdict: { ...(record.verdict as object), ...more } })
+    expect([found.count, found.differences.length]).toEqual([25, 20])
+    const { criteria } = record.verdict as { criteria: readonly Record<string, unknown>[] }
+    const without = (changed: readonly unknown[]) =>
+      replay({ ...record, verdict: { ...(record.verdict as object), criteria: changed } })
+    expect(without(criteria.slice(0, -1)).differences).toMatchObject([
+      { where: `verdict.criteria[${criteria.length - 1}]` },
+    ])
+    expect(without([...criteria, 1]).differences).toEqual([
+      { where: `verdict.criteria[${criteria.length}]`, recorded: 1, replayed: undefined },
+    ])
+    expect(without([{ ...criteria[0], max: 7 }, ...criteria.slice(1)]).differences).toMatchObject([
+      { where: "verdict.criteria[0].max", recorded: 7 },
+    ])
+  })
+
+  it("has no trip before its first look", () => {
+    const input = judged({}, 30)
+    expect(recordVerdict(input, lookAgain(input), ABOUT).inputs.trip).toBeNull()
+  })
+
   it.each([
     ["one session more in the evidence", (r: VerdictRecord) => alter(r, "cells")],
     ["one pair more", (r: VerdictRecord) => alter(r, "pairs")],
