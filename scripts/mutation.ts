@@ -16,7 +16,7 @@ const TESTS = "test/analysis"
 const SLOW = /false-alarms\.test|is within a factor|in the median|is wrong in at most its share/
 
 /** What one mutant may cost: the shortest tests come first, and those that no longer fit are left out, unless `--slow` asks for all. */
-const BUDGET_MS = process.argv.includes("--slow") ? Infinity : 700
+const BUDGET_MS = process.argv.includes("--slow") ? Infinity : 2000
 
 interface Timed extends Declared {
   readonly file: string

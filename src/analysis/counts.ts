@@ -132,7 +132,7 @@ function eachPair(
 export function column(stratum: Stratum, arm: ArmIndex, cell: Cell): number[] {
   const at = CELLS.indexOf(cell)
   const values = cohorts()
-  for (let cohort = 0; cohort < COHORTS; cohort++) values[cohort] = stratum.cells[cellIndex(arm, cohort, at)] ?? 0
+  for (let cohort = 0; cohort < COHORTS; cohort++) values[cohort] = stratum.cells[cellIndex(arm, cohort, at)]!
   return values
 }
 
@@ -146,7 +146,7 @@ function cohorts(): number[] {
 function checkRow(values: Float64Array, length: number, name: string, cell: (index: number) => string): void {
   checkLength(values, length, name)
   for (let i = 0; i < length; i++) {
-    const value = values[i] ?? NaN
+    const value = values[i]!
     if (!isCount(value)) throw notACount(name, cell(i), value)
   }
 }

@@ -158,16 +158,15 @@ function countZero(reading: Reading, alphaBreach: number): Numbers {
 
 /** Show where a breach came from; else the source that was named before the data, or the other while that is silent. */
 function shownMethod(weighed: Weighed, breached: boolean): "arms" | "pairs" {
-  const other = weighed.primary === "arms" ? "pairs" : "arms"
+  if (weighed.primary === "arms") return "arms"
   const strength = (name: "arms" | "pairs"): number => {
     if (!speaks(readingOf(weighed, name))) return -Infinity
     const found = weighed.sources.find(({ source }) => source === name)
     return found === undefined ? -Infinity : found.logE + Math.log(found.weight)
   }
-  const preferOther = breached
-    ? strength(other) > strength(weighed.primary)
-    : strength(weighed.primary) === -Infinity && strength(other) > -Infinity
-  return preferOther ? other : weighed.primary
+  const [arms, pairs] = [strength("arms"), strength("pairs")]
+  const showArms = breached ? arms > pairs : pairs === -Infinity && arms > -Infinity
+  return showArms ? "arms" : "pairs"
 }
 
 function readingOf(weighed: Weighed, method: "arms" | "pairs"): Reading {

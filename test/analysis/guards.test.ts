@@ -60,6 +60,34 @@ describe("the sizes from which a number is formed", () => {
     }
   })
 
+  it("are as small as they are effectively", () => {
+    // Half of stable's 20 calls are denied, all in one of its two cohorts: a design effect of 20.
+    const stratum = both(0, 0)
+    for (let i = 0; i < 20; i++)
+      addTo(stratum, 0, i % 2, { sessions: 1, evaluations: 1, deny: 1 - (i % 2), allow: i % 2 })
+    for (let i = 0; i < 5; i++) addTo(stratum, 1, i % 2, { sessions: 1, evaluations: 1, allow: 1 })
+    const found = read(stratum)
+    expect(found.unit).toBe("rate")
+    expect(found.effectiveSize).toBeCloseTo(0.25, 12)
+  })
+
+  it("suffice for a pass from 30 sessions of each arm, of the canary alone for an absolute limit, and from 50 paired ones", () => {
+    const [wide, errors, flips] = [
+      enforce("deny_rate_delta_max", 0.9),
+      enforce("error_rate_max", 0.9),
+      enforce("newly_denied_rate_max", 0.9),
+    ]
+    expect(read(both(30, 30, 64), wide).result).toBe("pass")
+    for (const [stable, canary] of [[29, 30] as const, [30, 29] as const]) {
+      expect(read(both(stable, canary, 64), wide)).toMatchObject({ result: "inconclusive" })
+      expect(read(both(stable, canary, 64), wide).logEWithin).toBeGreaterThan(3)
+    }
+    expect(read(both(0, 30, 64), errors).result).toBe("pass")
+    expect(read(both(99, 29, 64), errors).result).toBe("inconclusive")
+    expect(read(compare(createStratum(), 50), flips, true).result).toBe("pass")
+    expect(read(compare(createStratum(), 49), flips, true).result).toBe("inconclusive")
+  })
+
   it("are 5 canary sessions for an absolute limit, whatever stable has", () => {
     const errors = enforce("error_rate_max")
     expect(read(both(9, 5), errors)).toMatchObject({
