@@ -170,7 +170,7 @@ function shownMethod(weighed: Weighed, breached: boolean): "arms" | "pairs" {
 }
 
 function readingOf(weighed: Weighed, method: "arms" | "pairs"): Reading {
-  return (weighed[method] ?? weighed.arms ?? weighed.pairs)!
+  return (weighed[method] ?? weighed.pairs)!
 }
 
 function noDataOf(readings: readonly (Reading | null)[], zero: boolean): NoData | undefined {

@@ -87,12 +87,11 @@ function stillNeeded(one: CriterionVerdict): { readonly heading: "pass" | "breac
   const needed =
     excess > 0 ? informationAt(excess, alphaBreach, rho.worse) : informationAt(-excess, ALPHA_PASS, rho.within)
   const more = counted * (needed / information - 1)
-  return { heading, more: Math.max(heading === "pass" ? least : 0, 1, more) }
+  return { heading, more: Math.max(1, more, ...(heading === "pass" ? [least] : [])) }
 }
 
-/** Information at which a bound is as wide as `width`; ∞ for none. */
+/** Information at which a bound is as wide as `width`; next to infinite for none. */
 function informationAt(width: number, alpha: number, rho: number): number {
-  if (!(width > 0)) return Infinity
   let below = 1e-12
   let above = 1e18
   while (above > below * 1.001) {

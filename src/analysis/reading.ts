@@ -11,7 +11,7 @@ export const STRATUM_GUARD = { stableSessions: 20, canarySessions: 5, cohorts: 2
 /** Fewest timed evaluations for a p99 to mean anything. */
 export const LATENCY_GUARD = { stable: 1000, canary: 50 } as const
 
-/** τ for a limit of 0, where there is no limit to take it from. It moves power, never validity. */
+/** τ for a limit of 0, where there is no limit to take it from: for latency as many calls as are slow. It moves power, never validity. */
 const TAU_AT_ZERO = 0.01
 /** Least τ for a breach of a budget: what is worth stopping for is a percent or more, however small the budget. */
 const TAU_BUDGET = 0.02
@@ -67,7 +67,7 @@ export function gather(
   const { kind } = FACTS[criterion.name]
   const latency = kind === "latency"
   const limit = latency ? 0 : criterion.max
-  const tau = latency ? 1 - QUANTILE : limit > 0 ? limit : TAU_AT_ZERO
+  const tau = limit > 0 ? limit : TAU_AT_ZERO
   const tauWorse = kind === "budget" ? Math.max(tau, TAU_BUDGET) : tau
   const sum = (pick: (part: Measurement) => number): number => strata.reduce((all, part) => all + pick(part), 0)
   const evaluations = { stable: sum((p) => p.evaluations.stable), canary: sum((p) => p.evaluations.canary) }

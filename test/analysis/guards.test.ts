@@ -234,6 +234,10 @@ describe("a stratum below those sizes", () => {
     expect((of(0, 1).quantiles?.canaryMs ?? NaN) / 100).toBeCloseTo(1, 1)
     expect([of(0), of(1), of()].map(({ quantiles }) => quantiles)).toEqual([undefined, undefined, undefined])
     expect(read(both(30, 30), deny).quantiles).toBeUndefined()
+    const timed = both(1, 1)
+    const beside = on(judge(input([p99], [timed, createStratum()])), p99.name)
+    expect(beside.quantiles).toEqual(read(timed, p99).quantiles)
+    expect(beside.quantiles).toBeDefined()
   })
 })
 

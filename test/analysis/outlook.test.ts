@@ -149,6 +149,9 @@ describe("the outlook", () => {
       expect(callsForZero()).toBe(1438)
       const never = { criterion: "error_rate_max", max: 0, estimate: 0, upper: 0.1 } as const
       expect(sessions({ ...never, effectiveSize: 200 })).toBe(Math.ceil((100 * (1438 / 200 - 1)) / 0.25))
+      expect(sessions({ ...never, effectiveSize: 300 })).toBe(1518)
+      // Enough of them already: whatever still holds it is not their number.
+      expect(sessions({ ...never, effectiveSize: 2000 })).toBe(0)
       const few = { stable: 300, canary: 10 }
       // At least the sessions that a number is formed from.
       expect(sessions({ ...never, sessions: few, effectiveSize: 1400 })).toBe(80)
@@ -190,6 +193,7 @@ describe("the outlook", () => {
       // Entries that are still to come, or came to an end before the process began, do not count.
       expect(msOf(ask(pass, [...ramp, { at: 2 * HOUR, weightBp: 2500 }]))).toBeCloseTo((80 * told) / 10, 3)
       expect(ask(pass, [])).toEqual({ criterion: deny.name, heading: "not_here" })
+      expect(ask(errors, []).heading).toBe("not_here")
       expect(ask(pass, [{ at: 0, weightBp: 9999 }])).toMatchObject({ heading: "pass" })
     })
 

@@ -48,6 +48,7 @@ describe("information needed", () => {
     [0.8, 0.02, 0.05, 2500, 0.4, 25197.79],
     [0.8, 0.005, 0.01, 1e4, 1, 662004.7],
     [0.5, 0.2, 0.0125, 100, 0.7, 269.40479],
+    [0.5, 1e-5, 0.05, 1e10, 1, 14677.43 * 2000 ** 2],
   ])(
     "for a share of %f, an excess of %f, α %f, ρ %d and noise %f is the closed form's",
     (share, excess, alpha, rho, noise, v) => {

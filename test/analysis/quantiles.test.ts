@@ -84,6 +84,60 @@ describe("histograms", () => {
     expect(below.reduce((a, b) => a + b, 0)).toBe(durations.filter((ms) => binOf(ms) >= binOf(2)).length)
   })
 
+  it("count every bin of every row, wherever the array is read from", () => {
+    // Rows of 200 bins from the seventh cell on, with counts beside the ends of what is read at a time.
+    const [bins, offset, rows] = [200, 7, 3]
+    const data = new Uint32Array(offset + rows * bins + 5).fill(1000, 0, offset).fill(1000, offset + rows * bins)
+    const filled = [0, 7, 8, 15, 16, 17, 63, 64, 71, 72, 127, 135, 136, 151, 190]
+    filled.forEach((bin, i) => (data[offset + (i % rows) * bins + bin] = i + 1))
+    const read = (row: number, bin: number): number => (bin < bins ? data[offset + row * bins + bin]! : 0)
+    const all = Array.from({ length: bins }, (_, bin) => read(0, bin) + read(1, bin) + read(2, bin))
+    const open = (): Histogram => openHistogram(data, offset, bins, [1, 1, 1])
+    for (let bin = 0; bin < bins; bin++) {
+      const [one, other] = [open(), open()]
+      expect(one.at(bin)).toBe(all[bin])
+      expect(other.last(bin)).toBe(bin <= 190 ? 190 : bin - 1)
+      const above = (row: number, from: number, end: number): number =>
+        Array.from({ length: end - from }, (_, i) => read(row, from + i)).reduce((sum, count) => sum + count, 0)
+      const split = (row: number, end = bins): number => read(row, bin) / 4 + above(row, bin + 1, end)
+      expect(exceedances(open(), bin + 0.75)).toEqual([0, 1, 2].map((row) => split(row)))
+      expect(exceedances(open(), bin, bins - 5)).toEqual(
+        [0, 1, 2].map((row) => (bin < bins - 5 ? above(row, bin, bins - 5) : 0)),
+      )
+    }
+    const once = open()
+    expect(all.map((_, bin) => once.at(bins - 1 - bin))).toEqual(all.toReversed())
+    expect([once.at(bins), once.at(bins + 7)]).toEqual([0, 0])
+    const nothing = openHistogram(new Uint32Array(400), 0, 200, [0, 0])
+    expect([nothing.last(0), nothing.last(150), nothing.at(3)]).toEqual([-1, 149, 0])
+  })
+
+  it("are of one arm and of the length that evidence has", () => {
+    const data = new Uint32Array(2 * COHORTS * BINS)
+    data[binIndex(0, 63, BINS - 1)] = 3
+    data[binIndex(1, 0, 0)] = 5
+    const totals = Array.from({ length: COHORTS }, () => 1)
+    expect(readHistogram(data, 0, totals, "test").at(BINS - 1)).toBe(3)
+    expect(readHistogram(data, 0, totals, "test").at(0)).toBe(0)
+    expect(readHistogram(data, 1, totals, "test").at(0)).toBe(5)
+    expect(readHistogram(data, 1, totals, "test").at(BINS - 1)).toBe(0)
+    for (const length of [data.length - 1, data.length + 1]) {
+      expect(() => readHistogram(new Uint32Array(length), 0, totals, "here")).toThrow(
+        `evidence.here: must have ${data.length}`,
+      )
+    }
+  })
+
+  it("know where durations are from a nanosecond to hours", () => {
+    // 2^-20 s is position 0; 32 bins to each doubling.
+    expect(positionOf(1000 / 2 ** 20)).toBeCloseTo(0, 9)
+    expect(positionOf(1000)).toBeCloseTo(640, 9)
+    expect(positionOf(4_000_000)).toBeCloseTo(640 + 32 * Math.log2(4000), 9)
+    expect(positionOf(1e-6)).toBe(0)
+    expect(msAt(640)).toBeCloseTo(1000, 9)
+    expect(msAt(672)).toBeCloseTo(2000, 9)
+  })
+
   it("have one quantile together", () => {
     const [low, high] = histograms(ramp(900, 1, 2), ramp(100, 50, 60))
     const together = msAt(quantilePosition([low, high], 0.95))

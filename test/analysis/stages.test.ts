@@ -74,6 +74,37 @@ describe("a stage of a plan", () => {
     expect(sessionsOf(stagesOf(specOf([1], [], { minSessions: 1 })))).toEqual([10_000])
   })
 
+  it("waits for the same sessions in half of all rollouts as in four of five, where no criterion is waited for", () => {
+    const planned = stagesOf(specOf([0, 500, 2500, 10_000], [], { minSessions: 100 }))
+    expect(planned.map(({ leave }) => leave.typical.sessions)).toEqual(sessionsOf(planned))
+    // 400 sessions at a quarter are 100 of 200; the other 100 are half of 200.
+    const stages = [
+      { weightBp: 2500, periodMs: 800_000 },
+      { weightBp: 5000, periodMs: 0 },
+    ]
+    const halved = stagesOf(specOf([], [], { stages, minSessions: 200 }))
+    expect(sessionsOf(halved)).toEqual([800, 0])
+    const less = stagesOf(specOf([2500, 5000], [notify("deny_rate_delta_max")], { stages, minSessions: 100 }))
+    expect(sessionsOf(less)).toEqual([400, 0])
+    expect(sessionsOf(stagesOf(specOf([0, 500], [], { minSessions: 10, shadowSampleBp: 0 })))).toEqual([Infinity, 200])
+  })
+
+  it("counts for a limit of 0 effective calls, of all its stages", () => {
+    const never = notify("newly_denied_rate_max", 0)
+    const stages = [0, 500].map((weightBp) => ({ weightBp, periodMs: 2_000_000 }))
+    const spec = specOf([], [never], { stages, shadowSampleBp: 1000 })
+    const planned = plan(spec, { ...TRAFFIC, churn: 0 }).stages
+    // 1,438 calls of a design effect of 2.4, one a session; 1,000 sessions in the first stage.
+    expect(planned.map(({ criteria }) => criteria[0]?.pass?.likely.sessions)).toEqual([3452, 2452])
+    // A wide limit asks for next to nothing but sessions, and those of the first stage are not asked for again.
+    const wide = notify("alert_rate_delta_max", 0.9)
+    const brief = [500, 500].map((weightBp) => ({ weightBp, periodMs: 200_000 }))
+    const passes = stagesOf(specOf([], [wide], { stages: brief })).map(
+      ({ criteria }) => criteria[0]?.pass?.likely.sessions,
+    )
+    expect(passes).toEqual([600, 0])
+  })
+
   it("that nothing is counted in is never left by sessions, and spoils nothing after it", () => {
     const alerts = enforce("alert_rate_delta_max")
     const blind = stagesOf(specOf([0, 500], [alerts], { minSessions: 10, shadowSampleBp: 0 }))
@@ -168,6 +199,8 @@ describe("when a worse canary is stopped", () => {
     const served = stagesOf(specOf([500, 2500], [enforce("alert_rate_delta_max")], { shadowSampleBp: 0 }), [0.3])
     const alone = breachNeed(enforce("alert_rate_delta_max"), WORKLOAD, setting(0.25, 0, { arms: 1, pairs: 1 }), 0.3)
     expect(served[1]?.criteria[0]?.detect[0]?.likely.sessions).toBe(alone.likely)
+    const after = stagesOf(specOf([0, 1, 2500], [enforce("alert_rate_delta_max")]), [0.3])
+    expect(after[2]?.criteria[0]?.detect[0]?.likely.sessions).toBe(alone.likely)
   })
 
   it("exposes nobody in shadow, also where it is never stopped", () => {
