@@ -290,4 +290,72 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: RIGHT_ANYWAY,
   },
   { file: "power.ts", source: "let below = Math.floor(above / 2)", to: ["3", "Math.ceil(…)"], why: RIGHT_ANYWAY },
+  {
+    file: "power.ts",
+    source: "const middle = Math.floor((below + above) / 2)",
+    to: ["Math.ceil(…)"],
+    why: "either half of what lies between two whole numbers",
+  },
+  {
+    file: "power.ts",
+    source: "return n * mean - z * Math.sqrt(n * bad * (1 - bad)) * (win - loss) >= target",
+    to: ["n * mean - z * Math.sqrt(n * bad * (1 - bad)) * (win - loss) > target"],
+    why: TIE,
+  },
+  {
+    file: "power.ts",
+    source: "if (ceiling === null) return false",
+    to: ["false"],
+    why: "a division by null is NaN, and not enough",
+  },
+  { file: "power.ts", source: "const much = 1000", to: ["1001", "999"], why: "so much that the rest is nothing" },
+  {
+    file: "power.ts",
+    source: "const logEs = Array.from({ length: before.arms + 1 }, (_, i) => (i === before.arms ? much : 0))",
+    to: ["-1"],
+    why: "next to so much it is nothing",
+  },
+  {
+    file: "expected.ts",
+    source: 'const limit = kind === "latency" ? 0 : max',
+    to: ["false", "1", "-1"],
+    why: "of a limit that takes stable's rate out of [0, 1] the larger variance is stable's own, as it is of 0",
+  },
+  {
+    file: "expected.ts",
+    source: "const canary = Math.min(1, base + (effect ?? 0))",
+    to: ["effect"],
+    why: "null adds nothing",
+  },
+  {
+    file: "expected.ts",
+    source: "const canary = Math.min(1, stable + (effect ?? 0))",
+    to: ["effect"],
+    why: "null adds nothing",
+  },
+  {
+    file: "expected.ts",
+    source:
+      'const timed = (of: number, inArm: number): number => (kind === "latency" ? of / callsPerSession / inArm : 0)',
+    to: ["1", "-1"],
+    why: "more sessions than one are asked for in any case",
+  },
+  {
+    file: "workload.ts",
+    source: "kish >= callsPerSession * (1 - 1e-9) && kish <= MOST_CALLS,",
+    to: ["1.01e-9", "9.9e-10", "kish > callsPerSession * (1 - 1e-9)"],
+    why: "some roundings more or less",
+  },
+  {
+    file: "workload.ts",
+    source: "deny + escalate + error,",
+    to: ["deny - escalate", "deny + escalate - error"],
+    why: "the number in an error's text",
+  },
+  {
+    file: "wording.ts",
+    source: "return String(Math.abs(value) < 1e-9 ? 0 : Number(value.toPrecision(3)))",
+    to: ["Math.abs(value) <= 1e-9"],
+    why: "no rate is that of all doubles",
+  },
 ]

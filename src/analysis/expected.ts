@@ -81,10 +81,8 @@ export function informationOf(
     return { perSession: (calls * inArm) / variance, noise: Math.max(LEAST_NOISE, actual / variance) }
   }
   if (kind === "budget") return per(source === "pairs" ? sample : share, binomial(canary), binomial(limit))
-  if (source === "pairs") {
-    const plus = canary - stable + minus
-    return per(sample, plus + minus - (plus - minus) ** 2, limit + 2 * minus - limit ** 2)
-  }
+  // By information pairs are asked for a pass alone, of a canary that differs as often one way as the other.
+  if (source === "pairs") return per(sample, 2 * minus, limit + 2 * minus - limit ** 2)
   // Nothing to compare with where one arm serves alone.
   if (share === 0 || share === 1) return { perSession: 0, noise: 1 }
   const ofStable = (binomial(stable) * share) / (1 - share)

@@ -4,7 +4,7 @@ import { count, limitOf, measure, percent, points, sizesOf } from "./wording.js"
 /** Put a verdict into plain words for whoever is on call: several lines, one a criterion with its numbers. */
 export function explain(verdict: Verdict): string {
   const { sessions, criteria, srm, falseAlarmRate } = verdict
-  const width = Math.max(0, ...criteria.map(({ criterion }) => criterion.length))
+  const width = Math.max(...criteria.map(({ criterion }) => criterion.length))
   return [
     `${headline(verdict)}, judged ${new Date(verdict.at).toISOString()}`,
     verdict.reason,

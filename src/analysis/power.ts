@@ -127,7 +127,7 @@ function readingNeed(
   if (source === "pairs") {
     return wagerNeed(criterion, truth, workload, setting, Math.log(1 / level), least)
   }
-  const alpha = level * startWeight(source, setting, lateStart)
+  const alpha = level * startWeight(setting, lateStart)
   const { perSession, noise } = informationOf(criterion, source, truth, workload, setting)
   const { rho } = gather(criterion, [], () => false)
   const until = (quantile: number): number => {
@@ -215,14 +215,13 @@ function firstCount(isEnough: (count: number) => boolean): number {
 function tripNeed(criterion: Criterion, workload: Workload, setting: Setting, effect: number, level: number): Need {
   const { share } = setting
   const budget = FACTS[criterion.name].kind === "budget"
-  if (share === 0 || (share === 1 && !budget)) return { typical: Infinity, likely: Infinity }
   const rate = workload.rates[outcomeOf(criterion.name)]
   const bad = Math.min(1, rate + effect)
-  const target = -Math.log(level * startWeight("arms", setting, startMixture))
+  const target = -Math.log(level * startWeight(setting, startMixture))
   const enough = (sessions: number, z: number): boolean => {
     const stable = sessions * (1 - share)
     const ceiling = budget ? criterion.max : ceilingOf(rate * stable, stable, criterion.max)
-    if (ceiling === null || ceiling <= 0 || ceiling >= 1) return false
+    if (ceiling === null) return false
     const [win, loss] = [bet(ceiling, 1, 0), bet(ceiling, 0, 1)]
     const mean = bad * win + (1 - bad) * loss
     const n = sessions * share
@@ -233,12 +232,9 @@ function tripNeed(criterion: Criterion, workload: Workload, setting: Setting, ef
   return { typical: until(0), likely: until(Z_LIKELY) }
 }
 
-/** Weight of a regression that begins in this stage. In a source's first one, starts in empty strata before it are the same. */
-function startWeight(source: Source, { before }: Setting, mix: (logEFrom: readonly number[]) => number): number {
+/** Weight of a regression that begins in this stage, of served sessions. */
+function startWeight({ before }: Setting, mix: (logEFrom: readonly number[]) => number): number {
   const much = 1000
-  // Pairs of sessions from before the ramp have a stratum as well, and nothing in it.
-  const index = source === "pairs" ? before.pairs + 1 : before.arms
-  const first = before[source] === 0
-  const logEs = Array.from({ length: index + 1 }, (_, i) => (first || i === index ? much : 0))
+  const logEs = Array.from({ length: before.arms + 1 }, (_, i) => (i === before.arms ? much : 0))
   return Math.exp(mix(logEs) - much)
 }

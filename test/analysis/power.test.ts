@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import type { Setting } from "../../src/analysis/expected.js"
+import { deffOf, type Setting } from "../../src/analysis/expected.js"
 import { breachNeed, passNeed } from "../../src/analysis/power.js"
 import { workloadOf } from "../../src/analysis/workload.js"
 import type { CriterionName } from "../../src/model/verdict.js"
@@ -79,6 +79,22 @@ describe("what a pass takes", () => {
     expect(passNeed(enforce("error_rate_max", 0), CERTAIN, served).perSession).toBeCloseTo(2.5 / 3.8, 12)
   })
 
+  it("reckons with noise even of releases that never differ, and with half of what they differ by themselves", () => {
+    const never = passNeed(enforce("deny_rate_delta_max"), CERTAIN, canary)
+    expect(never.perSession).toBeCloseTo(134.2642320085929, 9)
+    expectAbout(never.typical, 18887.92131790296)
+    expectAbout(never.likely, 21622.70965735934)
+    const often = { ...WORKLOAD, churn: 0.03 }
+    const flips = passNeed(enforce("newly_denied_rate_max"), often, canary)
+    expectAbout(flips.typical, 319298.38161108905)
+    expectAbout(flips.likely, 537919.1984866754)
+    const deny = passNeed(enforce("deny_rate_delta_max"), often, canary)
+    expect(deny.perSession).toBeCloseTo(53.0560271646859, 9)
+    expectAbout(deny.likely, 26151.205579403657)
+    expect(deffOf("pairs", { ...WORKLOAD, correlation: 0.05 })).toBeCloseTo(1 + 0.1 * 14, 12)
+    expect(deffOf("arms", { ...WORKLOAD, correlation: 0.05 })).toBeCloseTo(1 + 0.05 * 14, 12)
+  })
+
   it("is never where the truth is beyond the limit", () => {
     const beyond = { ...WORKLOAD, rates: { ...WORKLOAD.rates, error: 0.02 } }
     expect(passNeed(enforce("error_rate_max", 0.01), beyond, served)).toMatchObject({ typical: Infinity })
@@ -118,6 +134,10 @@ describe("what a breach takes", () => {
     [everybody, "error_rate_max", 0.01, 0.6, 5, 7],
     [everybody, "newly_denied_rate_max", 0.02, 0.05, 1886, 2824],
     [second, "deny_rate_delta_max", 0.02, 0.5, 322, 465],
+    [second, "deny_rate_delta_max", 0.02, 1, 100, 100],
+    [second, "error_rate_max", 0.01, 1, 37, 37],
+    [setting(0.05, 0, 2, { arms: 2, pairs: 1 }), "deny_rate_delta_max", 0.02, 0.5, 345, 492],
+    [setting(0, 0.3, 2), "deny_rate_delta_max", 0.02, 0.95, 17, 17],
     [second, "deny_rate_delta_max", 0.02, 0.99, 100, 100],
     [second, "error_rate_max", 0.01, 0.2, 561, 1493],
     [second, "error_rate_max", 0, 0.2, 7, 15],
