@@ -84,32 +84,33 @@ describe("histograms", () => {
     expect(below.reduce((a, b) => a + b, 0)).toBe(durations.filter((ms) => binOf(ms) >= binOf(2)).length)
   })
 
-  it("count every bin of every row, wherever the array is read from", () => {
-    // Rows of 200 bins from the seventh cell on, with counts beside the ends of what is read at a time.
-    const [bins, offset, rows] = [200, 7, 3]
-    const data = new Uint32Array(offset + rows * bins + 5).fill(1000, 0, offset).fill(1000, offset + rows * bins)
-    const filled = [0, 7, 8, 15, 16, 17, 63, 64, 71, 72, 127, 135, 136, 151, 190]
-    filled.forEach((bin, i) => (data[offset + (i % rows) * bins + bin] = i + 1))
-    const read = (row: number, bin: number): number => (bin < bins ? data[offset + row * bins + bin]! : 0)
-    const all = Array.from({ length: bins }, (_, bin) => read(0, bin) + read(1, bin) + read(2, bin))
-    const open = (): Histogram => openHistogram(data, offset, bins, [1, 1, 1])
-    for (let bin = 0; bin < bins; bin++) {
-      const [one, other] = [open(), open()]
-      expect(one.at(bin)).toBe(all[bin])
-      expect(other.last(bin)).toBe(bin <= 190 ? 190 : bin - 1)
-      const above = (row: number, from: number, end: number): number =>
-        Array.from({ length: end - from }, (_, i) => read(row, from + i)).reduce((sum, count) => sum + count, 0)
-      const split = (row: number, end = bins): number => read(row, bin) / 4 + above(row, bin + 1, end)
-      expect(exceedances(open(), bin + 0.75)).toEqual([0, 1, 2].map((row) => split(row)))
-      expect(exceedances(open(), bin, bins - 5)).toEqual(
-        [0, 1, 2].map((row) => (bin < bins - 5 ? above(row, bin, bins - 5) : 0)),
-      )
+  it("count every bin of every cohort, wherever the array begins and ends", () => {
+    // 200 bins of three cohorts from the seventh cell on, among counts of others.
+    const [bins, offset, cohorts] = [200, 7, 3]
+    const filled = [0, 1, 7, 8, 15, 16, 17, 63, 64, 127, 128, 150, 190]
+    for (const upTo of [0, 1, 17, 128, 190, 191]) {
+      const data = new Uint32Array(offset + cohorts * bins + 9).fill(1000)
+      data.fill(0, offset, offset + cohorts * bins)
+      filled.forEach((bin, i) => bin < upTo && (data[offset + bin * cohorts + (i % cohorts)] = i + 1))
+      const read = (cohort: number, bin: number): number => data[offset + bin * cohorts + cohort]!
+      const all = Array.from({ length: bins }, (_, bin) => read(0, bin) + read(1, bin) + read(2, bin))
+      const open = (): Histogram => openHistogram(data, offset, bins, [1, 1, 1])
+      expect(open().end).toBe(Math.max(0, ...filled.filter((bin) => bin < upTo).map((bin) => bin + 1)))
+      const once = open()
+      expect(all.map((_, bin) => once.at(bins - 1 - bin))).toEqual(all.toReversed())
+      expect(once.at(bins)).toBe(0)
+      for (const bin of [0, 1, 15, 16, 63, 64, 100, 189, 190, 191, 199]) {
+        expect(open().at(bin)).toBe(all[bin])
+        const above = (cohort: number, from: number, end: number): number =>
+          Array.from({ length: Math.max(0, end - from) }, (_, i) => read(cohort, from + i)).reduce((a, b) => a + b, 0)
+        expect(exceedances(open(), bin + 0.75)).toEqual(
+          [0, 1, 2].map((c) => read(c, bin) / 4 + above(c, bin + 1, bins)),
+        )
+        expect(exceedances(open(), bin, 150)).toEqual([0, 1, 2].map((c) => above(c, bin, 150)))
+      }
     }
-    const once = open()
-    expect(all.map((_, bin) => once.at(bins - 1 - bin))).toEqual(all.toReversed())
-    expect([once.at(bins), once.at(bins + 7)]).toEqual([0, 0])
-    const nothing = openHistogram(new Uint32Array(400), 0, 200, [0, 0])
-    expect([nothing.last(0), nothing.last(150), nothing.at(3)]).toEqual([-1, 149, 0])
+    // Without a single evaluation nothing is read.
+    expect(openHistogram(new Uint32Array(400).fill(1), 0, 200, [0, 0]).end).toBe(0)
   })
 
   it("are of one arm and of the length that evidence has", () => {
