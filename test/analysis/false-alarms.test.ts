@@ -55,10 +55,11 @@ function rollouts(
   shadow: boolean,
   name: CriterionName = "deny_rate_delta_max",
   runs = RUNS,
+  criteria = CRITERIA,
 ): { breached: number; passed: number } {
   let [breached, passed] = [0, 0]
   const stratum = createStratum()
-  const asked = input(CRITERIA, [stratum], { shadow })
+  const asked = input(criteria, [stratum], { shadow })
   for (let run = 0; run < runs; run++) {
     const random = uniforms(1000 + run)
     for (const counts of [stratum.cells, stratum.pairs, stratum.pairedSessions]) counts.fill(0)
@@ -77,6 +78,12 @@ function rollouts(
   return { breached, passed }
 }
 
+/** The same with nothing else to spend the rate on. */
+function atLimit(canary: World["canary"], shadow: boolean, name: CriterionName): ReturnType<typeof rollouts> {
+  const alone = CRITERIA.filter((criterion) => criterion.name === name)
+  return rollouts(canary, shadow, name, RUNS, alone)
+}
+
 /** Denies 2 pp more, all of it in a tenth of the sessions. */
 const atTheLimit: World["canary"] = (stable, mood, random) =>
   stable === "allow" && mood >= 0.9 && random() < 0.204 ? "deny" : stable
@@ -87,8 +94,7 @@ const allowingAtTheLimit: World["canary"] = (stable, mood, random) =>
 
 // Half a second each on an idle machine.
 describe("false alarms, looked for at every look", { timeout: 60_000 }, () => {
-  // Of 5 % allowed; the floors and priors leave less than 1 %.
-  const most = RUNS * 0.025
+  const most = RUNS * 0.05
 
   it("stay within the rate for equal releases on served sessions", () => {
     expect(rollouts((stable) => stable, false, undefined, 40).breached).toBeLessThanOrEqual(1)
@@ -101,14 +107,14 @@ describe("false alarms, looked for at every look", { timeout: 60_000 }, () => {
   })
 
   it("stay within the rate for a canary exactly at its limit of denials", () => {
-    expect(rollouts(atTheLimit, false).breached).toBeLessThanOrEqual(most)
-    const { breached, passed } = rollouts(atTheLimit, true)
+    expect(atLimit(atTheLimit, false, "deny_rate_delta_max").breached).toBeLessThanOrEqual(most)
+    const { breached, passed } = atLimit(atTheLimit, true, "deny_rate_delta_max")
     expect(breached).toBeLessThanOrEqual(most)
     expect(passed).toBeLessThanOrEqual(most)
   })
 
   it("stay within the rate for a canary exactly at its budget of new allows", () => {
-    const { breached, passed } = rollouts(allowingAtTheLimit, true, "newly_allowed_rate_max")
+    const { breached, passed } = atLimit(allowingAtTheLimit, true, "newly_allowed_rate_max")
     expect(breached).toBeLessThanOrEqual(most)
     expect(passed).toBeLessThanOrEqual(most)
   })
