@@ -122,9 +122,11 @@ type Place =
 
 const SLOT = "{version}"
 
-function resolvePlace(from: string): Place {
-  if (typeof from !== "string" || from === "")
-    throw new TypeError(`from must be a directory or an address, got ${from}`)
+function resolvePlace(given: string): Place {
+  if (typeof given !== "string" || given === "")
+    throw new TypeError(`from must be a directory or an address, got ${given}`)
+  // As `pathToFileURL` writes the braces.
+  const from = given.replaceAll(/%7bversion%7d/gi, SLOT)
   const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(from)?.[1]?.toLowerCase()
   if (scheme === undefined) return { kind: "file", path: (version) => join(from, `${version}.tgz`) }
   if (scheme !== "https" && scheme !== "file") {
@@ -132,7 +134,9 @@ function resolvePlace(from: string): Place {
   }
   const at = (version: string): URL => new URL(from.replaceAll(SLOT, encodeURIComponent(version)))
   if (!URL.canParse(from.replaceAll(SLOT, "1")) || !from.includes(SLOT)) {
-    throw new TypeError(`from must be an address with ${SLOT} in it, such as ${scheme}://host/releases/${SLOT}.tgz`)
+    throw new TypeError(
+      `from must be an address with ${SLOT} in it, such as ${scheme === "file" ? "file:///" : "https://host/"}releases/${SLOT}.tgz`,
+    )
   }
   const [one, other] = [at("1"), at("2")]
   // Attack: a version from remote state that chooses the server.

@@ -224,8 +224,10 @@ function refuseCode({ place }: ReleaseFiles, manifest: Manifest, { modules }: Re
 }
 
 export function checkEngines(engines: readonly Engine<never>[]): void {
+  if (!Array.isArray(engines) || engines.length === 0) {
+    throw new TypeError("options.engines must be a list with at least one engine, such as [rulesEngine()], got none")
+  }
   const names = engines.map(({ name }) => name)
-  if (names.length === 0) throw new TypeError("options.engines must have at least one engine, got none")
   if (new Set(names).size < names.length) {
     throw new TypeError(`options.engines must have different names, got ${names.join(", ")}`)
   }

@@ -30,6 +30,9 @@ const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g
 /** Parse what the host wrote; null when it trusts no key in particular. Throws `TypeError` and `RangeError`. */
 export function resolveTrust(trusted: TrustedKeys | undefined): Trust | null {
   if (trusted === undefined) return null
+  if (typeof trusted !== "object" || trusted === null || Array.isArray(trusted)) {
+    throw new TypeError("trustedKeys must be { keys, threshold? } with public keys in PEM; write { keys: [pem] }")
+  }
   // A misspelt threshold would trust one key where two were meant.
   refuseUnknown("trustedKeys", trusted, { keys: true, threshold: true })
   const { keys: texts, threshold = 1 } = trusted

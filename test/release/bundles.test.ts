@@ -51,7 +51,7 @@ describe("releaseBundles from files", () => {
     expect(release.policy.evaluate({ action: "get_user" }, { sessionId: "a", startedAt: 0 })).toMatchObject({
       rule: "read",
     })
-    const from = `${pathToFileURL(root).href}/{version}.tgz`
+    const from = pathToFileURL(join(root, "{version}.tgz")).href
     expect((await releaseBundles({ from, engines, trustedKeys }).get("1.5.0")).digest).toBe(release.digest)
   })
 
@@ -94,6 +94,18 @@ describe("releaseBundles from files", () => {
     ["a size beyond what is unpacked", { from: "x", maxBytes: 2 ** 30 }, RangeError, /maxBytes must be/],
     ["no time", { from: "x", timeoutMs: 0 }, RangeError, /timeoutMs must be/],
     ["no engine", { from: "x", engines: [] }, TypeError, /at least one engine/],
+    [
+      "no list of engines",
+      { from: "x", engines: undefined as never },
+      TypeError,
+      /such as \[rulesEngine\(\)\], got none/,
+    ],
+    [
+      "a key that is not listed",
+      { from: "x", trustedKeys: "-----BEGIN" as never },
+      TypeError,
+      /write \{ keys: \[pem\] \}/,
+    ],
     ["keys that are none", { from: "x", trustedKeys: { keys: [] } }, TypeError, /got none/],
   ] as [string, Partial<BundleOptions>, ErrorConstructor, RegExp][])(
     "refuses %s when it is made",
