@@ -24,6 +24,10 @@ process.exitCode = await run(process.argv.slice(2), {
   columns: process.stdout.columns ?? 80,
 })
 clearInterval(alive)
+// A module of a release may have left what keeps a process alive: only what is written is waited for.
+setInterval(() => {
+  if (process.stdout.writableLength + process.stderr.writableLength === 0) process.exit()
+}, 1000).unref()
 
 /** A reader that went away (`serin history | head -1`) is no failure: what is left to write is dropped, what is to do is done. */
 function sinkOf(stream: NodeJS.WriteStream): Sink {

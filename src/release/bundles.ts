@@ -51,8 +51,12 @@ const BUNDLE_KEYS: KeysOf<BundleOptions> = {
 interface Refusal {
   readonly etag: string
   readonly error: unknown
+  /** How often the server is asked for another before this one is tried again. */
+  left: number
 }
 
+/** A bundle that may have failed of the machine is downloaded again after the server was asked so often whether it has another. */
+const RETRY_AFTER = 8
 /** Versions come from remote state: no more of them are remembered. */
 const MAX_REFUSALS = 100
 
@@ -83,7 +87,8 @@ export function releaseBundles<C = Call>(options: BundleOptions<C>): ReleaseSour
   return keepLoaded(async (version) => {
     const url = place.url(version)
     const shown = shownUrl(url)
-    const refusal = refusals.get(version)
+    const before = refusals.get(version)
+    const refusal = before !== undefined && before.left-- > 0 ? before : undefined
     const cached = refusal === undefined ? ((await cache?.read(version)) ?? null) : null
     const fetched = await fetchFile(url, refusal?.etag ?? cached?.etag ?? null, fetching).catch((error: unknown) => {
       // The server is down: a bundle that was verified once, and will be again below, is as good as it was.
@@ -101,8 +106,12 @@ export function releaseBundles<C = Call>(options: BundleOptions<C>): ReleaseSour
       release = await build(bundle.bytes, shown, version)
     } catch (error) {
       refusals.delete(version)
-      if (bundle.etag !== null && refusals.size < MAX_REFUSALS) refusals.set(version, { etag: bundle.etag, error })
-      await cache?.remove(version).catch(() => {})
+      const mayPass = resolved.refusals.has(error)
+      const left = mayPass ? RETRY_AFTER : Infinity
+      if (bundle.etag !== null && refusals.size < MAX_REFUSALS)
+        refusals.set(version, { etag: bundle.etag, error, left })
+      // A copy that may be taken the next time is as good as it was.
+      if (!mayPass) await cache?.remove(version).catch(() => {})
       throw error
     }
     refusals.delete(version)

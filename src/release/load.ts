@@ -165,23 +165,23 @@ export async function buildRelease<C>(
     await verifySignatures(from, trust, { version: manifest.version, digest })
   }
   if (manifest !== undefined) refuseCode(from, manifest, code)
+  if (digest !== undefined) refusals.check(digest)
   // Problems in the files that are there are told as well, beside those that are not; but only those of trusted files.
   const mayCompile = engine !== undefined && sources.length > 0 && (trust === null || problems.length === 0)
   const compiled = mayCompile ? compile(engine, sources) : null
   problems.push(...(compiled?.problems ?? []))
   const mayRead = manifest !== undefined && (trust === null || problems.length === 0)
   const data = mayRead ? readDataParts(manifest, files, problems) : null
-  const refused = (): SerinError =>
-    invalid("RELEASE_INVALID", `the release in ${from.place}`, problems, compiled?.cause)
+  const refused = (): SerinError => {
+    const error = invalid("RELEASE_INVALID", `the release in ${from.place}`, problems, compiled?.cause)
+    // What was compiled or run may have failed of the machine, and takes time each time.
+    if (digest !== undefined && (compiled !== null || data !== null)) refusals.refused(digest, error)
+    return error
+  }
   if (manifest === undefined || digest === undefined || data === null || problems.length > 0) throw refused()
-  if (manifest.code.length > 0) refusals.check(digest)
   const made = await loadCodeParts<C>(manifest, files, { digest, config: data.config }, code, problems)
   const policy = compiled?.policy ?? made?.policy
-  if (made === null || policy === undefined) {
-    const error = refused()
-    refusals.refused(digest, error)
-    throw error
-  }
+  if (made === null || policy === undefined) throw refused()
   refusals.taken(digest)
   const scanners = manifest.scanners.flatMap(({ name }) => data.scanners.get(name) ?? made.scanners.get(name) ?? [])
   return Object.freeze({

@@ -30,25 +30,40 @@ export async function makeOfModule(
       `${code.name}: ${why}; restart it, or load scanners with modules: "isolated"`,
     )
   }
-  return soon(timeoutMs, async () => {
+  let isLate = false
+  async function make(): Promise<Made> {
     const loaded = (await import(/* @vite-ignore */ code.url)) as Readonly<Record<string, unknown>>
     const create = loaded[code.exported] as (parts: ModuleParts) => unknown
     const object = (await create(parts)) as Readonly<Record<string, unknown>> | null | undefined
-    if (typeof object?.[member] !== "function") {
-      throw new TypeError(`${code.exported}() must answer an object with the function \`${member}\``)
-    }
-    const close = typeof object["close"] === "function" ? object["close"].bind(object) : null
+    const close = typeof object?.["close"] === "function" ? object["close"].bind(object) : null
     try {
-      if (typeof object["warm"] === "function") await (object["warm"] as () => unknown)()
-    } catch (cause) {
+      if (typeof object?.[member] !== "function") {
+        throw new TypeError(`${code.exported}() must answer an object with the function \`${member}\``)
+      }
+      await warm(object)
+      if (isLate) throw new Error("nobody waits for it any more")
+      return { object, close }
+    } catch (error) {
       await close?.()
-      throw new Error(`warm() fails: ${messageOf(cause)}`, { cause })
+      throw error
     }
-    return { object, close }
-  })
+  }
+  try {
+    return await soon(timeoutMs, make)
+  } finally {
+    isLate = true
+  }
 }
 
-/** Wait no longer than the limit; what comes later is dropped. */
+async function warm(object: Readonly<Record<string, unknown>>): Promise<void> {
+  try {
+    if (typeof object["warm"] === "function") await (object["warm"] as () => unknown)()
+  } catch (cause) {
+    throw new Error(`warm() fails: ${messageOf(cause)}`, { cause })
+  }
+}
+
+/** Wait no longer than the limit; what comes later is dropped: whoever makes something gives it back himself. */
 export async function soon<T>(timeoutMs: number, work: () => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {

@@ -212,6 +212,17 @@ describe("the command as a process", { timeout: 60_000 }, () => {
     expect({ code, err }).toEqual({ code: 0, err: "" })
   })
 
+  it("ends although a module of a release left a timer", async () => {
+    const calls = join(dir, "calls.jsonl")
+    await writeFile(calls, '{"session":"a","tool":"get_order","input":{}}\n')
+    const release = join(dir, "releases", "1.5.0")
+    await writeFile(join(release, "release.yaml"), 'version: "1.5.0"\npolicy: { module: policy.mjs }\n')
+    const source = 'setInterval(() => {}, 1000); export const policy = () => ({ evaluate: () => "allow" })'
+    await writeFile(join(release, "policy.mjs"), source)
+    const argv = ["replay", "--calls", calls, "--stable", release, "--canary", release, "--modules", "in-process"]
+    expect(await ended(start(MAIN, argv))).toMatchObject({ code: 0, err: "" })
+  })
+
   it("keeps the exit code of what it did when nobody reads it", async () => {
     const child = start(MAIN, ["kill", "--rollout", rollout])
     child.stdout?.destroy()

@@ -326,6 +326,20 @@ describe.skipIf(identity === null)("releaseBundles over https", () => {
     expect(await outcome(bundles.get("1.5.0"))).toBe("loaded")
   })
 
+  it("tries again, now and then, what may have failed of the machine", async () => {
+    let isThere = false
+    const sdks = { late: () => (isThere ? {} : Promise.reject(new Error("not yet"))) }
+    const withSdk = { ...files(), "release.yaml": `${files()["release.yaml"]}sdk: late\n` }
+    server.handle = withEtag(gz(tarOf(withSdk)), '"1"')
+    const bundles = source({ sdks })
+    expect(await outcome(bundles.get("1.5.0"))).toMatch(/^RELEASE_INVALID/)
+    isThere = true
+    const outcomes: string[] = []
+    for (let i = 0; i < 20; i++) outcomes.push(await outcome(bundles.get("1.5.0")))
+    expect(outcomes.indexOf("loaded")).toBeGreaterThan(7)
+    expect(server.seen.filter(({ headers }) => headers["if-none-match"] === undefined).length).toBeLessThan(4)
+  })
+
   it("keeps nothing of refused bundles in memory", async () => {
     const { setFlagsFromString } = await import("node:v8")
     const { runInNewContext } = await import("node:vm")

@@ -189,6 +189,25 @@ describe("a packed release with a module", () => {
 })
 
 describe("a module that was refused", () => {
+  it("that is made when nobody waits for it any more, or is none, is closed", async () => {
+    const source = (policy: string): string => `export const policy = ({ sdk }) => {
+      const close = () => sdk.closed.push("closed")
+      return ${policy}
+    }`
+    const closed: string[] = []
+    const more = { moduleTimeoutMs: 2000, sdks: { kit: () => ({ closed, late }) } }
+    let finish = (): void => {}
+    const late = new Promise<void>((resolve) => (finish = resolve))
+    const slow = load(source("sdk.late.then(() => ({ evaluate() {}, close }))"), more, "sdk: kit")
+    expect((await refusal(slow)).message).toContain("it is not ready within 2000 ms")
+    expect(closed).toEqual([])
+    finish()
+    await new Promise(setImmediate)
+    expect(closed).toEqual(["closed"])
+    await refusal(load(source("({ evaluat() {}, close })"), more, "sdk: kit"))
+    expect(closed).toEqual(["closed", "closed"])
+  })
+
   it("is tried again less and less often, and loaded once it works", async () => {
     let tries = 0
     const sdks = {
