@@ -9,8 +9,10 @@ import type { Io } from "./io.js"
 import type { Place } from "./place.js"
 import { MODULES_FLAG, modulesOf } from "./release-at.js"
 import { replayProgress } from "./replay-progress.js"
+import { KEYS_FLAGS, readTrustedKeys } from "./trusted-keys.js"
 
 export const GATE_FLAGS = {
+  ...KEYS_FLAGS,
   ...MODULES_FLAG,
   releases: {
     type: "string",
@@ -19,17 +21,19 @@ export const GATE_FLAGS = {
   },
 } as const satisfies Flags
 
-/** Replay the recorded calls that a rollout's gate names; undefined: it has none. */
+/** Replay the recorded calls that a rollout's gate names; undefined: it has none. `verb` is for messages. */
 export async function replayGate(
+  verb: string,
   spec: RolloutSpec,
   place: Place,
-  { releases, modules }: Values<typeof GATE_FLAGS>,
+  { releases, modules, keys, threshold }: Values<typeof GATE_FLAGS>,
   io: Io,
 ): Promise<GateReport | undefined> {
+  const trustedKeys = await readTrustedKeys(verb, { keys, threshold }, io)
   if (spec.gate === undefined) return undefined
   const dir = dirname(place.file)
   const root = releases === undefined ? join(dir, "releases") : resolve(io.cwd, releases)
-  const source = releaseDirectory(root, { engines: [rulesEngine()], modules: modulesOf(modules) })
+  const source = releaseDirectory(root, { engines: [rulesEngine()], trustedKeys, modules: modulesOf(modules) })
   const both = { stable: await source.get(spec.stable), canary: await source.get(spec.canary) }
   const path = gateCalls(spec, dir)
   const progress = await replayProgress(path, io)

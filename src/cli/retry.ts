@@ -16,7 +16,7 @@ export const retryCommand = defineCommand({
     const before = await readState(target.place.store, target.name)
     // What never began is not begun by lifting a kill.
     const spec = before === null || before.canary === null ? undefined : await readSpec(target.place)
-    const gate = spec && (await replayGate(spec, target.place, values, io))
+    const gate = spec && (await replayGate("retry", spec, target.place, values, io))
     const event = { type: "retry", salt: newSalt(), spec, gate, actor: actorOf(values, io), reason } as const
     return change({ values, io, out }, target, event, ({ canary }) => ({
       undo: canary === null ? "kill" : "rollback",

@@ -28,7 +28,7 @@ export const startCommand = defineCommand({
     const event = { type: "start", spec, salt: newSalt(), actor, reason } as const
     // What is refused anyway is refused before the calls are replayed.
     transition(state, { ...event, spec: { ...spec, gate: undefined } }, now())
-    const gate = await replayGate(spec, place, values, io)
+    const gate = await replayGate("start", spec, place, values, io)
     const after = await act(place.store, spec.rollout, { ...event, gate }, now)
     printChange({ values, io, out }, place, {
       before,

@@ -183,6 +183,14 @@ describe("a gate in the rollout file", () => {
     expect(await bench().state()).toMatchObject({ canary: null, generation: 0 })
   })
 
+  it("takes only releases that are signed, where `start` is given keys", async () => {
+    await gated("0.2")
+    expect(await bench().serin("release", "keygen", "key")).toMatchObject({ code: 0 })
+    const { code, err } = await start("--keys", "key.pub")
+    expect({ code, err }).toMatchObject({ code: 1, err: expect.stringMatching(/^RELEASE_UNTRUSTED: .* is not signed/) })
+    expect(await bench().state()).toMatchObject({ canary: null })
+  })
+
   it("lets `start` and `retry` begin within the limits, each with a replay of its own", async () => {
     await gated("0.2")
     expect(await start("--reason", "try it")).toMatchObject({ code: 0, err: expect.not.stringContaining("\u001b") })
