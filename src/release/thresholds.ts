@@ -60,6 +60,10 @@ function thresholdMonitor(thresholds: readonly Threshold[]): Monitor {
       // All is read before the first total moves: an event that fails must not count by halves.
       const values = thresholds.map((one, i) => (about[i] ? valueOf(event, one) : 0))
       const totals = totalsOf(sessionId)
+      const endless = thresholds.find((one, i) => one.total && !Number.isFinite(totals[i]! + values[i]!))
+      // Attack: two amounts of -1e308, after which no total would ever be above anything.
+      if (endless !== undefined)
+        throw new RangeError(`alert \`${endless.alert.name}\`: the total is beyond all numbers`)
       const alerts: Alert[] = []
       for (const [i, one] of thresholds.entries()) {
         if (about[i] !== true) continue

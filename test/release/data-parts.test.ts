@@ -228,6 +228,14 @@ describe("thresholds", () => {
     expect(await problemsOf(loadThresholds(wrong))).toHaveLength(wrong.length)
     expect(await problemsOf(loadThresholds([]))).toHaveLength(1)
   })
+
+  it("fail for a total beyond all numbers, and go on counting", async () => {
+    const { monitor } = await loadThresholds([{ alert: "sum", event: "pay", field: "amount", total_above: 10 }])
+    const pay = (amount: number) => monitor!.observe({ type: "pay", amount }, context).length
+    expect([pay(-Number.MAX_VALUE)]).toEqual([0])
+    expect(() => pay(-Number.MAX_VALUE)).toThrow("the total is beyond all numbers")
+    expect([pay(Number.MAX_VALUE), pay(11)]).toEqual([0, 1])
+  })
 })
 
 describe("the manifest", () => {
