@@ -5,6 +5,16 @@ const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, im
 
 const PACKAGE_TESTS = ["test/package.test.ts", "test/package/*.test.ts"]
 
+/** Texts of the project, and simulations of which the seed says how they end: no other runtime makes another result of them. */
+const ONCE = [
+  "test/{architecture,docs,calibrate}.test.ts",
+  "test/{bench,docs,scripts}/**",
+  "test/analysis/{false-alarms,plan}.test.ts",
+  "test/examples/examples.test.ts",
+  "test/testing/traffic.test.ts",
+]
+const again = Number(process.env["SERIN_TEST_EFFORT"] ?? 1) < 1
+
 /** `vitest run` tests the sources; `vitest run --mode package` packs what was built, installs and imports it. */
 export default defineConfig(({ mode }) => ({
   resolve: {
@@ -17,7 +27,7 @@ export default defineConfig(({ mode }) => ({
   },
   test: {
     include: mode === "package" ? PACKAGE_TESTS : ["test/**/*.test.ts"],
-    exclude: mode === "package" ? [] : PACKAGE_TESTS,
+    exclude: mode === "package" ? [] : [...PACKAGE_TESTS, ...(again ? ONCE : [])],
     globals: false,
     // Threads start faster than forks; nothing here needs a process of its own.
     pool: "threads",

@@ -21,7 +21,7 @@ export interface PairTally {
  */
 export function pairedDelta(pairs: PairTally, max: number): Delta {
   const trials = total(pairs.trials)
-  const difference = Array.from(pairs.plus, (plus, k) => plus - pairs.minus[k]!)
+  const difference = differenceOf(pairs)
   const deff = clusteredDeff({ events: pairs.stable, trials: pairs.trials, sessions: pairs.sessions })
   const discordance = max + (2 * total(pairs.minus)) / trials
   // At max = 0 without discordance, and at max = 1, the boundary has no variance: keep that of one discordant pair.
@@ -36,7 +36,7 @@ export function pairedDelta(pairs: PairTally, max: number): Delta {
 /** What discordant pairs have to bet on: +1 where only the canary ends in X, −1 where only stable does. */
 export function pairedWager(pairs: PairTally): Wager {
   const [plus, minus, trials] = [total(pairs.plus), total(pairs.minus), total(pairs.trials)]
-  const difference = Array.from(pairs.plus, (value, k) => value - pairs.minus[k]!)
+  const difference = differenceOf(pairs)
   const prior = clusteredDeff({ events: pairs.stable, trials: pairs.trials, sessions: pairs.sessions })
   const estimate = (plus - minus) / trials
   const spread = {
@@ -61,4 +61,11 @@ export function wagerOn(tally: Tally, prior: number): Wager {
   }
   const sizes = { events: plus, trials, cohorts: cohortsInUse(tally.trials) }
   return { plus, minus: 0, trials, deff: ownDeff(spread, sizes, prior) }
+}
+
+/** Σ of +1 and −1 per cohort. */
+function differenceOf({ plus, minus }: PairTally): PerCohort {
+  const difference = new Float64Array(plus.length)
+  for (let k = 0; k < difference.length; k++) difference[k] = plus[k]! - minus[k]!
+  return difference
 }

@@ -224,6 +224,6 @@ async function play(steps: readonly Step[]) {
 
 describe("whatever happens in whatever order", () => {
   it("what was taken away stays away until a human begins again, and in the end this process and the store agree", async () => {
-    await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 20 }), play), { numRuns: runs(150) })
+    await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 20 }), play), { numRuns: runs(80) })
   })
 })

@@ -138,7 +138,7 @@ describe("rulesEngine: decisions", () => {
       }),
       { numRuns: runs(500) },
     )
-    expect(compiled).toBeGreaterThan(50)
+    expect(compiled).toBeGreaterThan(runs(500) / 5)
   })
 
   it("keeps deciding rightly after more names than it remembers", () => {

@@ -242,7 +242,7 @@ describe("whatever happens in whatever order, calls are answered, arms hold and 
       fc.asyncProperty(options(mode), steps, (world, all) => play(world, all)),
       {
         examples: [[{ mode, ...PLAIN }, ASKED_AGAIN_UNDER_LOCKDOWN]],
-        numRuns: runs(60),
+        numRuns: runs(30),
         seed: 11,
       },
     )
