@@ -131,7 +131,8 @@ export function keepLoaded<C>(load: (version: string) => Promise<Release<C>>): R
       const kept = before ?? { loading: load(version), holders: 0 }
       if (before === undefined) {
         loaded.set(version, kept)
-        kept.loading.catch(() => loaded.delete(version))
+        // What was dropped meanwhile and asked for again is another one.
+        kept.loading.catch(() => loaded.get(version) === kept && loaded.delete(version))
       }
       kept.holders += 1
       return kept.loading

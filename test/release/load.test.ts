@@ -8,8 +8,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { rulesEngine } from "../../src/engines/rules.js"
 import { isSerinError } from "../../src/errors.js"
 import type { SerinError, SerinErrorCode } from "../../src/errors.js"
-import { loadRelease, releaseDirectory } from "../../src/release/load.js"
-import type { Engine } from "../../src/release/ports.js"
+import { keepLoaded, loadRelease, releaseDirectory } from "../../src/release/load.js"
+import type { Engine, Release } from "../../src/release/ports.js"
 import { runs } from "../runs.js"
 
 const engines = [rulesEngine()]
@@ -332,5 +332,33 @@ describe("releaseDirectory", () => {
       }),
       { numRuns: runs(200) },
     )
+  })
+})
+
+describe("a source that keeps what it loaded", () => {
+  it("is not misled by a load that fails after it was dropped and asked for again", async () => {
+    const closed: string[] = []
+    const ways: ((failed: boolean) => void)[] = []
+    const source = keepLoaded(async (version) => {
+      const nth = String(ways.length)
+      if (await new Promise<boolean>((resolve) => ways.push(resolve))) throw new Error("too late")
+      return {
+        version,
+        policy: { evaluate: () => "allow" },
+        close: async () => void closed.push(nth),
+      } satisfies Release
+    })
+    const first = Promise.resolve(source.get("1.4.0")).catch((error: Error) => error.message)
+    const dropped = Promise.resolve(source.drop?.("1.4.0")).catch((error: Error) => error.message)
+    const second = source.get("1.4.0")
+    ways[0]?.(true)
+    expect([await first, await dropped]).toEqual(["too late", "too late"])
+    ways[1]?.(false)
+    expect(await source.get("1.4.0")).toBe(await second)
+    expect(ways).toHaveLength(2)
+    await source.drop?.("1.4.0")
+    expect(closed).toEqual([])
+    await source.drop?.("1.4.0")
+    expect(closed).toEqual(["1"])
   })
 })
