@@ -21,6 +21,7 @@ import { recordedCalls } from "serin/testing"
 import { bundled } from "../bundled.js"
 import { harness, stateWith } from "../guard/harness.js"
 import { scratch } from "../stores/folder.js"
+import { LOG_ENTRY } from "../testing/log-entry.js"
 
 const at = scratch()
 const WRITER = "test/decision-log/writer.ts"
@@ -42,20 +43,9 @@ async function logFile(options: DecisionLogFileOptions): Promise<DecisionLogFile
 
 /** An entry of 1,000 bytes and some, in the decision log's order. */
 const entry = (id: number, input: unknown = "x".repeat(1000)): DecisionEntry => ({
-  format: "serin/decision/1",
-  kind: "decision",
+  ...LOG_ENTRY,
   id: `p-${id}`,
-  at: 1,
-  rollout: "demo",
-  revision: 1,
-  generation: 1,
-  sessionId: "s",
-  startedAt: 1,
-  arm: "stable",
-  release: "1.0.0",
   outcome: "allow",
-  source: "policy",
-  durationMs: 1,
   call: { action: "a", input },
 })
 
