@@ -83,13 +83,11 @@ export type {
 export { calibrate } from "./calibrate.js"
 export type { Bootstrapped, CalibrateOptions, Calibration, Margin, Measured } from "./calibrate.js"
 export { replayCalls } from "./replay.js"
+export type { RecordedCall, ReplayableRelease, ReplayCallsOptions } from "./replay.js"
+export type { Quantiles } from "./replay/durations.js"
+export type { Group } from "./replay/groups.js"
 export type {
-  Group,
-  Quantiles,
-  RecordedCall,
-  ReplayableRelease,
   ReplayBudget,
-  ReplayCallsOptions,
   ReplayDifference,
   ReplayedRelease,
   ReplayExample,
@@ -98,8 +96,8 @@ export type {
   ReplayScanDifference,
   ReplayScanSide,
   ReplaySide,
-  Transitions,
-} from "./replay.js"
+} from "./replay/report.js"
+export type { Transitions } from "./replay/transitions.js"
 export { plan } from "./analysis/plan.js"
 export type { CriterionPlan, Detection, Duration, PlannedSpec, RolloutPlan, Span, StagePlan } from "./analysis/plan.js"
 export type { PlanFix, PlanWarning } from "./analysis/plan-warnings.js"

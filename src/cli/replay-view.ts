@@ -1,14 +1,8 @@
 import { OUTCOMES, SCAN_RESULTS } from "../model/decision.js"
-import type {
-  Group,
-  Quantiles,
-  ReplayBudget,
-  ReplayExample,
-  ReplayReport,
-  ReplayScanSide,
-  ReplaySide,
-  Transitions,
-} from "../replay.js"
+import type { Quantiles } from "../replay/durations.js"
+import type { Group } from "../replay/groups.js"
+import type { ReplayBudget, ReplayExample, ReplayReport, ReplayScanSide, ReplaySide } from "../replay/report.js"
+import type { Transitions } from "../replay/transitions.js"
 import { plain, table, type Line } from "./printer.js"
 
 const COLUMNS = 100
