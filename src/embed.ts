@@ -264,7 +264,7 @@ function checkOptions<C extends Call>(options: EmbedOptions<C, Mode>): void {
   }
   if (store !== undefined) {
     const fix = "leave it out for files in state/ beside the rollout's file, or pass fileStore({ dir })"
-    requireMethods("store", store, ["get", "compareAndSet", "watch", "history"], fix)
+    requireMethods("store", store, ["get", "compareAndSet", "watch", "history", "list", "remove"], fix)
   }
   if (clock !== undefined) requireClock(clock)
   if (judgeEveryMs !== undefined && !(judgeEveryMs > 0)) {

@@ -108,7 +108,15 @@ export { parseSpec } from "./rollout/spec.js"
 export type { AttributeValue, Eligible, RolloutSpec, Stage } from "./rollout/spec.js"
 export { initialState, parseState, serializeState } from "./rollout/state.js"
 export type { Actor, Approval, Hold, HoldReason, Kill, RampEntry, RolloutState, Transition } from "./rollout/state.js"
-export type { CasResult, StateStore, StoreCaps, StoreOptions, Versioned } from "./rollout/store.js"
+export type {
+  CasResult,
+  ReadStore,
+  StateStore,
+  StoreCaps,
+  StoreOptions,
+  Versioned,
+  WriteOptions,
+} from "./rollout/store.js"
 export { transition } from "./rollout/transition.js"
 export type { RolloutEvent } from "./rollout/transition.js"
 export type {

@@ -37,8 +37,15 @@ export function withDeadlines(store: StateStore, clock: Clock, ms: number): Stat
     caps: store.caps,
     get: (key) => inTime(clock, ms, (signal) => store.get(key, { signal })),
     // What is late may have been written.
-    compareAndSet: (key, revision, envelope) =>
-      inTime(clock, ms, (signal) => store.compareAndSet(key, revision, envelope, { signal }), "STORE_AMBIGUOUS"),
+    compareAndSet: (key, revision, envelope, options) =>
+      inTime(
+        clock,
+        ms,
+        (signal) => store.compareAndSet(key, revision, envelope, { ...options, signal }),
+        "STORE_AMBIGUOUS",
+      ),
+    list: (under) => inTime(clock, ms, (signal) => store.list(under, { signal })),
+    remove: (key) => inTime(clock, ms, (signal) => store.remove(key, { signal }), "STORE_AMBIGUOUS"),
     watch: (key, hint, options) => store.watch(key, hint, options),
     async *history(key) {
       const revisions = store.history(key)[Symbol.asyncIterator]()

@@ -6,3 +6,9 @@ export const reportKey = (rollout: string): string => `${rollout}/report`
 
 /** Document that holds verdicts with all that they were made of: its revisions are those that moved the rollout. */
 export const verdictKey = (rollout: string): string => `${rollout}/verdict`
+
+/** Document that holds the beat of whoever leads. */
+export const leaderKey = (rollout: string): string => `${rollout}/leader`
+
+/** Documents of the evidence that processes publish lie below this key, one of each process. */
+export const evidenceKey = (rollout: string): string => `${rollout}/evidence`

@@ -11,21 +11,37 @@ export interface StoreOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface WriteOptions extends StoreOptions {
+  /** Revisions of this document that need to be kept, this one included. Default: what the store was made with. */
+  readonly keep?: number | undefined
+}
+
 export type CasResult = { readonly ok: true } | { readonly ok: false; readonly current: Versioned | null }
+
+/**
+ * The half of a store that reads: all that a process which follows needs, and may be given. Failures are `SerinError`s with the code
+ * `STORE_UNAVAILABLE`.
+ */
+export interface ReadStore {
+  get(key: string, options?: StoreOptions): Promise<Versioned | null>
+  /** Call `hint` when the document may have changed, until `signal` aborts. May drop, repeat or reorder: the reader polls as well. */
+  watch(key: string, hint: () => void, options: { readonly signal: AbortSignal }): void
+  readonly caps: StoreCaps
+}
 
 /**
  * Where documents live. A key names a document (`<rollout>/state`, `<rollout>/report`).
  * Failures are `SerinError`: `STORE_UNAVAILABLE` when nothing was written, `STORE_AMBIGUOUS` when a write may have happened.
  */
-export interface StateStore {
-  get(key: string, options?: StoreOptions): Promise<Versioned | null>
+export interface StateStore extends ReadStore {
   /** Write revision `expectedRevision + 1` if the store is at `expectedRevision` (0 = no document). */
-  compareAndSet(key: string, expectedRevision: number, envelope: string, options?: StoreOptions): Promise<CasResult>
-  /** Call `hint` when the document may have changed, until `signal` aborts. May drop, repeat or reorder: the reader polls as well. */
-  watch(key: string, hint: () => void, options: { readonly signal: AbortSignal }): void
+  compareAndSet(key: string, expectedRevision: number, envelope: string, options?: WriteOptions): Promise<CasResult>
   /** Revisions that are still kept, newest first. */
   history(key: string, options?: StoreOptions): AsyncIterable<Versioned>
-  readonly caps: StoreCaps
+  /** Keys of the documents below `under`, at any depth, in order: `a/b` and `a/b/c` are below `a`. */
+  list(under: string, options?: StoreOptions): Promise<readonly string[]>
+  /** Remove a document and its history, if there is one. What is written there later begins at revision 1. */
+  remove(key: string, options?: StoreOptions): Promise<void>
 }
 
 export interface StoreCaps {

@@ -1,9 +1,18 @@
+import type { Dirent } from "node:fs"
 import { mkdir, open, readdir, readFile, stat, unlink } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { SerinError } from "../errors.js"
 import { refuseUnknown } from "../model/options.js"
 import type { CasResult, StateStore, Versioned } from "../rollout/store.js"
-import { checkWrite, keySegments, MAX_DOCUMENT_BYTES, refuseAborted, versioned } from "./document.js"
+import {
+  checkKeep,
+  checkWrite,
+  isSegment,
+  keySegments,
+  MAX_DOCUMENT_BYTES,
+  refuseAborted,
+  versioned,
+} from "./document.js"
 import { publish, sweepTemporary } from "./file-publish.js"
 import { watchFolder } from "./file-watch.js"
 import { codeOf, guarded } from "./system-error.js"
@@ -16,9 +25,12 @@ export interface FileStoreOptions {
 }
 
 const FOLDER_MODE = 0o700
+const FILE_MODE = 0o600
 const REVISION = /^\d{10}\.json$/
 const MAX_REVISION = 9_999_999_999
 const PRUNED = ".pruned"
+/** Says that a folder without revisions was emptied on purpose. */
+const REMOVED = ".removed"
 
 const fileOf = (revision: number): string => `${String(revision).padStart(10, "0")}.json`
 const isRevisionFile = (name: string): boolean => REVISION.test(name)
@@ -32,7 +44,7 @@ export function fileStore(options: FileStoreOptions): StateStore {
   refuseUnknown("fileStore", options, { dir: true, keep: true })
   const { dir, keep = 1000 } = options
   if (typeof dir !== "string" || dir === "") throw new TypeError("dir must be the path of a folder")
-  if (!Number.isSafeInteger(keep) || keep < 2) throw new RangeError(`keep must be a whole number >= 2, got ${keep}`)
+  checkKeep(keep)
   const root = resolve(dir)
   /** Newest revision of each key that went through this handle. */
   const seen = new Map<string, number>()
@@ -49,6 +61,10 @@ export function fileStore(options: FileStoreOptions): StateStore {
     const revisions = await readRevisions(folder)
     const known = seen.get(key) ?? 0
     if (revisions.length === 0 && known > 0) {
+      if (await exists(join(folder, REMOVED))) {
+        seen.delete(key)
+        return revisions
+      }
       throw new SerinError(
         "STORE_UNAVAILABLE",
         `${folder} is gone; revision ${known} was in it. Restore it, or restart to begin anew`,
@@ -70,13 +86,19 @@ export function fileStore(options: FileStoreOptions): StateStore {
     throw new SerinError("STORE_UNAVAILABLE", `${folder} changes faster than it can be read`)
   }
 
-  async function write(key: string, folder: string, revisions: readonly number[], envelope: string): Promise<boolean> {
+  async function write(
+    key: string,
+    folder: string,
+    revisions: readonly number[],
+    envelope: string,
+    kept: number,
+  ): Promise<boolean> {
     const revision = (revisions.at(-1) ?? 0) + 1
     if (revision > MAX_REVISION) throw new SerinError("STORE_UNAVAILABLE", `${folder} has no number left`)
     if (!(await publish(folder, fileOf(revision), envelope))) return false
     await settle(folder, revision)
     seen.set(key, Math.max(revision, seen.get(key) ?? 0))
-    await prune(folder, [...revisions, revision], keep)
+    await prune(folder, [...revisions, revision], kept)
     return true
   }
 
@@ -91,14 +113,14 @@ export function fileStore(options: FileStoreOptions): StateStore {
 
     async compareAndSet(key, expectedRevision, envelope, options): Promise<CasResult> {
       const folder = folderOf(key)
-      checkWrite(expectedRevision, envelope, MAX_DOCUMENT_BYTES)
+      checkWrite(expectedRevision, envelope, MAX_DOCUMENT_BYTES, options)
       return guarded(folder, async () => {
         refuseAborted(options?.signal)
         const revisions = await list(key, folder)
         if ((revisions.at(-1) ?? 0) === expectedRevision) {
           await makeFolder(folder)
           refuseAborted(options?.signal)
-          if (await write(key, folder, revisions, envelope)) return { ok: true }
+          if (await write(key, folder, revisions, envelope, options?.keep ?? keep)) return { ok: true }
         }
         return { ok: false, current: await read(key, folder) }
       })
@@ -120,14 +142,48 @@ export function fileStore(options: FileStoreOptions): StateStore {
         if (found !== null) yield found
       }
     },
+
+    async list(under, options) {
+      const folder = folderOf(under)
+      refuseAborted(options?.signal)
+      return guarded(folder, async () => (await listKeys(folder, under)).toSorted())
+    },
+
+    async remove(key, options) {
+      const folder = folderOf(key)
+      refuseAborted(options?.signal)
+      await guarded(folder, async () => {
+        const revisions = await readRevisions(folder)
+        if (revisions.length === 0) return
+        await (await open(join(folder, REMOVED), "a", FILE_MODE)).close()
+        for (const revision of revisions) await remove(join(folder, fileOf(revision)))
+        seen.delete(key)
+      })
+    },
   }
 }
 
+/** Folders below a folder that hold a revision, as keys. */
+async function listKeys(folder: string, under: string): Promise<readonly string[]> {
+  const keys: string[] = []
+  for (const entry of await readFolder(folder)) {
+    if (!entry.isDirectory() || !isSegment(entry.name)) continue
+    const key = `${under}/${entry.name}`
+    const below = join(folder, entry.name)
+    if ((await readRevisions(below)).length > 0) keys.push(key)
+    keys.push(...(await listKeys(below, key)))
+  }
+  return keys
+}
+
 async function readRevisions(folder: string): Promise<readonly number[]> {
+  const files = (await readFolder(folder)).filter((entry) => entry.isFile() && isRevisionFile(entry.name))
+  return files.map((entry) => Number.parseInt(entry.name, 10)).toSorted((a, b) => a - b)
+}
+
+async function readFolder(folder: string): Promise<readonly Dirent[]> {
   try {
-    const entries = await readdir(folder, { withFileTypes: true })
-    const files = entries.filter((entry) => entry.isFile() && isRevisionFile(entry.name))
-    return files.map((entry) => Number.parseInt(entry.name, 10)).toSorted((a, b) => a - b)
+    return await readdir(folder, { withFileTypes: true })
   } catch (error) {
     if (codeOf(error) === "ENOENT") return []
     throw error
@@ -191,7 +247,7 @@ async function exists(path: string): Promise<boolean> {
 async function prune(folder: string, revisions: readonly number[], keep: number): Promise<void> {
   try {
     if (revisions.length > keep) {
-      await (await open(join(folder, PRUNED), "a", 0o600)).close()
+      await (await open(join(folder, PRUNED), "a", FILE_MODE)).close()
       for (const revision of revisions.slice(0, -keep)) await remove(join(folder, fileOf(revision)))
     }
     await sweepTemporary(folder)

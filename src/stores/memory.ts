@@ -8,6 +8,11 @@ export function memoryStore(): StateStore {
 
   const latest = (key: string): Versioned | null => documents.get(key)?.at(-1) ?? null
 
+  /** After the writer has its answer, as with every other store. */
+  function tell(key: string): void {
+    for (const hint of watchers.get(key) ?? []) queueMicrotask(() => watchers.get(key)?.has(hint) && callSafely(hint))
+  }
+
   return {
     caps: { push: true, linearizable: true, ack: "memory", maxBytes: MAX_DOCUMENT_BYTES },
 
@@ -19,14 +24,16 @@ export function memoryStore(): StateStore {
 
     async compareAndSet(key, expectedRevision, envelope, options) {
       keySegments(key)
-      checkWrite(expectedRevision, envelope, MAX_DOCUMENT_BYTES)
+      checkWrite(expectedRevision, envelope, MAX_DOCUMENT_BYTES, options)
       refuseAborted(options?.signal)
       const current = latest(key)
       if ((current?.revision ?? 0) !== expectedRevision) return { ok: false, current }
       const revisions = documents.get(key) ?? []
-      documents.set(key, [...revisions, versioned(expectedRevision + 1, envelope)])
-      // After the writer has its answer, as with every other store.
-      for (const hint of watchers.get(key) ?? []) queueMicrotask(() => watchers.get(key)?.has(hint) && callSafely(hint))
+      documents.set(
+        key,
+        [...revisions, versioned(expectedRevision + 1, envelope)].slice(-(options?.keep ?? Number.POSITIVE_INFINITY)),
+      )
+      tell(key)
       return { ok: true }
     },
 
@@ -45,6 +52,18 @@ export function memoryStore(): StateStore {
         refuseAborted(options?.signal)
         yield revision
       }
+    },
+
+    async list(under, options) {
+      keySegments(under)
+      refuseAborted(options?.signal)
+      return [...documents.keys()].filter((key) => key.startsWith(`${under}/`)).toSorted()
+    },
+
+    async remove(key, options) {
+      keySegments(key)
+      refuseAborted(options?.signal)
+      if (documents.delete(key)) tell(key)
     },
   }
 }

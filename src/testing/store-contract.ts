@@ -89,6 +89,43 @@ export function storeContract(
       expect((await drain(store.history("a/state"))).map(contents)).toEqual(expected)
     })
 
+    requires("as many revisions are kept as a writer asks for, and the newest is never lost", async (store) => {
+      for (let revision = 0; revision < 6; revision++) {
+        await store.compareAndSet("a/report", revision, `r${revision + 1}`, { keep: 2 })
+      }
+      const kept = (await drain(store.history("a/report"))).map(({ envelope }) => envelope)
+      expect(kept.slice(0, 2)).toEqual(["r6", "r5"])
+      expect(contents(await store.get("a/report"))).toEqual({ revision: 6, envelope: "r6" })
+      expect(await nameOf(store.compareAndSet("a/report", 6, "r7", { keep: 1 }))).toBe("RangeError")
+    })
+
+    requires("documents are listed below where they are, in order", async (store, other) => {
+      expect(await store.list("a")).toEqual([])
+      for (const key of ["a", "ab/c", "a/d", "a/b/c", "a/b", "a/b.c"]) await store.compareAndSet(key, 0, "x")
+      const sorted = (keys: readonly string[]) => keys.toSorted()
+      expect(await other.list("a")).toEqual(sorted(["a/b", "a/b.c", "a/b/c", "a/d"]))
+      expect(await other.list("a/b")).toEqual(["a/b/c"])
+      expect(await other.list("nowhere")).toEqual([])
+      expect(await nameOf(store.list("../a"))).toBe("RangeError")
+    })
+
+    requires("a document that was removed is as if it had never been, for every handle", async (store, other) => {
+      for (const revision of [0, 1, 2]) await store.compareAndSet("a/b", revision, `r${revision}`)
+      await store.compareAndSet("a/b/c", 0, "below")
+      await other.get("a/b")
+      await store.remove("a/b")
+      await store.remove("a/b")
+      await store.remove("never")
+      for (const handle of [store, other]) {
+        expect(await handle.get("a/b")).toBe(null)
+        expect(await drain(handle.history("a/b"))).toEqual([])
+        expect(await handle.list("a")).toEqual(["a/b/c"])
+      }
+      expect(refusal(await other.compareAndSet("a/b", 3, "late"))).toEqual({ current: null })
+      expect(await other.compareAndSet("a/b", 0, "anew")).toEqual({ ok: true })
+      expect(contents(await store.get("a/b"))).toEqual({ revision: 1, envelope: "anew" })
+    })
+
     requires("documents are independent, also where one key continues another", async (store) => {
       await store.compareAndSet("a/state", 0, "state")
       await store.compareAndSet("a", 0, "a")

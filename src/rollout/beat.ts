@@ -1,0 +1,53 @@
+import { z } from "zod"
+import { describeProblems, SerinError } from "../errors.js"
+import { exactly, parseDocument } from "./json-document.js"
+import { ROLLOUT_NAME } from "./names.js"
+
+/**
+ * Who leads a rollout, and that it is alive: one document that is the election, the fencing and the dead man's switch. The leader
+ * writes it anew at every beat.
+ */
+export interface Beat {
+  readonly format: "serin/leader/1"
+  readonly rollout: string
+  /** Grows with every new leader. What a leader of a lower epoch wants to write is refused. */
+  readonly epoch: number
+  /** Grows with every write, also from one leader to the next. */
+  readonly beat: number
+  /** The leader's own name; null: it has left, and the next may lead at once. */
+  readonly holder: string | null
+  /** Revision of the state that the leader has in force: whoever has an older one is behind. */
+  readonly revision: number
+}
+
+/** What is larger is refused before it is parsed. UTF-8 bytes. */
+const MAX_BEAT_BYTES = 4096
+
+const BEAT = exactly<Beat>({
+  format: z.literal("serin/leader/1"),
+  rollout: z.string().regex(ROLLOUT_NAME),
+  epoch: z.int().min(1),
+  beat: z.int().min(1),
+  holder: z.string().min(1).max(256).nullable(),
+  revision: z.int().min(0),
+})
+
+/** Read a beat from a world that may be hostile. Throws a `SerinError` (`STATE_INVALID`) whose `problems` name the fields. */
+export function parseBeat(text: string): Beat {
+  return parseDocument(text, {
+    noun: "beat",
+    maxBytes: MAX_BEAT_BYTES,
+    schema: BEAT,
+    invalid: (problems, cause) =>
+      new SerinError("STATE_INVALID", `The leader's beat is invalid\n${describeProblems(problems)}`, {
+        problems,
+        cause,
+      }),
+  })
+}
+
+export const serializeBeat = (beat: Beat): string => JSON.stringify(beat)
+
+/** Tell whether a beat came after another: by epoch first, so that no beat of a leader that was replaced counts. */
+export const isLater = (beat: Beat, than: Beat): boolean =>
+  beat.epoch > than.epoch || (beat.epoch === than.epoch && beat.beat > than.beat)
