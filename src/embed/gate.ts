@@ -3,7 +3,7 @@ import type { Call } from "../model/call.js"
 import type { ReplayableRelease } from "../replay.js"
 import type { GateReport } from "../rollout/gate.js"
 import type { RolloutSpec } from "../rollout/spec.js"
-import type { Shelf } from "./shelf.js"
+import type { Shelf } from "../shelf.js"
 
 /** Make the replay that a rollout's gate asks for, once. Loads both releases; `shelf` is null where there are none. */
 export function replayOnce<C extends Call>(

@@ -20,7 +20,7 @@ export type CasResult = { readonly ok: true } | { readonly ok: false; readonly c
 
 /**
  * The half of a store that reads: all that a process which follows needs, and may be given. Failures are `SerinError`s with the code
- * `STORE_UNAVAILABLE`.
+ * `STORE_UNAVAILABLE`, or `STORE_UNAUTHORIZED` for a reader that the store does not let in.
  */
 export interface ReadStore {
   get(key: string, options?: StoreOptions): Promise<Versioned | null>

@@ -45,8 +45,10 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   "decision-log": { units: [], packages: ["rotating-file-stream"], node: true },
   sources: { units: ["evidence", "analysis"], node: true },
   engines: { units: ["release"], packages: ["zod", "yaml", "@marcbachmann/cel-js"], node: true },
+  // Releases by version, loaded and kept as the state names them: for whoever brings a guard its releases.
+  shelf: { units: ["guard/guard-options", "release", "rollout/state", "engines"] },
   embed: {
-    units: ["guard", "controller", "release", "rollout", "replay", ...DRIVERS],
+    units: ["guard", "controller", "shelf", "release", "rollout", "replay", ...DRIVERS],
     packages: ["type:@opentelemetry/api"],
     node: true,
   },
@@ -71,7 +73,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     node: ["node:path"],
   },
   connect: {
-    units: ["guard", "controller", "release", "rollout", ...DRIVERS],
+    units: ["guard", "controller", "shelf", "release", "rollout", ...DRIVERS],
     packages: ["type:@opentelemetry/api"],
     node: true,
   },
@@ -84,6 +86,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     units: [
       "embed",
       "connect",
+      "shelf",
       "calibrate",
       "replay",
       "guard",
@@ -102,6 +105,7 @@ export const CORE_UNITS: ReadonlySet<string> = new Set([
   "index",
   "embed",
   "connect",
+  "shelf",
   "guard",
   "errors",
   "model",

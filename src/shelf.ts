@@ -1,10 +1,10 @@
-import { SerinError } from "../errors.js"
-import type { Mode, ReleaseFor } from "../guard/guard-options.js"
-import type { Call } from "../model/call.js"
-import { checkRelease } from "../release/check.js"
-import type { Evaluation, ReleaseSource, ScanReport } from "../release/ports.js"
-import type { CodeOptions } from "../release/code-options.js"
-import type { TrustedKeys } from "../release/trust.js"
+import { SerinError } from "./errors.js"
+import type { Mode, ReleaseFor } from "./guard/guard-options.js"
+import type { Call } from "./model/call.js"
+import { checkRelease } from "./release/check.js"
+import type { Evaluation, ReleaseSource, ScanReport } from "./release/ports.js"
+import type { CodeOptions } from "./release/code-options.js"
+import type { TrustedKeys } from "./release/trust.js"
 
 /** Where releases come from: a directory of release directories, an address as `releaseBundles` takes it, a source, or releases made by the host, by version. */
 export type ReleasesFrom<C extends Call, M extends Mode> =
@@ -89,13 +89,13 @@ async function sourceOf<C extends Call>(
   if (from === undefined) return null
   if (typeof from === "string") {
     // Loaded only when releases come from files: a host that brings its own functions needs no rule engine.
-    const { rulesEngine } = await import("../engines/rules.js")
+    const { rulesEngine } = await import("./engines/rules.js")
     const options = { engines: [rulesEngine()], ...files }
     if (/^[a-z][a-z0-9+.-]+:\/\//i.test(from)) {
-      const { releaseBundles } = await import("../release/bundles.js")
+      const { releaseBundles } = await import("./release/bundles.js")
       return releaseBundles({ ...options, from })
     }
-    const { releaseDirectory } = await import("../release/load.js")
+    const { releaseDirectory } = await import("./release/load.js")
     return releaseDirectory(from, options)
   }
   if (from instanceof Map) {

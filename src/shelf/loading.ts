@@ -1,7 +1,7 @@
 import type { Call } from "../model/call.js"
 import type { Clock } from "../model/clock.js"
 import type { RolloutState } from "../rollout/state.js"
-import type { Shelf } from "./shelf.js"
+import type { Shelf } from "../shelf.js"
 
 export interface LoadingOptions {
   readonly shelf: Pick<Shelf<Call>, "has" | "fetch" | "versions" | "drop">
