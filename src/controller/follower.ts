@@ -11,7 +11,7 @@ import { createInForce } from "./in-force.js"
 import type { ReadProblem } from "./in-force.js"
 import { stateKey } from "./keys.js"
 import { layOver } from "./pending.js"
-import type { Pending } from "./pending.js"
+import type { Fence, Pending } from "./pending.js"
 import { change, pastStates } from "./verbs.js"
 
 export type { FollowerProblem } from "./in-force.js"
@@ -42,9 +42,9 @@ export interface Follower {
   settle(): Promise<void>
   /**
    * Apply an event to the stored state and answer what became of it. A decrease is in force here before the store is asked;
-   * when that fails it stays so, and is written as soon as it can be. Rejects as `act` of the verbs does.
+   * when that fails it stays so, and is written as soon as it can be. Rejects as `act` of the verbs does, and with what `fence` throws.
    */
-  act(event: RolloutEvent): Promise<RolloutState>
+  act(event: RolloutEvent, fence?: Fence): Promise<RolloutState>
   close(): void
 }
 
@@ -99,7 +99,10 @@ export async function createFollower(options: FollowerOptions): Promise<Follower
     const floor = inForce.revision()
     writing.add(entry)
     try {
-      const stored = await change(store, rollout, step)
+      const stored = await change(store, rollout, (state) => {
+        entry.fence?.(state)
+        return step(state)
+      })
       if (stored.written) inForce.wrote(entry, stored, floor)
       else inForce.read(stored, floor)
       return stored.state
@@ -111,10 +114,10 @@ export async function createFollower(options: FollowerOptions): Promise<Follower
     }
   }
 
-  async function act(event: RolloutEvent): Promise<RolloutState> {
+  async function act(event: RolloutEvent, fence?: Fence): Promise<RolloutState> {
     const at = clock.now()
     const generation = inForce.state()?.generation ?? 0
-    const entry: Pending = { event, at, generation, revision: inForce.revision() }
+    const entry: Pending = { event, at, generation, revision: inForce.revision(), fence }
     // Whether it fits is for the stored state to say: the one that is known here may be old.
     const early = inForce.add(entry)
     try {
@@ -134,7 +137,8 @@ export async function createFollower(options: FollowerOptions): Promise<Follower
         else await write(entry, (state) => layOver(state, entry))
       } catch (error) {
         failures.set(entry, messageOf(error))
-        return
+        // Who may not write a judgement may write a human's kill.
+        if (!isSerinError(error) || error.code !== "NOT_LEADING") return
       }
     }
   }

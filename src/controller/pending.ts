@@ -4,6 +4,9 @@ import type { RolloutState } from "../rollout/state.js"
 import { transition } from "../rollout/transition.js"
 import type { RolloutEvent } from "../rollout/transition.js"
 
+/** Throws when the stored state may not be written over; asked right before each try. */
+export type Fence = (stored: RolloutState) => void
+
 /** A decrease of exposure that a process acts on before the store has it. */
 export interface Pending {
   readonly event: RolloutEvent
@@ -13,6 +16,7 @@ export interface Pending {
   readonly generation: number
   /** Of the state that the store had then. */
   readonly revision: number
+  readonly fence?: Fence | undefined
 }
 
 /** Lay a decrease over a state. The state itself comes back where it is refused, changes nothing or takes nothing away. */

@@ -18,10 +18,14 @@ export interface Beat {
   readonly holder: string | null
   /** Revision of the state that the leader has in force: whoever has an older one is behind. */
   readonly revision: number
+  /** How long a candidate must have seen no change before it may lead, ms: the holder says how often it beats. */
+  readonly takeoverAfterMs: number
 }
 
 /** What is larger is refused before it is parsed. UTF-8 bytes. */
 const MAX_BEAT_BYTES = 4096
+/** A document that asks for more would keep everybody from leading. */
+export const MAX_TAKEOVER_MS = 10 * 60_000
 
 const BEAT = exactly<Beat>({
   format: z.literal("serin/leader/1"),
@@ -30,6 +34,7 @@ const BEAT = exactly<Beat>({
   beat: z.int().min(1),
   holder: z.string().min(1).max(256).nullable(),
   revision: z.int().min(0),
+  takeoverAfterMs: z.int().min(1).max(MAX_TAKEOVER_MS),
 })
 
 /** Read a beat from a world that may be hostile. Throws a `SerinError` (`STATE_INVALID`) whose `problems` name the fields. */

@@ -30,6 +30,7 @@ const FIELDS: Readonly<Record<RolloutEvent["type"], Rules>> = {
   contain: {},
   kill: { position: ["stable or deny", oneOf("stable", "deny")] },
   retry: { ...SALT, ...GATE, spec: [SPEC[0], (value) => value === undefined || isObject(value)] },
+  lead: { epoch: ["a whole number from 1 on", (value) => Number.isSafeInteger(value) && (value as number) > 0] },
   tick: { verdict: ["a verdict or null", (value) => value === null || isObject(value)] },
 }
 

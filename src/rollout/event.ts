@@ -65,6 +65,12 @@ export interface RetryEvent extends Asked {
   readonly gate?: GateReport | undefined
 }
 
+/** Fence off every leader before this one: the state bears its epoch from now on. Changes nothing else. */
+export interface LeadEvent extends Asked {
+  readonly type: "lead"
+  readonly epoch: number
+}
+
 /** One look of the controller at the evidence. */
 export interface TickEvent {
   readonly type: "tick"
@@ -92,4 +98,5 @@ export type RolloutEvent =
   | ContainEvent
   | KillEvent
   | RetryEvent
+  | LeadEvent
   | TickEvent

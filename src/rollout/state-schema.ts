@@ -137,6 +137,7 @@ const stateShape = exactly<RolloutState>({
   rollout: z.string().regex(ROLLOUT_NAME),
   revision: z.int().min(1),
   generation: z.int().min(0),
+  epoch: z.int().min(0),
   assign: z.literal("murmur3-x86-32/1"),
   salt: z.string().min(1).max(256),
   spec,

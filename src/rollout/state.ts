@@ -55,6 +55,8 @@ export interface RolloutState {
   readonly revision: number
   /** Grows with each start and retry; evidence and approvals belong to one generation. */
   readonly generation: number
+  /** Of the leader that wrote to this rollout last: one of a lower epoch writes no more. 0: none has. */
+  readonly epoch: number
   readonly assign: "murmur3-x86-32/1"
   readonly salt: string
   readonly spec: RolloutSpec
@@ -80,6 +82,7 @@ export function initialState(spec: RolloutSpec, now: number, salt: string, actor
     rollout: spec.rollout,
     revision: 1,
     generation: 0,
+    epoch: 0,
     assign: "murmur3-x86-32/1",
     salt,
     spec,

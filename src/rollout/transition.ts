@@ -2,6 +2,7 @@ import { SerinError } from "../errors.js"
 import type {
   ContainEvent,
   KillEvent,
+  LeadEvent,
   PromoteEvent,
   RetryEvent,
   RollbackEvent,
@@ -44,6 +45,8 @@ export function transition(state: RolloutState, event: RolloutEvent, now: number
       return kill(state, event, now)
     case "retry":
       return retry(state, event, now)
+    case "lead":
+      return lead(state, event, now)
   }
 }
 
@@ -206,6 +209,14 @@ function kill(state: RolloutState, event: KillEvent, now: number): RolloutState 
   // From `deny` to `stable` serves calls again, and from contained stable's answer alone: decreases that only a human may undo.
   if (state.kill === "deny" || (event.position === "stable" && isContained(state))) requireHuman(state, event)
   return revise(state, now, { event: "kill", ...event }, { kill: event.position })
+}
+
+/** Where nothing is under way a leader has nothing to write, and what ended it stays what the last revision tells of. */
+function lead(state: RolloutState, event: LeadEvent, now: number): RolloutState {
+  if (event.actor.kind !== "controller") throw refusal(state, "lead", "only a controller may")
+  if (state.epoch > event.epoch) throw refusal(state, "lead", `a leader of epoch ${state.epoch} is in its place`)
+  if (state.epoch === event.epoch || !isRunning(phaseOf(state))) return state
+  return revise(state, now, { event: "lead", ...event }, { epoch: event.epoch })
 }
 
 type Running = Extract<Phase, { readonly stage: number }>

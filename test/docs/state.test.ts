@@ -38,6 +38,7 @@ const EVENTS: Record<RolloutEvent["type"], true> = {
   contain: true,
   kill: true,
   retry: true,
+  lead: true,
 }
 const PROBLEMS: Record<FollowerProblem, true> = {
   store_unreachable: true,
@@ -51,6 +52,7 @@ const FIELDS: Record<keyof RolloutState, true> = {
   rollout: true,
   revision: true,
   generation: true,
+  epoch: true,
   assign: true,
   salt: true,
   spec: true,

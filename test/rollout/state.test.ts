@@ -38,6 +38,7 @@ describe("initialState", () => {
       rollout: "r",
       revision: 1,
       generation: 0,
+      epoch: 0,
       assign: "murmur3-x86-32/1",
       salt: "salt",
       spec,

@@ -111,7 +111,11 @@ const ticks = fc
       verdict: result === null ? null : verdictOf(result, { generation: generation + offset, sessions, srm }),
     })
   })
+const leads = fc.constantFrom(-1, 0, 1).map((by): Make => {
+  return ({ epoch }) => ({ type: "lead", epoch: Math.max(1, epoch + by), actor: CONTROLLER, reason: "" })
+})
 const makes = fc.oneof(
+  { weight: 1, arbitrary: leads },
   {
     weight: 2,
     arbitrary: always.map(

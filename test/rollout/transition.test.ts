@@ -295,6 +295,36 @@ describe("contain", () => {
   })
 })
 
+describe("lead", () => {
+  const lead = (epoch: number, actor: typeof HUMAN | typeof CONTROLLER = CONTROLLER): RolloutEvent => ({
+    type: "lead",
+    epoch,
+    actor,
+    reason: "it leads",
+  })
+
+  it("has the state bear the epoch, and changes nothing else", () => {
+    const led = apply(canary, lead(7))
+    expect(led).toEqual({ ...canary, epoch: 7, revision: canary.revision + 1, last: led.last })
+    expect(led.last).toMatchObject({ event: "lead", actor: CONTROLLER })
+    expect(apply(led, lead(7))).toBe(led)
+  })
+
+  it("refuses a leader of a lower epoch, and a human", () => {
+    expect(refused(() => apply(apply(canary, lead(7)), lead(6)))).toContain("epoch 7")
+    expect(refused(() => apply(canary, lead(7, HUMAN)))).toContain("only a controller")
+  })
+
+  it("leaves what nobody moves as it was ended, and when", () => {
+    for (const ended of [idle(), rollback(canary), kill(canary)]) expect(apply(ended, lead(7))).toBe(ended)
+  })
+
+  it("is kept by whatever humans do, a new generation too", () => {
+    const led = apply(canary, lead(7))
+    for (const next of [kill(led), rollback(led), promote(led), apply(rollback(led), retry)]) expect(next.epoch).toBe(7)
+  })
+})
+
 describe("a refusal", () => {
   const verbs = ["pause", "resume", "approve", "promote"] as const
 
