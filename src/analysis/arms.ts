@@ -61,11 +61,15 @@ function measureBudget(max: number, { stratum }: Ramped): Measurement {
   }
 }
 
-function measureLatency(maxMs: number, array: "latency" | "scanLatency", { stratum, index }: Ramped): Measurement {
+function measureLatency(
+  maxMs: number,
+  array: "latency" | "scanLatency",
+  { stratum, index, coarse }: Ramped,
+): Measurement {
   const name = `strata[${index}].${array}`
   const trials = array === "scanLatency" ? "scans" : "evaluations"
-  const stable = readHistogram(stratum[array], STABLE, column(stratum, STABLE, trials), name)
-  const canary = readHistogram(stratum[array], CANARY, column(stratum, CANARY, trials), name)
+  const stable = readHistogram(stratum[array], STABLE, column(stratum, STABLE, trials), name, coarse?.[array])
+  const canary = readHistogram(stratum[array], CANARY, column(stratum, CANARY, trials), name, coarse?.[array])
   const evaluations = { stable: total(stable.totals), canary: total(canary.totals) }
   const cell = sessionsOf(trials)
   const sessions = { stable: armTotal(stratum, STABLE, cell), canary: armTotal(stratum, CANARY, cell) }

@@ -10,14 +10,16 @@ export interface CompactEvidence {
   readonly bins: number
   readonly cells: readonly string[]
   readonly strata: readonly CompactStratum[]
+  readonly coarse?: Evidence["coarse"]
+  readonly gap?: Evidence["gap"]
 }
 export type CompactStratum = { readonly [K in keyof Stratum]: Counts }
 
 const LAYOUT = { cohorts: COHORTS, bins: BINS, cells: CELLS } as const
 
 /** Write evidence down. What it was read from may go on counting. */
-export function compactEvidence({ generation, strata }: Evidence): CompactEvidence {
-  return { generation, ...LAYOUT, strata: strata.map(compactStratum) }
+export function compactEvidence({ generation, strata, coarse, gap }: Evidence): CompactEvidence {
+  return { generation, ...LAYOUT, strata: strata.map(compactStratum), ...(coarse && { coarse }), ...(gap && { gap }) }
 }
 
 /** Tell whether this version lays its counts out in the same way. */
@@ -28,8 +30,8 @@ export function hasOwnLayout({ cohorts, bins, cells }: Omit<CompactEvidence, "st
 /** Read evidence back. Throws a RangeError that names the array for what does not fit into it, and for another layout. */
 export function expandEvidence(compacted: CompactEvidence): Evidence {
   if (!hasOwnLayout(compacted)) throw new RangeError("evidence: its counts are laid out in another way than here")
-  const { generation, strata } = compacted
-  return { generation, strata: strata.map(expandStratum) }
+  const { generation, strata, coarse, gap } = compacted
+  return { generation, strata: strata.map(expandStratum), coarse, gap }
 }
 
 function compactStratum(stratum: Stratum): CompactStratum {

@@ -1,4 +1,5 @@
 import { BIN_MIN_LOG2_SECONDS, BINS, BINS_PER_OCTAVE, BLOCK, COHORTS, isEmptyBlock } from "../model/evidence.js"
+import type { BinRange } from "../model/evidence.js"
 import { checkLength, type ArmIndex } from "./counts.js"
 import { total, type PerCohort } from "./rates.js"
 
@@ -12,6 +13,8 @@ export interface Histogram {
   readonly totals: PerCohort
   /** The bin after the uppermost one that is not empty; 0 when all are. */
   readonly end: number
+  /** Bins that are counted as one, in their last. */
+  readonly coarse: readonly BinRange[]
   /** Durations in a bin, all cohorts together. */
   at(bin: number): number
 }
@@ -19,13 +22,25 @@ export interface Histogram {
 const LOG2_MS = Math.log2(1000)
 
 /** Open one arm of a latency array `[arm][bin][cohort]`. `name` is for the error: `strata[2].latency`. */
-export function readHistogram(data: Uint32Array, arm: ArmIndex, totals: PerCohort, name: string): Histogram {
+export function readHistogram(
+  data: Uint32Array,
+  arm: ArmIndex,
+  totals: PerCohort,
+  name: string,
+  coarse?: readonly BinRange[],
+): Histogram {
   checkLength(data, 2 * COHORTS * BINS, name)
-  return openHistogram(data, arm * COHORTS * BINS, BINS, totals)
+  return openHistogram(data, arm * COHORTS * BINS, BINS, totals, coarse)
 }
 
 /** The same for any number of bins and cohorts, one for each of `totals`. */
-export function openHistogram(data: Uint32Array, offset: number, bins: number, totals: PerCohort): Histogram {
+export function openHistogram(
+  data: Uint32Array,
+  offset: number,
+  bins: number,
+  totals: PerCohort,
+  coarse: readonly BinRange[] = [],
+): Histogram {
   const end = total(totals) === 0 ? 0 : endOf(data, offset, offset + bins * totals.length, totals.length)
   // From the upper end down, as far as anybody has asked.
   const pooled: number[] = []
@@ -35,6 +50,7 @@ export function openHistogram(data: Uint32Array, offset: number, bins: number, t
     bins,
     totals,
     end,
+    coarse,
     at(bin) {
       while (pooled.length < end - bin)
         pooled.push(sumOf(data, offset + (end - 1 - pooled.length) * totals.length, totals.length))
@@ -87,6 +103,18 @@ export function exceedances(histogram: Histogram, position: number, end: number 
     for (let cohort = 0; cohort < totals.length; cohort++) sums[cohort]! += data[row + cohort]!
   }
   return sums
+}
+
+/** The next position from `position` on up to which is known how many durations there are. */
+export function knownAbove({ coarse }: Histogram, position: number): number {
+  const bin = Math.ceil(position)
+  return coarse.find(([from, to]) => from < bin && bin < to)?.[1] ?? bin
+}
+
+/** The same downwards. */
+export function knownBelow({ coarse }: Histogram, position: number): number {
+  const bin = Math.floor(position)
+  return coarse.find(([from, to]) => from < bin && bin < to)?.[0] ?? bin
 }
 
 /** Milliseconds at a position in bins. */

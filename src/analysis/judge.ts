@@ -48,7 +48,7 @@ export function judge(input: JudgeInput): Verdict {
   })
 
   const srm = sampleRatio(strata)
-  const decision = decide(verdicts, srm, cause, awaited(weighed, input.ramp))
+  const decision = decide(verdicts, srm, cause, awaited(weighed, input.ramp), evidence.gap)
   return {
     ...decision,
     at: input.at,
@@ -68,10 +68,15 @@ function decide(
   srm: SrmVerdict,
   cause: Weighed | undefined,
   awaited: ReadonlySet<string>,
+  gap: Evidence["gap"],
 ): Pick<Verdict, "result" | "noData" | "reason"> {
   if (cause !== undefined) {
     const reason = verdicts.find(({ criterion }) => criterion === cause.criterion.name)!.reason
     return { result: "breach", reason: `${cause.criterion.name}: ${reason}` }
+  }
+  // Nor may what is missing: whoever does not answer may be whom the canary has hurt.
+  if (gap !== undefined) {
+    return { result: "inconclusive", noData: gap.noData, reason: `${noDataReason(gap.noData)}: ${gap.detail}` }
   }
   const all = verdicts.filter(({ mode }) => mode === "enforce")
   if (all.length === 0) return { result: "inconclusive", reason: "no criterion is enforced, so nothing can pass" }

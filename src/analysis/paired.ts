@@ -69,11 +69,12 @@ function measureFlips(max: number, flip: Flip, ramped: Ramped): Measurement {
 
 function measureLatency(maxMs: number, scans: boolean, ramped: Ramped): Measurement {
   const { stratum, index } = ramped
+  const coarse = ramped.coarse?.[scans ? "scanLatency" : "latency"]
   const array = scans ? "pairedScanLatency" : "pairedLatency"
   const name = `strata[${index}].${array}`
   const trials = pairTrials(scans ? stratum.scanPairs : stratum.pairs)
-  const stable = readHistogram(stratum[array], STABLE, trials, name)
-  const canary = readHistogram(stratum[array], CANARY, trials, name)
+  const stable = readHistogram(stratum[array], STABLE, trials, name, coarse)
+  const canary = readHistogram(stratum[array], CANARY, trials, name, coarse)
   const sessions = total(scans ? stratum.scanPairedSessions : stratum.pairedSessions)
   const timed = enoughTimed({ stable: total(stable.totals), canary: total(canary.totals) })
   const valid = timed && isValid({ trials: stable.totals, sessions })

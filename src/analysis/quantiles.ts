@@ -1,5 +1,5 @@
 import { TAIL_PORTFOLIO, type Game } from "./betting.js"
-import { exceedances, msAt, positionOf, quantilePosition, type Histogram } from "./histogram.js"
+import { exceedances, knownAbove, knownBelow, msAt, positionOf, quantilePosition, type Histogram } from "./histogram.js"
 import { pairedWager, wagerOn } from "./pairs.js"
 import { clusteredDeff, clusterVariance, priorDeff, rateDelta, total, type Delta, type PerCohort } from "./rates.js"
 import type { Wager, Wagers } from "./wager.js"
@@ -10,7 +10,7 @@ export const QUANTILE = 0.99
 /**
  * A latency excess as a difference of exceedance rates, to be judged against 0. Durations are known to a bin of
  * 2^(1/32), 2.2 %: `worse` has every rounding in the canary's favour, `within` has it against the canary, so a limit
- * finer than the bins gives neither a breach nor a pass.
+ * finer than the bins gives neither a breach nor a pass. So it is with wider bins, where evidence has no others.
  */
 export interface Exceedance {
   readonly worse: Delta
@@ -95,8 +95,8 @@ function slowAt(arm: Histogram, other: Histogram, ms: number): Slow {
   const quantile = quantilePosition([arm], QUANTILE)
   const shifted = (position: number): number => positionOf(Math.max(0, msAt(position) + ms))
   // How slow the overflow bin is, is not known: no evidence of a breach, and no proof of a pass.
-  const above = Math.min(other.bins, Math.ceil(shifted(Math.ceil(quantile))))
-  const below = Math.min(other.bins - 1, Math.floor(shifted(Math.floor(quantile))))
+  const above = Math.min(other.bins, knownAbove(other, shifted(knownAbove(arm, quantile))))
+  const below = Math.min(other.bins - 1, knownBelow(other, shifted(knownBelow(arm, quantile))))
   const fewest = exceedances(other, above)
   const between = exceedances(other, below, above)
   return {

@@ -1,4 +1,4 @@
-import type { Evidence, Stratum } from "../model/evidence.js"
+import type { Coarse, Evidence, Stratum } from "../model/evidence.js"
 
 /** A stratum with the share of the canary while its sessions started. */
 export interface Ramped {
@@ -7,11 +7,15 @@ export interface Ramped {
   readonly index: number
   /** Basis points; null for sessions from before the ramp. */
   readonly weightBp: number | null
+  readonly coarse?: Coarse | undefined
 }
 
 /** Join strata and ramp, in the order of time. */
-export function rampStrata(evidence: Evidence, ramp: readonly { readonly weightBp: number }[]): readonly Ramped[] {
-  return evidence.strata.map((stratum, index) => ({ stratum, index, weightBp: ramp[index - 1]?.weightBp ?? null }))
+export function rampStrata(
+  { strata, coarse }: Evidence,
+  ramp: readonly { readonly weightBp: number }[],
+): readonly Ramped[] {
+  return strata.map((stratum, index) => ({ stratum, index, weightBp: ramp[index - 1]?.weightBp ?? null, coarse }))
 }
 
 /** Both arms were served, at a constant share: what may be compared, and what SRM looks at. */

@@ -3,6 +3,7 @@ import { lookAgain, recordVerdict } from "../analysis/replay.js"
 import type { Judged, Look, VerdictRecord } from "../analysis/replay.js"
 import type { TripState } from "../analysis/trip.js"
 import type { Diff } from "../evidence/diffs.js"
+import { noDataOf } from "../evidence/source.js"
 import type { EvidenceSource } from "../evidence/source.js"
 import type { Clock } from "../model/clock.js"
 import type { Evidence } from "../model/evidence.js"
@@ -133,9 +134,13 @@ export function createLeader(options: LeaderOptions): Leader {
     const settings = { criteria, falseAlarmRate, shadow: state.spec.shadowSampleBp > 0, at: clock.now() }
     let evidence: Evidence | null
     try {
-      evidence = await inTime(clock, deadlineMs, (signal) => source.read({ signal }))
+      evidence = await inTime(clock, deadlineMs, (signal) => source.read({ signal, generation: state.generation }))
     } catch (error) {
-      const verdict = noDataVerdict("errored", { ...settings, generation: state.generation, detail: messageOf(error) })
+      const verdict = noDataVerdict(noDataOf(error), {
+        ...settings,
+        generation: state.generation,
+        detail: messageOf(error),
+      })
       return { verdict, moved: move(verdict) }
     }
     if (evidence === null || evidence.generation !== state.generation) return { verdict: null, moved: move(null) }

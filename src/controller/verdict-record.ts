@@ -4,6 +4,7 @@ import type { CompactEvidence, CompactStratum } from "../analysis/compact.js"
 import type { Computer, VerdictInputs, VerdictRecord } from "../analysis/replay.js"
 import type { TripRow, TripState } from "../analysis/trip.js"
 import { SerinError, describeProblems, type Problem } from "../errors.js"
+import { BINS, type Coarse, type EvidenceGap } from "../model/evidence.js"
 import { CRITERIA, type Criterion } from "../model/verdict.js"
 import { SERIN_VERSION } from "../model/version.js"
 import { exactly, parseDocument } from "../rollout/json-document.js"
@@ -50,12 +51,16 @@ const stratum = exactly<CompactStratum>({
   scanPairedSessions: counts,
   pairedScanLatency: counts,
 })
+const bin = z.int().min(0).max(BINS)
+const ranges = z.array(z.tuple([bin, bin])).max(BINS)
 const evidence = exactly<CompactEvidence>({
   generation,
   cohorts: count,
   bins: count,
   cells: z.array(name).max(256),
   strata: z.array(stratum).max(MAX_STRATA),
+  coarse: exactly<Coarse>({ latency: ranges, scanLatency: ranges }).optional(),
+  gap: exactly<EvidenceGap>({ noData: z.enum(["stale", "errored"]), detail: z.string().max(10_000) }).optional(),
 })
 const tripRow = exactly<TripRow>({
   criterion,

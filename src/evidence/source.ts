@@ -1,6 +1,25 @@
+import { isSerinError } from "../errors.js"
+import type { SerinErrorCode } from "../errors.js"
 import type { Evidence } from "../model/evidence.js"
+import type { NoData } from "../model/verdict.js"
 
-/** Where the leader reads evidence. Null: there is none yet. A rejection is typed no-data (`errored`), never a verdict. */
+export interface EvidenceQuery {
+  readonly signal?: AbortSignal | undefined
+  /** The generation that is judged: evidence of any other is of no use. */
+  readonly generation?: number | undefined
+}
+
+/**
+ * Where the leader reads evidence. Null: there is none yet. A rejection is typed no-data, never a verdict: `EVIDENCE_MISSING` is `missing`,
+ * `EVIDENCE_STALE` is `stale`, anything else `errored`.
+ */
 export interface EvidenceSource {
-  read(options?: { readonly signal?: AbortSignal | undefined }): Promise<Evidence | null>
+  read(query?: EvidenceQuery): Promise<Evidence | null>
+}
+
+const KINDS: Partial<Record<SerinErrorCode, NoData>> = { EVIDENCE_MISSING: "missing", EVIDENCE_STALE: "stale" }
+
+/** Say which kind of no data the rejection of a source is. */
+export function noDataOf(error: unknown): NoData {
+  return (isSerinError(error) ? KINDS[error.code] : undefined) ?? "errored"
 }

@@ -61,11 +61,30 @@ export interface Stratum {
   readonly pairedScanLatency: Uint32Array
 }
 
+/** Bins of a latency array that are counted as one, from a bin on and up to another: what lies between is not known. */
+export type BinRange = readonly [from: number, to: number]
+
 /** All evidence of one generation of a rollout. */
 export interface Evidence {
   readonly generation: number
   /** `strata[0]`: sessions from before the ramp (or while nothing is rolled out); `strata[i + 1]`: those of `ramp[i]`. */
   readonly strata: readonly Stratum[]
+  /** Where durations are known less well than to a bin: ranges in order, apart from each other, each counted in its last bin. */
+  readonly coarse?: Coarse | undefined
+  /** What is known to be missing. Evidence with a gap may speak against a canary, and never for it. */
+  readonly gap?: EvidenceGap | undefined
+}
+
+/** By what was timed; served and paired durations are ranged alike. */
+export interface Coarse {
+  readonly latency: readonly BinRange[]
+  readonly scanLatency: readonly BinRange[]
+}
+
+export interface EvidenceGap {
+  readonly noData: "stale" | "errored"
+  /** For people: who is missing, since when. */
+  readonly detail: string
 }
 
 export const cellIndex = (arm: 0 | 1, cohort: number, cell: number): number =>

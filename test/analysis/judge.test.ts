@@ -1,7 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { explain } from "../../src/analysis/explain.js"
-import { judge } from "../../src/analysis/judge.js"
+import { judge, type JudgeInput } from "../../src/analysis/judge.js"
 import { noDataVerdict } from "../../src/analysis/no-data.js"
 import { rateDelta } from "../../src/analysis/rates.js"
 import {
@@ -375,6 +375,26 @@ describe("no data", () => {
     const alertsAlone = [enforce("alert_rate_delta_max")]
     expect(judge(input(alertsAlone, strata, { weights: [0], shadow: true })).result).toBe("pass")
     expect(judge(input(alertsAlone, strata, { weights: [10_000], shadow: true })).result).toBe("inconclusive")
+  })
+
+  it("is what a gap in the evidence is: nothing passes over it, and a breach is one all the same", () => {
+    const gap = { noData: "stale", detail: "1 of 3 processes is not scraped" } as const
+    const criteria = [enforce("deny_rate_delta_max")]
+    const within = (stratum: Stratum): JudgeInput => {
+      const whole = input(criteria, [stratum], { shadow: true })
+      return { ...whole, evidence: { ...whole.evidence, gap } }
+    }
+    const healthy = serve(world({ shadow: true }))
+    expect(judge(input(criteria, [healthy], { shadow: true })).result).toBe("pass")
+    expect(judge(within(healthy))).toMatchObject({
+      result: "inconclusive",
+      noData: "stale",
+      reason: "the evidence is too old to judge by: 1 of 3 processes is not scraped",
+      criteria: [{ result: "pass" }],
+    })
+    const broken = judge(within(serve(world({ canary: () => "deny", shadow: true }))))
+    expect(broken).toMatchObject({ result: "breach", cause: "deny_rate_delta_max" })
+    expect(broken.noData).toBeUndefined()
   })
 
   it("is insufficient below the sessions that a variance needs", () => {

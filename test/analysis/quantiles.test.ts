@@ -1,3 +1,4 @@
+import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import {
   exceedances,
@@ -14,21 +15,32 @@ import { FASTER, SLOWER, latencyDelta, pairedLatency } from "../../src/analysis/
 import { rateDelta } from "../../src/analysis/rates.js"
 import { leastExcess, pooledLogE, type Wager } from "../../src/analysis/wager.js"
 import { binLowerMs, binOf } from "../../src/evidence/histogram.js"
+import { joinRanges, rangesFor } from "../../src/evidence/ranges.js"
 import { BINS, COHORTS, binIndex } from "../../src/model/evidence.js"
+import { runs } from "../runs.js"
 import { addTo, alike, enforce, input, on, serve, uniforms, type World } from "./traffic.js"
 import { relativeError, vectors } from "./vectors.js"
 
 /** Both arms of one latency array from durations in ms, dealt to the cohorts in turn. */
-function histograms(stable: readonly number[], canary: readonly number[]): [Histogram, Histogram] {
+function histograms(
+  stable: readonly number[],
+  canary: readonly number[],
+  ranges: ReturnType<typeof rangesFor> = [],
+): [Histogram, Histogram] {
   const data = new Uint32Array(2 * COHORTS * BINS)
-  stable.forEach((ms, i) => (data[binIndex(0, i % COHORTS, binOf(ms))]! += 1))
-  canary.forEach((ms, i) => (data[binIndex(1, i % COHORTS, binOf(ms))]! += 1))
+  const bin = (ms: number): number => {
+    const exact = binOf(ms)
+    return (ranges.find(([from, to]) => from <= exact && exact < to)?.[1] ?? exact + 1) - 1
+  }
+  stable.forEach((ms, i) => (data[binIndex(0, i % COHORTS, bin(ms))]! += 1))
+  canary.forEach((ms, i) => (data[binIndex(1, i % COHORTS, bin(ms))]! += 1))
   const dealt = (durations: readonly number[]): number[] => {
     const totals = Array.from({ length: COHORTS }, () => 0)
     durations.forEach((_, i) => (totals[i % COHORTS]! += 1))
     return totals
   }
-  return [readHistogram(data, 0, dealt(stable), "test"), readHistogram(data, 1, dealt(canary), "test")]
+  const coarse = joinRanges(ranges)
+  return [readHistogram(data, 0, dealt(stable), "test", coarse), readHistogram(data, 1, dealt(canary), "test", coarse)]
 }
 
 const ramp = (count: number, from: number, to: number): number[] =>
@@ -38,6 +50,68 @@ function excess(stable: readonly number[], canary: readonly number[], maxMs: num
   const [s, c] = histograms(stable, canary)
   return latencyDelta({ histogram: s, sessions: 500 }, { histogram: c, sessions: 500 }, maxMs)
 }
+
+/** What the ranges of a limit leave of the answers of bins. */
+describe("ranges of bins", () => {
+  const times = fc.array(fc.double({ min: 0.001, max: 100_000, noNaN: true }), { minLength: 1, maxLength: 200 })
+  const limits = fc.constantFrom(0, 0.5, 5, 50, 1000)
+
+  it("cover all bins, each a quarter of the limit or a bin more than 1/16 of a duration wide at most", () => {
+    for (const limit of [0, 0.1, 5, 50, 1000, 60_000]) {
+      const ranges = rangesFor(limit)
+      expect(ranges.map(([from]) => from)).toEqual([0, ...ranges.slice(0, -1).map(([, to]) => to)])
+      expect(ranges.at(-1)).toEqual([BINS - 1, BINS])
+      for (const [from, to] of ranges.slice(0, -1)) {
+        const width = binLowerMs(to - 1) - binLowerMs(from)
+        expect(width).toBeLessThan(Math.max(limit / 4, binLowerMs(from) / 16))
+      }
+    }
+  })
+
+  it("join where they overlap, and are none where they are a bin wide", () => {
+    expect(
+      joinRanges([
+        [7, 9],
+        [0, 3],
+        [9, 10],
+        [2, 4],
+        [4, 6],
+        [0, 3],
+      ]),
+    ).toEqual([
+      [0, 4],
+      [4, 6],
+      [7, 9],
+    ])
+  })
+
+  it("say less than bins on either side, and never the contrary", () => {
+    fc.assert(
+      fc.property(times, times, limits, limits, (stable, canary, maxMs, limit) => {
+        const compare = ([s, c]: [Histogram, Histogram]) => {
+          const served = latencyDelta({ histogram: s, sessions: 9 }, { histogram: c, sessions: 9 }, maxMs)
+          return [served.worse.estimate, served.within.estimate] as const
+        }
+        const [worse, within] = compare(histograms(stable, canary))
+        const [coarseWorse, coarseWithin] = compare(histograms(stable, canary, rangesFor(limit)))
+        expect(coarseWorse).toBeLessThanOrEqual(worse + 1e-12)
+        expect(coarseWithin).toBeGreaterThanOrEqual(within - 1e-12)
+      }),
+      { numRuns: runs(40) },
+    )
+  })
+
+  it("of a limit resolve it: half the limit passes beside it, and twice the limit is beyond it", () => {
+    const stable = ramp(4000, 1, 100)
+    const slower = (ms: number): number[] => stable.map((duration) => duration + ms)
+    const compare = (canary: number[]) => {
+      const [s, c] = histograms(stable, canary, rangesFor(40))
+      return latencyDelta({ histogram: s, sessions: 500 }, { histogram: c, sessions: 500 }, 40)
+    }
+    expect(compare(slower(10)).within.estimate).toBeLessThan(0)
+    expect(compare(slower(90)).worse.estimate).toBeGreaterThan(0)
+  })
+})
 
 describe("histograms", () => {
   it("use the bins in which evidence is recorded", () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest"
 import { compactEvidence, expandEvidence, type CompactEvidence } from "../../src/analysis/compact.js"
 import { lookAgain, recordVerdict, replay, type Judged, type VerdictRecord } from "../../src/analysis/replay.js"
 import type { TripState } from "../../src/analysis/trip.js"
+import { parseRecord } from "../../src/controller/verdict-record.js"
 import { createStratum } from "../../src/evidence/cells.js"
 import type { Evidence, Stratum } from "../../src/model/evidence.js"
 import { CRITERIA } from "../../src/model/verdict.js"
@@ -51,6 +52,17 @@ describe("a recorded verdict", () => {
       trip = look.trip
     }
     expect(trip?.rows.some(({ logE }) => logE !== 0)).toBe(true)
+  })
+
+  it("is the same again where durations were known in ranges and something was missing", () => {
+    const input = judged({ criteria: [enforce("latency_p99_delta_max", 50)] })
+    const { evidence } = input
+    const coarse = { latency: [[0, 800]], scanLatency: [] } as const
+    const gap = { noData: "stale", detail: "1 of 3" } as const
+    const record = recorded({ ...input, evidence: { ...evidence, coarse, gap } })
+    expect(replay(parseRecord(JSON.stringify(record)))).toMatchObject({ differences: [], verdict: { noData: "stale" } })
+    const exact = replay({ ...record, inputs: { ...record.inputs, evidence: compactEvidence(evidence) } })
+    expect(exact.count).toBeGreaterThan(0)
   })
 
   it("rests on the trip of the looks before it", () => {

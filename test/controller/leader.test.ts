@@ -27,15 +27,17 @@ async function setUp(wrap: (store: StateStore) => StateStore = (store) => store)
   await act(inner, "demo", { type: "start", spec, salt: newSalt(), actor: human, reason: "try" }, () => clock.now())
   const follower = await createFollower({ store, rollout: "demo", clock })
   let evidence: () => Promise<Evidence | null> = () => Promise.resolve(null)
+  const asked: (number | undefined)[] = []
   const leader = createLeader({
     reports: store,
     rollout: "demo",
     follower,
     clock,
     actor: controller,
-    source: { read: () => evidence() },
+    source: { read: (query) => (asked.push(query?.generation), evidence()) },
   })
   return {
+    asked,
     clock,
     inner,
     follower,
@@ -132,6 +134,29 @@ describe("the leader", () => {
     expect(verdict).toMatchObject({ result: "inconclusive", noData: "errored" })
     expect(verdict?.reason).toContain("scrape failed")
     expect(phaseOf((await readState(inner, "demo"))!).phase).toBe("shadow")
+    await stop()
+  })
+
+  it.each([
+    ["EVIDENCE_MISSING", "missing"],
+    ["EVIDENCE_STALE", "stale"],
+    ["EVIDENCE_UNAVAILABLE", "errored"],
+  ] as const)("takes a source that fails with %s for evidence that is %s", async (code, noData) => {
+    const { leader, evidence, inner, stop } = await setUp()
+    evidence(() => Promise.reject(new SerinError(code, "no luck")))
+    const { verdict } = await leader.tick()
+    expect(verdict).toMatchObject({ result: "inconclusive", noData, reason: expect.stringContaining("no luck") })
+    expect((await readState(inner, "demo"))?.holds).toContainEqual(
+      expect.objectContaining({ reason: "no_data", note: noData }),
+    )
+    await stop()
+  })
+
+  it("asks a source for the generation that it judges", async () => {
+    const { leader, evidence, asked, stop } = await setUp()
+    evidence(healthy)
+    await leader.tick()
+    expect(asked).toEqual([1])
     await stop()
   })
 
