@@ -155,7 +155,8 @@ function lastOf(look: ReturnType<typeof lookAgain> | null): { passed: boolean; e
 function stateOf(spec: RolloutSpec, weightBp: number, salt: string): RolloutState {
   const actor = { kind: "controller", id: "calibrate" } as const
   // Everybody takes part: whom the recorded sessions belonged to is not recorded.
-  const open = { ...spec, eligible: null, maxSessions: null }
+  const stages = spec.stages.map((stage) => ({ ...stage, eligible: undefined }))
+  const open = { ...spec, stages, eligible: null, pins: undefined, maxSessions: null }
   const ramp = [{ at: START, weightBp, stage: 0 }]
   return { ...initialState(open, START, salt, actor), generation: 1, canary: spec.canary, ramp }
 }

@@ -1,6 +1,6 @@
 import type { Criterion, CriterionName } from "../model/verdict.js"
 import { formatDuration } from "../rollout/duration.js"
-import type { RolloutSpec, Stage } from "../rollout/spec.js"
+import type { Eligible, Pin, RolloutSpec, Stage } from "../rollout/spec.js"
 import { formatShare } from "./format.js"
 import { table, type Line } from "./printer.js"
 
@@ -19,7 +19,7 @@ export function planLines(spec: RolloutSpec): Line[] {
   ]
 }
 
-function stageRow(spec: RolloutSpec, { weightBp, periodMs, approval }: Stage, i: number): Line {
+function stageRow(spec: RolloutSpec, { weightBp, periodMs, maxMs, approval, eligible }: Stage, i: number): Line {
   const { stable, canary } = spec
   const served =
     weightBp === 0
@@ -28,8 +28,10 @@ function stageRow(spec: RolloutSpec, { weightBp, periodMs, approval }: Stage, i:
         ? `${canary} serves every new session${spec.shadowSampleBp > 0 ? `, ${stable} still judges` : ""}`
         : `of new sessions are served by ${canary}`
   const name = weightBp === 0 ? "shadow" : formatShare(weightBp)
+  const who = eligible === undefined ? "" : `, of those whose ${attributesIn(eligible)}`
+  const most = maxMs === undefined ? "" : `, not longer than ${formatDuration(maxMs)}`
   const left = approval ? ", left only when approved" : ""
-  return [`  ${i + 1}.`, name, served, `${formatDuration(periodMs)} at least${left}`]
+  return [`  ${i + 1}.`, name, `${served}${who}`, `${formatDuration(periodMs)} at least${most}${left}`]
 }
 
 const WORDS: Readonly<Record<CriterionName, string>> = {
@@ -56,12 +58,26 @@ function criterionWords({ name, max, mode }: Criterion): string {
 }
 
 /** Who takes part, when not everybody does. */
-function participants({ eligible, maxSessions, canary }: RolloutSpec): string[] {
-  const attributes = Object.entries(eligible ?? {}).map(([name, values]) => `${name} is ${values.join(" or ")}`)
+function participants({ eligible, pins, maxSessions, stable, canary }: RolloutSpec): string[] {
   return [
-    ...(eligible === null ? [] : [`only sessions take part whose ${attributes.join(" and whose ")}`]),
+    ...(eligible === null ? [] : [`only sessions take part whose ${attributesIn(eligible)}`]),
+    ...pinned(stable, pins?.stable),
+    ...pinned(canary, pins?.canary),
     ...(maxSessions === null ? [] : [`${canary} serves at most ${maxSessions} sessions in one process before 100 %`]),
   ]
+}
+
+const attributesIn = (eligible: Eligible): string =>
+  Object.entries(eligible)
+    .map(([name, values]) => `${name} is ${values.join(" or ")}`)
+    .join(" and whose ")
+
+/** Ids of sessions may be many. */
+function pinned(release: string, pin: Pin | undefined): string[] {
+  if (pin === undefined) return []
+  const { sessions, attributes } = pin
+  const who = attributes === null ? `${sessions.length} by id` : `those whose ${attributesIn(attributes)}`
+  return [`sessions pinned to ${release}, which are no evidence: ${who}`]
 }
 
 const FAILURES: Readonly<Record<RolloutSpec["onFailure"], string>> = {

@@ -2,17 +2,15 @@ import type { Call } from "../model/call.js"
 import type { Arm } from "../model/decision.js"
 import type { Stratum } from "../model/evidence.js"
 import type { ArmIndex } from "../evidence/cells.js"
-import type { AttributeValue } from "../rollout/spec.js"
 import { armAt, rampIndexAt } from "../session/arm.js"
 import { bucketOf, cohortOf, shadowBucketOf } from "../session/bucket.js"
 import type { Book, Core } from "./core.js"
+import { isEligible, mayServePinned, pinIn } from "./participation.js"
+import type { Attributes } from "./participation.js"
 import type { View } from "./view.js"
 
 export const STABLE = 0
 export const CANARY = 1
-
-/** What the host tells of a session: a tier, a region, a language. */
-export type Attributes = Readonly<Record<string, AttributeValue>>
 
 /** Who serves a call of the session, and where it is counted. Does not change while the call runs. */
 export interface Turn<C extends Call> {
@@ -93,6 +91,7 @@ export class Seat<C extends Call> {
   private seat(view: View<C>): Turn<C> {
     const { core, options, latched } = this
     const { book } = core
+    const { sessionId, startedAt, attributes } = options
     const apart = {
       view,
       book,
@@ -102,17 +101,18 @@ export class Seat<C extends Call> {
       sampled: false,
       comparable: false,
     }
-    if (options.pin !== undefined) {
-      return { ...apart, arm: options.pin === "canary" && view.canaryServes && !latched ? CANARY : STABLE }
+    const entry = rampIndexAt(view.ramp, startedAt)
+    const pinned = pinIn(view, sessionId, attributes)
+    const pin = pinned === "stable" ? pinned : (options.pin ?? pinned)
+    if (pin !== undefined) {
+      return { ...apart, arm: pin === "canary" && mayServePinned(view, entry) && !latched ? CANARY : STABLE }
     }
     this.draw(view.salt)
     // Past the cap neither arm takes new sessions into the comparison, or stable would be compared with nobody.
     this.full ||= !this.begun && isFull(view, book)
-    if (this.full || !isEligible(view, options.attributes)) return { ...apart, arm: STABLE }
-    const { startedAt } = options
+    if (this.full || !isEligible(view, entry, attributes)) return { ...apart, arm: STABLE }
     const drawn = armAt(view.ramp, this.bucket, startedAt) === "canary" ? CANARY : STABLE
     const arm = latched || !view.canaryServes ? STABLE : drawn
-    const entry = rampIndexAt(view.ramp, startedAt)
     return {
       view,
       arm,
@@ -134,18 +134,6 @@ export class Seat<C extends Call> {
     this.cohort = cohortOf(salt, sessionId)
     this.full = false
     this.aside = false
-  }
-}
-
-function isEligible({ state }: View<never>, attributes: Attributes | undefined): boolean {
-  const eligible = state?.spec.eligible ?? null
-  if (eligible === null) return true
-  try {
-    return Object.entries(eligible).every(
-      ([name, values]) => Object.hasOwn(attributes ?? {}, name) && values.includes(attributes![name]!),
-    )
-  } catch {
-    return false // they are the host's
   }
 }
 

@@ -4,7 +4,6 @@ import { CRITERIA, type Criterion, type CriterionName } from "../model/verdict.j
 import { parseDuration } from "./duration.js"
 import type { Gate } from "./gate.js"
 import { ROLLOUT_NAME, VERSION } from "./names.js"
-import type { AttributeValue, Eligible } from "./spec.js"
 import { shorten, type Read, type YamlValue } from "./yaml-value.js"
 
 export const readRolloutName: Read<string> = (value) =>
@@ -94,40 +93,6 @@ export const readFalseAlarmRate: Read<number> = (value) =>
   typeof value.scalar === "number" && value.scalar > 0 && value.scalar <= 0.5
     ? value.scalar
     : value.fail(`must be above 0 and at most 0.5, got ${shorten(value.written)}`, "write 0.05 for one in twenty")
-
-const MAX_ATTRIBUTES = 16
-const MAX_VALUES = 256
-
-/** Attributes of sessions: to each its value, or the list of values that will do. */
-export const readEligible: Read<Eligible> = (value) => {
-  const map = value.anyMap()
-  if (map === undefined) return undefined
-  if (map.keys.length === 0) return value.fail("names no attribute", "remove it: then every session takes part")
-  if (map.keys.length > MAX_ATTRIBUTES) return value.fail(`must name at most ${MAX_ATTRIBUTES} attributes`)
-  const entries = map.keys.flatMap((key) => {
-    if (key === "__proto__") return [map.fail(key, "is no name for an attribute")]
-    const values = map.get(key, readAttributeValues)
-    return [values === undefined ? undefined : ([key, values] as const)]
-  })
-  return entries.includes(undefined) ? undefined : Object.fromEntries(entries.filter((entry) => entry !== undefined))
-}
-
-const readAttributeValues: Read<readonly AttributeValue[]> = (value) => {
-  if (value.kind === "scalar") {
-    const one = readAttributeValue(value)
-    return one === undefined ? undefined : [one]
-  }
-  const list = value.list()
-  if (list === undefined) return undefined
-  if (list.length === 0 || list.length > MAX_VALUES) return value.fail(`must have from 1 to ${MAX_VALUES} values`)
-  const values = list.map(readAttributeValue)
-  return values.includes(undefined) ? undefined : values.filter((one) => one !== undefined)
-}
-
-const readAttributeValue: Read<AttributeValue> = ({ scalar, written, fail }) =>
-  typeof scalar === "string" || typeof scalar === "boolean" || (typeof scalar === "number" && Number.isFinite(scalar))
-    ? scalar
-    : fail(`must be text, a number, true or false, got ${shorten(written)}`)
 
 /** The acceptance criteria, in the order of the file; undefined when one is bad. `refuse` says what is wrong with enforcing one. */
 export function readCriteria(

@@ -1,5 +1,6 @@
 import { percentBp, readBoolean, readPeriod } from "./spec-fields.js"
-import type { Stage } from "./spec.js"
+import { readEligible } from "./spec-participants.js"
+import type { Eligible, Stage } from "./spec.js"
 import type { Read, YamlMap } from "./yaml-value.js"
 
 /** The ramp of a spec that writes no `stages`: those above `traffic_percentage` follow it. Basis points. */
@@ -12,6 +13,8 @@ interface WrittenStage {
   readonly weightBp: number
   readonly periodMs?: number | undefined
   readonly approval?: boolean | undefined
+  readonly maxMs?: number | undefined
+  readonly eligible?: Eligible | undefined
 }
 
 /** Read the stages that serve sessions: `stages`, or the default ladder from `traffic_percentage` on. */
@@ -29,9 +32,10 @@ export function readServedStages(canary: YamlMap): readonly Stage[] {
   if (last?.periodMs !== undefined && bakeMs !== undefined && last.periodMs !== bakeMs) {
     canary.fail("bake_period", "and the period of the stage at 100 differ", "write one of the two")
   }
-  return stages.map(({ weightBp, periodMs, approval = false }) => {
+  return stages.map(({ weightBp, periodMs, approval = false, maxMs, eligible }) => {
     const period = weightBp === FULL_BP ? (bakeMs ?? observationMs) : observationMs
-    return { weightBp, periodMs: periodMs ?? period, approval }
+    const own = { ...(maxMs !== undefined && { maxMs }), ...(eligible !== undefined && { eligible }) }
+    return { weightBp, periodMs: periodMs ?? period, approval, ...own }
   })
 }
 
@@ -73,9 +77,11 @@ const readStage: Read<WrittenStage> = (value) => {
     const weightBp = share(value)
     return weightBp === undefined ? undefined : { weightBp }
   }
-  const map = value.map(["percentage", "period", "approval"])
+  const map = value.map(["percentage", "period", "max_duration", "approval", "eligible"])
   const weightBp = map?.require("percentage", share, "write percentage: and a number")
   const periodMs = map?.get("period", readPeriod())
+  const maxMs = map?.get("max_duration", readPeriod())
   const approval = map?.get("approval", readBoolean)
-  return weightBp === undefined ? undefined : { weightBp, periodMs, approval }
+  const eligible = map?.get("eligible", readEligible)
+  return weightBp === undefined ? undefined : { weightBp, periodMs, approval, maxMs, eligible }
 }

@@ -1,6 +1,7 @@
 import { describeProblems, SerinError } from "../errors.js"
 import { CRITERIA, type Criterion } from "../model/verdict.js"
 import { formatDuration } from "./duration.js"
+import { firstNarrower } from "./eligibility.js"
 import type { Gate } from "./gate.js"
 import {
   oneOf,
@@ -8,13 +9,13 @@ import {
   readBoolean,
   readCount,
   readCriteria,
-  readEligible,
   readFalseAlarmRate,
   readGate,
   readPeriod,
   readRolloutName,
   readVersion,
 } from "./spec-fields.js"
+import { readEligible, readPins } from "./spec-participants.js"
 import { checkGate, checkIntent, checkSessions, FULL_BP, unprovable } from "./spec-provable.js"
 import { readServedStages } from "./spec-stages.js"
 import { openYaml, type Read, type YamlMap, type YamlValue } from "./yaml-value.js"
@@ -26,6 +27,10 @@ export interface Stage {
   readonly periodMs: number
   /** A human must approve before the stage is left for the next. */
   readonly approval: boolean
+  /** Longest time in this stage, ms; absent: `maxStageMs` of the spec. */
+  readonly maxMs?: number | undefined
+  /** Who takes part among the sessions that begin in this stage; absent: `eligible` of the spec. */
+  readonly eligible?: Eligible | undefined
 }
 
 /** A rollout as a human wrote it, with every default filled in. */
@@ -51,6 +56,8 @@ export interface RolloutSpec {
   readonly intent: "tighten" | "loosen" | "refactor" | null
   /** Attributes that a session must have to take part, each with the values that will do; null = every session takes part. */
   readonly eligible: Eligible | null
+  /** Sessions that keep to one arm, whatever is drawn, and are evidence for nothing; absent: none. */
+  readonly pins?: Pins | undefined
   /** Most sessions that one process serves by the canary in a generation before 100 %; null = no limit. */
   readonly maxSessions: number | null
   /** What must be passed before it begins; absent: nothing. */
@@ -59,6 +66,18 @@ export interface RolloutSpec {
 
 export type AttributeValue = string | number | boolean
 export type Eligible = Readonly<Record<string, readonly AttributeValue[]>>
+
+/** Whom a pin is for: sessions by their ids, or those that have all of these attributes. */
+export interface Pin {
+  readonly sessions: readonly string[]
+  readonly attributes: Eligible | null
+}
+
+/** A session that both are for is stable's. */
+export interface Pins {
+  readonly stable?: Pin | undefined
+  readonly canary?: Pin | undefined
+}
 
 const DEFAULTS = {
   shadowMs: 600_000,
@@ -88,6 +107,7 @@ const CANARY_KEYS = [
   "activation_delay",
   "intent",
   "eligible",
+  "pins",
   "max_sessions",
   "gate",
 ]
@@ -129,6 +149,9 @@ function readSpec(root: YamlValue): RolloutSpec | undefined {
   }
   if (written !== undefined) checkIntent(canary, intent, written, exposure)
   const maxStageMs = readMaxStage(canary, stages)
+  const eligible = canary.get("eligible", readEligible) ?? null
+  checkWidening(canary, stages, eligible)
+  const pins = canary.get("pins", readPins)
   const gate = canary.get("gate", readGate)
   if (gate !== undefined && written !== undefined) checkGate(canary, written)
 
@@ -138,7 +161,7 @@ function readSpec(root: YamlValue): RolloutSpec | undefined {
     onNoData: canary.get("on_no_data", oneOf("hold", "rollback")) ?? "hold",
     minSessions: canary.get("min_sessions", readCount) ?? DEFAULTS.minSessions,
     falseAlarmRate: canary.get("false_alarm_rate", readFalseAlarmRate) ?? DEFAULTS.falseAlarmRate,
-    eligible: canary.get("eligible", readEligible) ?? null,
+    eligible,
     maxSessions: canary.get("max_sessions", readCount) ?? null,
     activationDelayMs: canary.get("activation_delay", readPeriod({ zero: true })) ?? DEFAULTS.activationDelayMs,
   }
@@ -155,6 +178,7 @@ function readSpec(root: YamlValue): RolloutSpec | undefined {
     maxStageMs,
     intent,
     ...rest,
+    ...(pins !== undefined && { pins }),
     ...(gate !== undefined && { gate }),
   }
 }
@@ -174,20 +198,35 @@ const readShadow: Read<Shadow> = (value) => {
   if (value.scalar === true) return SHADOW
   if (value.scalar === false) return { stage: null, sampleBp: 0 }
   if (value.kind !== "map") return value.fail("must be true, false or a map of period, sample and approval")
-  const map = value.map(["period", "sample", "approval"])
+  const map = value.map(["period", "max_duration", "sample", "approval"])
   const periodMs = map?.get("period", readPeriod()) ?? DEFAULTS.shadowMs
+  const maxMs = map?.get("max_duration", readPeriod())
   const approval = map?.get("approval", readBoolean) ?? false
   const sampleBp = map?.get("sample", percentBp({ min: 0.01 })) ?? DEFAULTS.shadowSampleBp
-  return { stage: { weightBp: 0, periodMs, approval }, sampleBp }
+  return { stage: { weightBp: 0, periodMs, approval, ...(maxMs !== undefined && { maxMs }) }, sampleBp }
 }
 
 function readMaxStage(canary: YamlMap, stages: readonly Stage[]): number | null {
   const maxStageMs = canary.get("max_stage_duration", readPeriod()) ?? null
-  const longest = Math.max(...stages.map((stage) => stage.periodMs))
+  const longest = Math.max(0, ...stages.filter(({ maxMs }) => maxMs === undefined).map(({ periodMs }) => periodMs))
   if (maxStageMs !== null && maxStageMs < longest) {
     canary.fail("max_stage_duration", `is shorter than the longest period of a stage, ${formatDuration(longest)}`)
   }
+  for (const { weightBp, periodMs, maxMs } of stages) {
+    if (maxMs === undefined || maxMs >= periodMs) continue
+    const key = weightBp === 0 ? "shadow" : "stages"
+    const name = weightBp === 0 ? "max_duration" : `max_duration of the stage at ${weightBp / 100}`
+    canary.fail(key, `${name} is shorter than its period, ${formatDuration(periodMs)}`)
+  }
   return maxStageMs
+}
+
+/** A ramp only adds sessions: whoever may take part in a stage may in the next. */
+function checkWidening(canary: YamlMap, stages: readonly Stage[], eligible: RolloutSpec["eligible"]): void {
+  const narrower = stages[firstNarrower(stages, eligible)]
+  if (narrower === undefined) return
+  const message = `the stage at ${narrower.weightBp / 100} shuts out sessions that the stage before it takes in`
+  canary.fail("stages", message, "give it an `eligible` that has them all, or leave out the `eligible` around it")
 }
 
 /** A change that is meant to allow nothing new is wrong when it does. */

@@ -1,8 +1,9 @@
 import { z } from "zod"
 import { CRITERIA, type Criterion, type CriterionVerdict, type SrmVerdict, type Verdict } from "../model/verdict.js"
+import { firstNarrower } from "./eligibility.js"
 import { exactly } from "./json-document.js"
 import { ROLLOUT_NAME, VERSION } from "./names.js"
-import type { RolloutSpec, Stage } from "./spec.js"
+import type { Eligible, Pin, Pins, RolloutSpec, Stage } from "./spec.js"
 import type { Actor, Approval, Hold, RampEntry, RolloutState, Transition } from "./state.js"
 
 /** Farthest from the epoch that a `Date` can be, ms. */
@@ -21,7 +22,21 @@ const perArm = z.strictObject({ stable: count, canary: count })
 const number = z.number()
 const maybe = z.number().nullable()
 
-const stage = exactly<Stage>({ weightBp: basisPoints, periodMs: span, approval: z.boolean() })
+const eligible: z.ZodType<Eligible> = z.record(
+  z.string().max(256),
+  z
+    .array(z.union([z.string().max(1024), z.number(), z.boolean()]))
+    .min(1)
+    .max(256),
+)
+const pin = exactly<Pin>({ sessions: z.array(z.string().min(1).max(256)).max(256), attributes: eligible.nullable() })
+const stage = exactly<Stage>({
+  weightBp: basisPoints,
+  periodMs: span,
+  approval: z.boolean(),
+  maxMs: span.optional(),
+  eligible: eligible.optional(),
+})
 const criterion = exactly<Criterion>({ name: z.enum(CRITERIA), max: count, mode })
 
 const specShape = exactly<RolloutSpec>({
@@ -39,15 +54,8 @@ const specShape = exactly<RolloutSpec>({
   falseAlarmRate: z.number().gt(0).max(0.5),
   activationDelayMs: span,
   intent: z.enum(["tighten", "loosen", "refactor"]).nullable(),
-  eligible: z
-    .record(
-      z.string().max(256),
-      z
-        .array(z.union([z.string().max(1024), z.number(), z.boolean()]))
-        .min(1)
-        .max(256),
-    )
-    .nullable(),
+  eligible: eligible.nullable(),
+  pins: exactly<Pins>({ stable: pin.optional(), canary: pin.optional() }).optional(),
   maxSessions: z.int().min(1).nullable(),
   gate: z.strictObject({ replay: z.string().min(1).max(1024) }).optional(),
 })
@@ -59,6 +67,8 @@ const spec = specShape.superRefine((spec, context) => {
   for (const i of firstNotAbove(spec.stages.map((stage) => stage.weightBp))) {
     fail(["stages", i, "weightBp"], "must be above the stage before it")
   }
+  const narrower = firstNarrower(spec.stages, spec.eligible)
+  if (narrower >= 0) fail(["stages", narrower, "eligible"], "shuts out sessions of the stage before it")
   if (new Set(spec.criteria.map(({ name }) => name)).size < spec.criteria.length) fail(["criteria"], "names one twice")
   if (!spec.criteria.some(({ mode }) => mode === "enforce")) fail(["criteria"], "must enforce at least one")
   for (const [i, { name, max }] of spec.criteria.entries()) {

@@ -67,7 +67,7 @@ function lookAt(state: RolloutState, event: TickEvent, now: number): Look | null
     elapsedMs,
     noData: noDataOf(event),
     short: sessions !== undefined && (paired ? sessions.paired : sessions.canary) < spec.minSessions,
-    overdue: spec.maxStageMs !== null && elapsedMs >= spec.maxStageMs,
+    overdue: elapsedMs >= (stage.maxMs ?? spec.maxStageMs ?? Number.POSITIVE_INFINITY),
     releases,
     fuse,
   }

@@ -88,11 +88,18 @@ describe("serin validate", () => {
     await bench().write(
       "safety/rollout.yaml",
       spec
-        .replace("  intent: tighten", "  eligible: { tier: [internal, beta], paying: true }\n  max_sessions: 500")
+        .replace(
+          "  intent: tighten",
+          "  eligible: { tier: [internal, beta], paying: true }\n  max_sessions: 500\n  pins: { stable: { account: bigcorp }, canary: [a, b] }\n  stages: [{ percentage: 5, max_duration: 2d, eligible: { tier: internal, paying: true } }, 100]",
+        )
         .replace("newly_allowed_rate_max: 0", notified),
     )
     const { out } = await bench().serin("validate")
     expect(out).toContain("only sessions take part whose tier is internal or beta and whose paying is true\n")
+    expect(out).toContain("served by 1.5.0, of those whose tier is internal and whose paying is true ")
+    expect(out).toContain(" at least, not longer than 2d\n")
+    expect(out).toContain("sessions pinned to 1.4.0, which are no evidence: those whose account is bigcorp\n")
+    expect(out).toContain("sessions pinned to 1.5.0, which are no evidence: 2 by id\n")
     expect(out).toContain("1.5.0 serves at most 500 sessions in one process before 100 %\n")
     expect(out).toContain("the canary allows: none, the first is a breach (told only, it stops nothing)\n")
   })

@@ -35,6 +35,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   canary: keysOf(`{canary: {${KEY}: 1}}`),
   "a stage": keysOf(`{canary: {stages: [{${KEY}: 1}]}}`),
   shadow: keysOf(`{canary: {shadow: {${KEY}: 1}}}`),
+  pins: keysOf(`{canary: {pins: {${KEY}: 1}}}`),
   gate: keysOf(`{canary: {gate: {${KEY}: 1}}}`),
   acceptance_criteria: keysOf(`{canary: {acceptance_criteria: {${KEY}: 1}}}`),
 }

@@ -80,10 +80,14 @@ describe("every key", () => {
   it("is read", () => {
     const spec = read(
       withCanary(
-        "stages: [0.5, { percentage: 10, period: 2h, approval: true }, { percentage: 100, period: 1d }]",
+        "stages:",
+        "  - { percentage: 0.5, eligible: { tier: internal, paying: true, level: 3 } }",
+        "  - { percentage: 10, period: 2h, max_duration: 3h, approval: true }",
+        "  - { percentage: 100, period: 1d }",
+        "pins: { stable: { account: [bigcorp, 7] }, canary: [nightly, 0017] }",
         "traffic_percentage: 0.5",
         "observation_period: 30m",
-        "shadow: { period: 20m, sample: 12.5, approval: true }",
+        "shadow: { period: 20m, max_duration: 1d, sample: 12.5, approval: true }",
         "min_sessions: 200",
         "max_stage_duration: 2d",
         "false_alarm_rate: 0.01",
@@ -105,9 +109,14 @@ describe("every key", () => {
       stable: "1.4.0",
       canary: "1.5.0",
       stages: [
-        { weightBp: 0, periodMs: 1_200_000, approval: true },
-        { weightBp: 50, periodMs: 1_800_000, approval: false },
-        { weightBp: 1000, periodMs: 7_200_000, approval: true },
+        { weightBp: 0, periodMs: 1_200_000, maxMs: 86_400_000, approval: true },
+        {
+          weightBp: 50,
+          periodMs: 1_800_000,
+          approval: false,
+          eligible: { tier: ["internal"], paying: [true], level: [3] },
+        },
+        { weightBp: 1000, periodMs: 7_200_000, maxMs: 10_800_000, approval: true },
         { weightBp: 10_000, periodMs: 86_400_000, approval: false },
       ],
       shadowSampleBp: 1250,
@@ -125,6 +134,10 @@ describe("every key", () => {
       activationDelayMs: 0,
       intent: "refactor",
       eligible: { tier: ["internal", "beta"], paying: [true], level: [3] },
+      pins: {
+        stable: { sessions: [], attributes: { account: ["bigcorp", 7] } },
+        canary: { sessions: ["nightly", "0017"], attributes: null },
+      },
       maxSessions: 500,
     })
   })
@@ -314,7 +327,7 @@ describe("a rollout that could never advance", () => {
   )
 })
 
-describe("eligible and max_sessions", () => {
+describe("eligible, pins and max_sessions", () => {
   it.each([
     ["eligible: {}", "names no attribute"],
     ["eligible: internal", "must be a map of keys"],
@@ -325,10 +338,69 @@ describe("eligible and max_sessions", () => {
     ["eligible: { tier: }", "has no value"],
     ["eligible: { __proto__: [x] }", "is no name for an attribute"],
     [`eligible: { ${Array.from({ length: 17 }, (_, i) => `a${i}: 1`).join(", ")} }`, "at most 16 attributes"],
+    ["stages: [{ percentage: 5, eligible: {} }, 100]", "`canary.stages[0].eligible` names no attribute"],
+    ["pins: {}", "`canary.pins` pins nobody"],
+    ["pins: [a]", "must be a map of keys"],
+    ["pins: { cannary: [a] }", "unknown key `cannary` in `canary.pins` | did you mean `canary`?"],
+    ["pins: { canary: a }", "must be a list of session ids or a map of attributes, got a | write [a], or a map"],
+    ["pins: { canary: [] }", "must have from 1 to 256 session ids"],
+    [`pins: { canary: [${"a, ".repeat(256)}a] }`, "must have from 1 to 256 session ids"],
+    ["pins: { canary: [true] }", "must be the id of a session, 1 to 256 characters, got true"],
+    ['pins: { canary: [""] }', "must be the id of a session, 1 to 256 characters"],
+    [`pins: { canary: [${"a".repeat(257)}] }`, "must be the id of a session, 1 to 256 characters"],
+    ["pins: { stable: { account: {} } }", "must be a list"],
     ["max_sessions: 0", "must be a whole number from 1 on"],
     ["max_sessions: 1.5", "must be a whole number from 1 on"],
   ])("refuse %s", (line, expected) => {
     expect(canaryProblems(line).join()).toContain(expected)
+  })
+})
+
+describe("an eligible of a stage", () => {
+  const stage = (share: number, eligible?: string) =>
+    `  - { percentage: ${share}${eligible === undefined ? "" : `, eligible: { ${eligible} }`} }`
+  const ramp = (...lines: string[]) => ["stages:", ...lines]
+  const shut = (share: number) =>
+    `the stage at ${share} shuts out sessions that the stage before it takes in | give it an \`eligible\` that has them all, or leave out the \`eligible\` around it`
+
+  it.each([
+    ["to everybody", ramp(stage(5, "tier: a"), stage(100))],
+    ["to more values", ramp(stage(5, "tier: a"), stage(25, "tier: [b, a]"), stage(100))],
+    ["to fewer conditions", ramp(stage(5, "tier: a, paying: true"), stage(25, "paying: true"), stage(100))],
+    ["up to the eligible around it", ["eligible: { tier: [a, b] }", ...ramp(stage(5, "tier: b"), stage(100))]],
+    [
+      "from a shadow of fewer",
+      ["eligible: { tier: a }", ...ramp(stage(5, "tier: [a, b]"), stage(100, "tier: [a, b]"))],
+    ],
+  ])("may widen %s", (_, lines) => {
+    expect(readCanary(...lines).stages.length).toBeGreaterThan(1)
+  })
+
+  it.each([
+    ["fewer values", 25, ramp(stage(5, "tier: [a, b]"), stage(25, "tier: a"), stage(100))],
+    ["other values", 25, ramp(stage(5, "tier: a"), stage(25, "tier: b"), stage(100))],
+    ["more conditions", 100, ramp(stage(5, "tier: a"), stage(100, "tier: a, paying: true"))],
+    ["a condition after none", 100, ramp(stage(5), stage(100, "tier: a"))],
+    ["a number for a text", 100, ramp(stage(5, "level: 3"), stage(100, 'level: "3"'))],
+    ["the eligible around it", 100, ["eligible: { tier: a }", ...ramp(stage(5, "tier: [a, b]"), stage(100))]],
+  ])("may not narrow to %s", (_, share, lines) => {
+    expect(canaryProblems(...lines).join()).toContain(shut(share as number))
+  })
+})
+
+describe("max_duration", () => {
+  it("is refused below the period of its stage", () => {
+    expect(canaryProblems("stages: [{ percentage: 5, period: 2h, max_duration: 1h }, 100]").join()).toContain(
+      "`canary.stages` max_duration of the stage at 5 is shorter than its period, 2h",
+    )
+    expect(canaryProblems("shadow: { max_duration: 1m }").join()).toContain(
+      "`canary.shadow` max_duration is shorter than its period, 10m",
+    )
+  })
+
+  it("excuses its stage from max_stage_duration", () => {
+    const long = "stages: [{ percentage: 5, period: 2d, max_duration: 3d }, 100]"
+    expect(readCanary(long, "max_stage_duration: 1d").maxStageMs).toBe(86_400_000)
   })
 })
 

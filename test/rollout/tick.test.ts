@@ -298,6 +298,15 @@ describe("max_stage_duration", () => {
     expect(phase(look(state, "pass", over(state), { sessions: 1 }))).toBe("rolled_back")
   })
 
+  it("of the stage itself takes the place of that of the rollout", () => {
+    const own = "stages: [{ percentage: 5, max_duration: 90m }, 100]"
+    const state = at(started("max_stage_duration: 3h", "on_inconclusive: rollback", own), 500)
+    expect(phase(look(state, "inconclusive", since(state) + 90 * MINUTE - 1))).toBe("canary")
+    expect(phase(look(state, "inconclusive", since(state) + 90 * MINUTE))).toBe("rolled_back")
+    const next = at(state, 10_000)
+    expect(phase(look(next, "inconclusive", since(next) + 3 * HOUR - 1))).toBe("baking")
+  })
+
   it("does not end a stage that is proven and waits for its approval", () => {
     const state = late("on_inconclusive: rollback", "stages: [{ percentage: 5, approval: true }, 100]")
     expect(holdsOf(look(state, "pass", over(state)))).toEqual(["approval"])

@@ -82,7 +82,8 @@ export class ModelSession {
     const serves = counts && !told.fuseBlown
     const apart = { told, lockdown, stratum: 0, cohort: 0, inferable: false, sampled: false }
     if (this.kind === "sessionless") return { ...apart, arm: "stable" }
-    if (this.kind === "pinned") return { ...apart, arm: serves && !this.latched ? "canary" : "stable" }
+    const begun = rampIndexAt(state?.ramp ?? [], this.startedAt ?? 0) >= 0
+    if (this.kind === "pinned") return { ...apart, arm: serves && begun && !this.latched ? "canary" : "stable" }
     if (this.kind === "outsider" && state !== null) return { ...apart, arm: "stable" }
     const salt = state?.salt ?? ""
     const ramp = state?.ramp ?? []
