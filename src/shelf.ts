@@ -4,7 +4,7 @@ import type { Call } from "./model/call.js"
 import { checkRelease } from "./release/check.js"
 import type { Evaluation, ReleaseSource, ScanReport } from "./release/ports.js"
 import type { CodeOptions } from "./release/code-options.js"
-import type { TrustedKeys } from "./release/trust.js"
+import type { TrustedKeys } from "./signing/trust.js"
 
 /** Where releases come from: a directory of release directories, an address as `releaseBundles` takes it, a source, or releases made by the host, by version. */
 export type ReleasesFrom<C extends Call, M extends Mode> =

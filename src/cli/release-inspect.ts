@@ -1,4 +1,4 @@
-import { parseEnvelope } from "../release/envelope.js"
+import { parseEnvelope } from "../signing/envelope.js"
 import { fileDigest } from "../release/tree.js"
 import { defineCommand, JSON_FLAG, operandAt } from "./command.js"
 import { EXIT } from "./exit-code.js"

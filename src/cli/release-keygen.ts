@@ -2,7 +2,7 @@ import { generateKeyPairSync } from "node:crypto"
 import { access, writeFile } from "node:fs/promises"
 import { resolve } from "node:path"
 import { SerinError } from "../errors.js"
-import { keyId } from "../release/trust.js"
+import { keyId } from "../signing/trust.js"
 import { defineCommand, JSON_FLAG, operandAt } from "./command.js"
 import { EXIT } from "./exit-code.js"
 

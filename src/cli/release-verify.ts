@@ -1,5 +1,5 @@
 import { treeDigest } from "../release/tree.js"
-import { resolveTrust } from "../release/trust.js"
+import { resolveTrust } from "../signing/trust.js"
 import { verifySignatures } from "../release/verify.js"
 import { defineCommand, JSON_FLAG, operandAt } from "./command.js"
 import { EXIT } from "./exit-code.js"

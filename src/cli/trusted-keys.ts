@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises"
 import { resolve } from "node:path"
-import { resolveTrust } from "../release/trust.js"
-import type { TrustedKeys } from "../release/trust.js"
+import { resolveTrust } from "../signing/trust.js"
+import type { TrustedKeys } from "../signing/trust.js"
 import { usage, type Flags } from "./command.js"
 import type { Io } from "./io.js"
 

@@ -77,7 +77,7 @@ export async function createFollower(options: FollowerOptions): Promise<Follower
     try {
       inForce.read(await store.get(key), floor)
     } catch (error) {
-      inForce.unreachable(messageOf(error))
+      inForce.failed(isUntrusted(error) ? "rejected_untrusted" : "store_unreachable", messageOf(error))
     }
   }
 
@@ -203,6 +203,8 @@ export async function createFollower(options: FollowerOptions): Promise<Follower
     },
   }
 }
+
+const isUntrusted = (error: unknown): boolean => isSerinError(error) && error.code === "STATE_UNTRUSTED"
 
 function messageOf(error: unknown): string {
   if (isSerinError(error)) return `${error.code}: ${error.message}`

@@ -11,6 +11,7 @@ import type { Stored } from "./verbs.js"
 export type FollowerProblem =
   | "store_unreachable"
   | "rejected_invalid"
+  | "rejected_untrusted"
   | "rejected_other_rollout"
   | "rejected_older_revision"
   | "rejected_same_revision"
@@ -34,8 +35,8 @@ export interface InForce {
   onChange(listener: () => void): () => void
   /** Take what the store answered, if it may follow. `floor` is `revision()` from before the store was asked. */
   read(found: { readonly envelope: string } | null, floor: number): void
-  /** The store did not answer. */
-  unreachable(message: string): void
+  /** The store did not answer, or with nothing that can be trusted. */
+  failed(code: FollowerProblem, message: string): void
   /** Take away at once, if the event does, and keep it until the store has it; false when it does not. */
   add(entry: Pending): boolean
   /** Take what this process itself wrote; `entry` is then no longer pending. */
@@ -148,7 +149,7 @@ export function createInForce(rollout: string, clock: Clock): InForce {
       return () => void listeners.delete(listener)
     },
     read,
-    unreachable: (message) => fail("store_unreachable", message),
+    failed: fail,
     add(entry) {
       const changes = state !== null && layOver(state, entry) !== state
       if (!changes && !repeats(state, entry)) return false

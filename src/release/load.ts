@@ -19,8 +19,8 @@ import { createRefusals } from "./refusals.js"
 import type { Refusals } from "./refusals.js"
 import { treeDigest } from "./tree.js"
 import type { ReleaseFiles } from "./tree.js"
-import { resolveTrust } from "./trust.js"
-import type { Trust, TrustedKeys } from "./trust.js"
+import { resolveTrust } from "../signing/trust.js"
+import type { Trust, TrustedKeys } from "../signing/trust.js"
 import { verifySignatures } from "./verify.js"
 
 export interface LoadOptions<C = Call> extends CodeOptions {

@@ -1,9 +1,9 @@
 import type { KeyObject } from "node:crypto"
-import { parseEnvelope, serializeEnvelope, signEnvelope } from "./envelope.js"
-import type { Envelope } from "./envelope.js"
+import { parseEnvelope, serializeEnvelope, signEnvelope } from "../signing/envelope.js"
+import type { Envelope } from "../signing/envelope.js"
 import { STATEMENT_TYPE, writeStatement } from "./statement.js"
 import type { Statement } from "./statement.js"
-import { keyId } from "./trust.js"
+import { keyId } from "../signing/trust.js"
 
 /** What became of the signatures of a release. */
 export interface AddedSignature {

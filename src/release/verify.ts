@@ -1,14 +1,12 @@
-import { verify } from "node:crypto"
 import { SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
 import { clip } from "./document.js"
-import { parseEnvelope, preAuthenticationEncoding } from "./envelope.js"
-import type { Envelope } from "./envelope.js"
+import { openEnvelope } from "../signing/open.js"
 import { parseStatement, STATEMENT_TYPE } from "./statement.js"
 import type { Statement } from "./statement.js"
 import { SIGNATURES } from "./tree.js"
 import type { ReleaseFiles } from "./tree.js"
-import type { Trust } from "./trust.js"
+import type { Trust } from "../signing/trust.js"
 
 /** What a signature must be about. */
 export interface Signed {
@@ -35,33 +33,16 @@ export async function verifySignatures(from: ReleaseFiles, trust: Trust, expecte
     throw untrusted(from, isGone ? "is not signed" : `${SIGNATURES} ${problem?.message ?? "cannot be read"}`, SIGN_IT)
   }
 
-  // 2. They are signatures at all. Nothing that is inside is believed yet.
-  const envelope = parseEnvelope(file.text)
-  if (typeof envelope === "string") throw untrusted(from, `${SIGNATURES} ${envelope}`, SIGN_IT)
-
-  // 3. They are about a release. Attack: type confusion: what was signed as something else, a state say, passed off as a release.
-  if (envelope.payloadType !== STATEMENT_TYPE) {
-    throw untrusted(
-      from,
-      `what was signed must be ${STATEMENT_TYPE}, got ${JSON.stringify(clip(envelope.payloadType))}`,
-    )
-  }
-
-  // 4. Enough different trusted keys made them. Attacks: a forged signature; a signature of a key that is no longer trusted;
-  //    one stolen key where two are asked for, its signature copied to make two.
-  const signers = signersOf(envelope, trust)
-  if (signers.length < trust.threshold) {
-    const wanted = `${trust.threshold} of the ${trust.keys.length} trusted keys must have signed`
-    const got = `${signers.length} did (${envelope.signatures.length} signatures are there)`
-    throw untrusted(from, `${wanted}, ${got}`, SIGN_IT)
-  }
+  // 2. to 4. They are an envelope, about a release, and enough trusted keys made them: each step is told with its attack there.
+  const opened = openEnvelope(file.text, { name: SIGNATURES, type: STATEMENT_TYPE, trust })
+  if (typeof opened === "string") throw untrusted(from, opened, SIGN_IT)
 
   // 5. What they signed can be understood. Only now is it parsed.
-  const statement = parseStatement(envelope.payload)
+  const statement = parseStatement(opened.payload)
   if (statement === null) throw untrusted(from, "what was signed is no statement that this version of serin knows")
 
   checkStatement(from, statement, expected)
-  return signers
+  return opened.signers
 }
 
 function checkStatement(from: ReleaseFiles, statement: Statement, { version, digest }: Signed): void {
@@ -77,16 +58,6 @@ function checkStatement(from: ReleaseFiles, statement: Statement, { version, dig
       "put the files back, or sign it again",
     )
   }
-}
-
-/** Keys that signed, each once. `keyid` is not asked: nobody signed it. */
-export function signersOf(
-  { payloadType, payload, signatures }: Envelope,
-  { keys }: Pick<Trust, "keys">,
-): readonly string[] {
-  const signed = preAuthenticationEncoding(payloadType, payload)
-  const by = keys.filter(({ key }) => signatures.some(({ sig }) => verify(null, signed, key, sig)))
-  return by.map(({ id }) => id)
 }
 
 const SIGN_IT = "`serin release sign` signs it, with the private half of a trusted key"

@@ -15,6 +15,9 @@ export interface UnitRule {
 /** Drivers that need nothing but this package: what the one-line entries may choose by default. */
 const DRIVERS = ["stores/memory", "stores/file", "stores/http", "sources/local", "sources/shared", "engines"]
 
+/** Stores that sign and verify what another store keeps. */
+const SIGNING_STORES = ["stores/signed", "stores/trusted"]
+
 const PLANNING = ["analysis/plan", "analysis/plan-warnings", "analysis/workload"]
 
 const PORTS = ["release/ports", "evidence/source", "rollout/store", "rollout/state", "rollout/spec"]
@@ -23,12 +26,14 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   errors: { units: [] },
   // What a slip of the pen was meant to be is asked wherever names are read.
   model: { units: [], packages: ["fastest-levenshtein"] },
+  // Envelopes, keys and whom to trust: of releases and of state alike.
+  signing: { units: [], packages: ["zod"], node: ["node:crypto"] },
   session: { units: [], packages: ["murmurhash3js-revisited"] },
   evidence: { units: [] },
   analysis: { units: [] },
   rollout: { units: [], packages: ["zod", "yaml"] },
   // piscina: where scanners run in workers, and there alone; it is optional.
-  release: { units: [], packages: ["zod", "yaml", "modern-tar", "piscina"], node: true },
+  release: { units: ["signing"], packages: ["zod", "yaml", "modern-tar", "piscina"], node: true },
   telemetry: { units: ["evidence"], packages: ["@opentelemetry/api", "type:@opentelemetry/sdk-metrics"] },
   guard: {
     // Of the rollout a guard knows what is handed to it, never how it changes.
@@ -41,14 +46,14 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     packages: ["zod", "type:@opentelemetry/api"],
     node: true,
   },
-  stores: { units: ["rollout"], node: true },
+  stores: { units: ["rollout", "signing"], node: true },
   "decision-log": { units: [], packages: ["rotating-file-stream"], node: true },
   sources: { units: ["evidence", "analysis"], node: true },
   engines: { units: ["release"], packages: ["zod", "yaml", "@marcbachmann/cel-js"], node: true },
   // Releases by version, loaded and kept as the state names them: for whoever brings a guard its releases.
-  shelf: { units: ["guard/guard-options", "release", "rollout/state", "engines"] },
+  shelf: { units: ["guard/guard-options", "release", "signing/trust", "rollout/state", "engines"] },
   embed: {
-    units: ["guard", "controller", "shelf", "release", "rollout", "replay", ...DRIVERS],
+    units: ["guard", "controller", "shelf", "release", "signing", "rollout", "replay", ...DRIVERS],
     packages: ["type:@opentelemetry/api"],
     node: true,
   },
@@ -73,7 +78,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     node: ["node:path"],
   },
   connect: {
-    units: ["guard", "controller", "shelf", "release", "rollout", ...DRIVERS],
+    units: ["guard", "controller", "shelf", "release", "signing", "rollout", ...DRIVERS],
     packages: ["type:@opentelemetry/api"],
     node: true,
   },
@@ -92,10 +97,12 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
       "guard",
       "session",
       "release",
+      "signing",
       "evidence",
       "rollout",
       ...PLANNING,
       ...DRIVERS,
+      ...SIGNING_STORES,
     ],
   },
 }
@@ -111,6 +118,7 @@ export const CORE_UNITS: ReadonlySet<string> = new Set([
   "model",
   "session",
   "release",
+  "signing",
   "evidence",
   "telemetry",
   "analysis",

@@ -43,6 +43,7 @@ const EVENTS: Record<RolloutEvent["type"], true> = {
 const PROBLEMS: Record<FollowerProblem, true> = {
   store_unreachable: true,
   rejected_invalid: true,
+  rejected_untrusted: true,
   rejected_other_rollout: true,
   rejected_older_revision: true,
   rejected_same_revision: true,

@@ -2,11 +2,11 @@ import { createHash, createPublicKey } from "node:crypto"
 import type { KeyObject } from "node:crypto"
 import { refuseUnknown } from "../model/options.js"
 
-/** Whose signatures make a release trusted. */
+/** Whose signatures make a release, or the documents of a rollout, trusted. */
 export interface TrustedKeys {
   /**
-   * Ed25519 public keys in PEM (SPKI), as texts. To change a key, name the old and the new one until every release that may
-   * still be served is signed with the new one.
+   * Ed25519 public keys in PEM (SPKI), as texts. To change a key, name the old and the new one until all that may still be read
+   * is signed with the new one.
    */
   readonly keys: readonly string[]
   /** How many different keys must have signed. Default 1, at most the number of keys. */
@@ -25,9 +25,12 @@ export interface TrustedKey {
 }
 
 const MAX_KEYS = 16
-const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g
+/** A block of PEM; its label is the first group. */
+export const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g
 
 /** Parse what the host wrote; null when it trusts no key in particular. Throws `TypeError` and `RangeError`. */
+export function resolveTrust(trusted: TrustedKeys): Trust
+export function resolveTrust(trusted: TrustedKeys | undefined): Trust | null
 export function resolveTrust(trusted: TrustedKeys | undefined): Trust | null {
   if (trusted === undefined) return null
   if (typeof trusted !== "object" || trusted === null || Array.isArray(trusted)) {
