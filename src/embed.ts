@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises"
 import { hostname } from "node:os"
 import { dirname, join } from "node:path"
 import { DEADLINE_MS, inTime, withDeadlines } from "./controller/deadline.js"
-import { createFollower } from "./controller/follower.js"
-import type { FollowerStatus } from "./controller/follower.js"
+import { createWritingFollower } from "./controller/writing-follower.js"
+import type { WritingFollowerStatus } from "./controller/writing-follower.js"
 import { createLeader } from "./controller/leader.js"
 import type { Report } from "./controller/report.js"
 import type { VerdictRecord } from "./controller/verdict-record.js"
@@ -42,7 +42,8 @@ import { localSource } from "./sources/local.js"
 import { fileStore } from "./stores/file.js"
 
 export type { FollowerStatus } from "./controller/follower.js"
-export type { ReadProblem } from "./controller/in-force.js"
+export type { WritingFollowerStatus } from "./controller/writing-follower.js"
+export type { ReadProblem } from "./model/follower-problem.js"
 export type { Report } from "./controller/report.js"
 export type { VerdictRecord } from "./controller/verdict-record.js"
 export type { ReleasesFrom } from "./shelf.js"
@@ -90,7 +91,7 @@ const KEPT_REPORTS = 20
 export interface Status {
   readonly state: RolloutState
   readonly phase: Phase
-  readonly follower: FollowerStatus
+  readonly follower: WritingFollowerStatus
   /** Why `start: true` did not start the canary that the file names. */
   readonly notice?: string | undefined
   /** Why this process keeps every session on stable, whatever the state says; null while its fuse is whole. */
@@ -158,7 +159,7 @@ export async function embed<C extends Call = Call>(
   await ensureState(bounded, spec, actor, clock.now())
   const replay = replayOnce(spec, options.rollout, from === undefined ? null : shelf)
   const notice = start === true ? await startCanary(bounded, spec, actor, () => clock.now(), replay) : null
-  const follower = await createFollower({ store, rollout: spec.rollout, clock })
+  const follower = await createWritingFollower({ store, rollout: spec.rollout, clock })
   const first = follower.current()
   if (first === null) {
     const why = follower.status().problem?.message ?? "the state is gone"

@@ -8,6 +8,7 @@ export type {
   Report,
   Status,
   VerdictRecord,
+  WritingFollowerStatus,
 } from "./embed.js"
 export { createGuard } from "./guard.js"
 export type { Answer, Guard, Session } from "./guard.js"

@@ -6,28 +6,40 @@ import type { StateStore } from "../rollout/store.js"
 /** Longest wait for one answer of a store or a source, ms. */
 export const DEADLINE_MS = 2000
 
+const CLOSED = "nobody waits for the answer any more"
+
 /**
- * Wait for work, `ms` at most; then abort the signal that it was given and reject with `late`.
- * What the work does after that is nobody's business: its answer and its failure are dropped.
+ * Wait for work, `ms` at most or until `stop` aborts; then abort the signal that it was given and reject with `late`.
+ * What the work does after that is nobody's business: its answer and its failure are dropped. (The signals are joined by hand: on Node 20
+ * `AbortSignal.any` may never fire after a garbage collection.)
  */
 export async function inTime<T>(
   clock: Clock,
   ms: number,
   work: (signal: AbortSignal) => Promise<T>,
   late: SerinErrorCode = "STORE_UNAVAILABLE",
+  stop?: AbortSignal,
 ): Promise<T> {
+  if (stop?.aborted === true) throw new SerinError(late, CLOSED)
   const deadline = new AbortController()
-  let cancel = (): void => {}
+  let settle = (): void => {}
   const lateness = new Promise<never>((_, reject) => {
-    cancel = clock.schedule(() => {
-      reject(new SerinError(late, `no answer within ${ms} ms`))
+    const giveUp = (why: string): void => {
+      reject(new SerinError(late, why))
       deadline.abort()
-    }, ms)
+    }
+    const onStop = (): void => giveUp(CLOSED)
+    const cancel = clock.schedule(() => giveUp(`no answer within ${ms} ms`), ms)
+    stop?.addEventListener("abort", onStop, { once: true })
+    settle = () => {
+      cancel()
+      stop?.removeEventListener("abort", onStop)
+    }
   })
   try {
     return await Promise.race([work(deadline.signal), lateness])
   } finally {
-    cancel()
+    settle()
   }
 }
 

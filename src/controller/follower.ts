@@ -1,212 +1,160 @@
-import { isDeepStrictEqual } from "node:util"
 import { isSerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
-import { isContained } from "../rollout/phase.js"
+import type { ReadProblem } from "../model/follower-problem.js"
 import type { RolloutState } from "../rollout/state.js"
-import type { StateStore } from "../rollout/store.js"
-import { transition } from "../rollout/transition.js"
-import type { RolloutEvent } from "../rollout/transition.js"
-import { DEADLINE_MS, withDeadlines } from "./deadline.js"
+import type { ReadStore, Versioned } from "../rollout/store.js"
+import { createCanaryLease } from "./canary-lease.js"
+import type { LeaseStatus } from "./canary-lease.js"
+import { DEADLINE_MS, inTime } from "./deadline.js"
 import { createInForce } from "./in-force.js"
-import type { ReadProblem } from "./in-force.js"
-import { stateKey } from "./keys.js"
-import { layOver } from "./pending.js"
-import type { Fence, Pending } from "./pending.js"
-import { change, pastStates } from "./verbs.js"
-
-export type { FollowerProblem } from "./in-force.js"
+import type { InForce } from "./in-force.js"
+import { leaderKey, stateKey } from "./keys.js"
+import type { LastKnownGood } from "./last-known-good.js"
+import { createListeners } from "./listeners.js"
+import { createLooks } from "./looks.js"
+import type { LookResult } from "./looks.js"
 
 export interface FollowerStatus {
   /** Wall clock, ms; null before the first answer of the store. */
   readonly confirmedAt: number | null
   readonly problem?: ReadProblem | undefined
-  /** Decreases that are in force here and not written yet, oldest first; tried again at every poll. */
-  readonly pending: readonly {
-    readonly event: RolloutEvent["type"]
-    readonly since: number
-    /** Why the last try failed. */
-    readonly message?: string | undefined
-  }[]
+  /** Absent where the canary needs no beats, because the leader is in this process. */
+  readonly lease?: LeaseStatus | undefined
+  /** Absent where nothing is kept. */
+  readonly lastKnownGood?: { readonly path: string; readonly problem?: string | undefined } | undefined
 }
 
 /** Pulls the rollout state, lets through only what may follow the one in force, and keeps the last good one. */
-export interface Follower {
-  /** The store's last good state, and over it what this process took away and could not write yet. */
+export interface Follower<S = FollowerStatus> {
   current(): RolloutState | null
   confirmedAt(): number
+  /** Whether the canary must not serve here because nobody is known to lead. Cheap: asked on calls. */
+  leaseOver(): boolean
+  /** What is wrong now. */
+  problems(): readonly ReadProblem[]
+  /** Told of changes of `current` and `leaseOver`. */
   onChange(listener: () => void): () => void
-  status(): FollowerStatus
-  /** Look at the store now, and write what is pending. Never rejects: what went wrong is in `status()`. */
+  /** Told when something begins to be wrong that was not before. */
+  onProblem(listener: (problem: ReadProblem) => void): () => void
+  status(): S
+  /** Look at the store now. Never rejects: what went wrong is in `status()`. */
   poll(): Promise<void>
-  /** Write what is pending. Never rejects. */
-  settle(): Promise<void>
-  /**
-   * Apply an event to the stored state and answer what became of it. A decrease is in force here before the store is asked;
-   * when that fails it stays so, and is written as soon as it can be. Rejects as `act` of the verbs does, and with what `fence` throws.
-   */
-  act(event: RolloutEvent, fence?: Fence): Promise<RolloutState>
+  /** Stop, and drop what is under way. */
   close(): void
 }
 
 export interface FollowerOptions {
-  readonly store: StateStore
+  readonly store: ReadStore
   readonly rollout: string
   readonly clock: Clock
-  /** Reconcile poll, whatever the store's hints say, ms. Default 5,000. */
+  /** Longest time between two looks that are answered, whatever the store's hints say, ms. Default 5,000. */
   readonly pollEveryMs?: number | undefined
   /** Longest wait for one answer of the store, ms. Default 2,000. */
   readonly deadlineMs?: number | undefined
+  /** How long the canary serves without a sign that somebody leads, ms. Default: for ever, since the leader is in this process. */
+  readonly canaryLeaseMs?: number | undefined
+  readonly lastKnownGood?: LastKnownGood | undefined
+  /** In [0, 1); spreads what many processes do. Default `Math.random`. */
+  readonly random?: (() => number) | undefined
 }
 
 /** Follow one rollout. The first read is made before the promise resolves; a store that is down does not reject it. */
-export async function createFollower(options: FollowerOptions): Promise<Follower> {
-  const { rollout, clock, pollEveryMs = 5000, deadlineMs = DEADLINE_MS } = options
-  const store = withDeadlines(options.store, clock, deadlineMs)
+export function createFollower(options: FollowerOptions): Promise<Follower> {
+  return follow(options, createInForce(options.rollout, options.clock))
+}
+
+/** As {@link createFollower}, over a state that its maker lays something over. `looked` is told after looks that nobody waits for. */
+export async function follow(options: FollowerOptions, inForce: InForce, looked?: () => void): Promise<Follower> {
+  const { store, rollout, clock, lastKnownGood, canaryLeaseMs } = options
+  const { pollEveryMs = 5000, deadlineMs = DEADLINE_MS, random = Math.random } = options
   const key = stateKey(rollout)
-  const inForce = createInForce(rollout, clock)
   const lifetime = new AbortController()
-  const writing = new Set<Pending>()
-  const failures = new WeakMap<Pending, string>()
-  let looking: Promise<void> | null = null
-  let lookAgain = false
-  let settling: Promise<void> | null = null
-  let cancelPoll = (): void => {}
+  const { signal: closed } = lifetime
+  const changed = createListeners<void>()
+  const problems = createListeners<ReadProblem>()
 
-  async function read(): Promise<void> {
+  /** Ask the store, and have `take` make something of the answer. Never rejects. */
+  async function ask(
+    name: string,
+    take: (found: Versioned | null) => void,
+    failed: (error: unknown) => void,
+  ): Promise<LookResult> {
+    try {
+      const get = (signal: AbortSignal): Promise<Versioned | null> => store.get(name, { signal })
+      const found = await inTime(clock, deadlineMs, get, "STORE_UNAVAILABLE", closed)
+      if (!closed.aborted) take(found)
+      return "answered"
+    } catch (error) {
+      if (!closed.aborted) failed(error)
+      return resultOf(error)
+    }
+  }
+
+  function look(): Promise<LookResult> {
     const floor = inForce.revision()
-    try {
-      inForce.read(await store.get(key), floor)
-    } catch (error) {
-      inForce.failed(isUntrusted(error) ? "rejected_untrusted" : "store_unreachable", messageOf(error))
-    }
+    return ask(key, (found) => inForce.read(found, floor), inForce.failed)
   }
 
-  async function readOn(): Promise<void> {
-    do {
-      lookAgain = false
-      await read()
-    } while (lookAgain && !lifetime.signal.aborted)
-  }
+  const looks = createLooks({ look, clock, everyMs: () => pollEveryMs, random, looked })
+  const lease =
+    canaryLeaseMs === undefined
+      ? null
+      : createCanaryLease({
+          rollout,
+          clock,
+          leaseMs: canaryLeaseMs,
+          pollEveryMs,
+          random,
+          ask: (take, failed) => ask(leaderKey(rollout), take, failed),
+          revision: inForce.revision,
+          heard(revision) {
+            inForce.heard(revision)
+            if (revision > inForce.revision()) void looks.now()
+          },
+          changed: () => closed.aborted || changed.tell(),
+          problem: problems.tell,
+        })
 
-  /** Read what the store has now or later. */
-  function look(): Promise<void> {
-    if (looking === null) looking = readOn().finally(() => (looking = null))
-    else lookAgain = true
-    return looking
-  }
+  inForce.onProblem(problems.tell)
+  inForce.onChange(() => {
+    if (closed.aborted) return
+    const confirmed = inForce.confirmed()
+    if (confirmed !== null) lastKnownGood?.keep(confirmed)
+    // Before anybody is told: whether the canary may serve is asked for with the state.
+    lease?.follow(inForce.state())
+    changed.tell()
+  })
 
-  async function write(entry: Pending, step: (state: RolloutState) => RolloutState): Promise<RolloutState> {
-    const floor = inForce.revision()
-    writing.add(entry)
-    try {
-      const stored = await change(store, rollout, (state) => {
-        entry.fence?.(state)
-        return step(state)
-      })
-      if (stored.written) inForce.wrote(entry, stored, floor)
-      else inForce.read(stored, floor)
-      return stored.state
-    } catch (error) {
-      failures.set(entry, messageOf(error))
-      throw error
-    } finally {
-      writing.delete(entry)
-    }
-  }
-
-  async function act(event: RolloutEvent, fence?: Fence): Promise<RolloutState> {
-    const at = clock.now()
-    const generation = inForce.state()?.generation ?? 0
-    const entry: Pending = { event, at, generation, revision: inForce.revision(), fence }
-    // Whether it fits is for the stored state to say: the one that is known here may be old.
-    const early = inForce.add(entry)
-    try {
-      return await write(entry, (state) => transition(state, event, early ? at : clock.now()))
-    } catch (error) {
-      // The state that refused it takes the place of the one that it was laid over.
-      if (isSerinError(error) && error.code === "TRANSITION_REFUSED") await look()
-      throw error
-    }
-  }
-
-  async function writePending(): Promise<void> {
-    for (const entry of inForce.pending()) {
-      if (writing.has(entry)) continue
-      try {
-        if (await wasWritten(entry)) await forget(entry)
-        else await write(entry, (state) => layOver(state, entry))
-      } catch (error) {
-        failures.set(entry, messageOf(error))
-        // Who may not write a judgement may write a human's kill.
-        if (!isSerinError(error) || error.code !== "NOT_LEADING") return
-      }
-    }
-  }
-
-  /** Whether an earlier try got through and only its answer was lost: what a human has lifted since must not come back. */
-  async function wasWritten({ event, at, revision }: Pending): Promise<boolean> {
-    if (event.type !== "kill" && event.type !== "contain") return false
-    for await (const past of pastStates(store, rollout)) {
-      if (past.revision <= revision) return false
-      const isIts = event.type === "kill" ? past.kill === event.position : isContained(past)
-      if (isIts && isDeepStrictEqual(past.last, transition({ ...past, kill: "off", ended: null }, event, at).last)) {
-        return true
-      }
-    }
-    return false
-  }
-
-  /** Not before the revision that has it is in force. */
-  async function forget(entry: Pending): Promise<void> {
-    await look()
-    if (inForce.problem() === undefined) inForce.drop(entry)
-  }
-
-  function settle(): Promise<void> {
-    settling ??= writePending().finally(() => (settling = null))
-    return settling
-  }
-
-  async function poll(): Promise<void> {
-    await look()
-    await settle()
-  }
-
-  function reconcile(): void {
-    if (lifetime.signal.aborted) return
-    void poll()
-    cancelPoll = clock.schedule(reconcile, pollEveryMs)
-  }
-
+  if (lastKnownGood?.found != null) inForce.begin(lastKnownGood.found)
   // Watch, then read: what is written in between is hinted at.
-  store.watch(key, () => void poll(), { signal: lifetime.signal })
-  await look()
-  cancelPoll = clock.schedule(reconcile, pollEveryMs)
+  store.watch(key, looks.hint, { signal: closed })
+  await looks.now()
 
   return {
     current: inForce.state,
     confirmedAt: () => inForce.confirmedAt() ?? Number.NEGATIVE_INFINITY,
-    onChange: (listener) => inForce.onChange(() => void (lifetime.signal.aborted || listener())),
+    leaseOver: () => lease !== null && lease.over(),
+    problems: () => [inForce.problem(), lease?.problem()].filter((problem) => problem !== undefined),
+    onChange: changed.add,
+    onProblem: problems.add,
     status: () => ({
       confirmedAt: inForce.confirmedAt(),
       problem: inForce.problem(),
-      pending: inForce.pending().map((entry) => {
-        return { event: entry.event.type, since: entry.at, message: failures.get(entry) }
-      }),
+      lease: lease?.status(),
+      lastKnownGood: lastKnownGood && { path: lastKnownGood.path, problem: lastKnownGood.problem() },
     }),
-    poll,
-    settle,
-    act,
+    poll: looks.now,
     close() {
       lifetime.abort()
-      cancelPoll()
+      looks.close()
+      lease?.close()
     },
   }
 }
 
-const isUntrusted = (error: unknown): boolean => isSerinError(error) && error.code === "STATE_UNTRUSTED"
-
-function messageOf(error: unknown): string {
-  if (isSerinError(error)) return `${error.code}: ${error.message}`
-  return error instanceof Error ? error.message : String(error)
+/** What was refused was answered: to ask at once changes nothing. */
+function resultOf(error: unknown): LookResult {
+  const code: string | undefined = isSerinError(error) ? error.code : undefined
+  if (code === "STORE_UNAUTHORIZED") return "unauthorized"
+  return code === "STATE_UNTRUSTED" ? "answered" : "failed"
 }

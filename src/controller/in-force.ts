@@ -1,26 +1,14 @@
 import { isSerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
+import type { FollowerProblem, ReadProblem } from "../model/follower-problem.js"
 import { isContained } from "../rollout/phase.js"
 import { parseState } from "../rollout/state.js"
 import type { RolloutState } from "../rollout/state.js"
+import { createListeners } from "./listeners.js"
+import { messageOf } from "./message.js"
 import { layOver } from "./pending.js"
 import type { Pending } from "./pending.js"
 import type { Stored } from "./verbs.js"
-
-/** Why the last look at the store did not give a new state. */
-export type FollowerProblem =
-  | "store_unreachable"
-  | "rejected_invalid"
-  | "rejected_untrusted"
-  | "rejected_other_rollout"
-  | "rejected_older_revision"
-  | "rejected_same_revision"
-
-export interface ReadProblem {
-  readonly code: FollowerProblem
-  readonly since: number
-  readonly message: string
-}
 
 /** The state in force in this process: what the store said, and over it what this process took away and could not write yet. */
 export interface InForce {
@@ -30,13 +18,21 @@ export interface InForce {
   /** Wall clock, ms; null before the first answer of the store. */
   confirmedAt(): number | null
   problem(): ReadProblem | undefined
+  /** What the store said last, without what lies over it. */
+  confirmed(): Stored | null
   /** Oldest first. */
   pending(): readonly Pending[]
   onChange(listener: () => void): () => void
+  /** Told when something begins to be wrong that was not before. */
+  onProblem(listener: (problem: ReadProblem) => void): () => void
   /** Take what the store answered, if it may follow. `floor` is `revision()` from before the store was asked. */
   read(found: { readonly envelope: string } | null, floor: number): void
-  /** The store did not answer, or with nothing that can be trusted. */
-  failed(code: FollowerProblem, message: string): void
+  /** The store gave nothing that could be read. */
+  failed(error: unknown): void
+  /** Begin with what was kept from an earlier life of this process, before the store is asked: it is the floor. */
+  begin(kept: Stored): void
+  /** The leader has this revision in force. */
+  heard(revision: number): void
   /** Take away at once, if the event does, and keep it until the store has it; false when it does not. */
   add(entry: Pending): boolean
   /** Take what this process itself wrote; `entry` is then no longer pending. */
@@ -45,7 +41,8 @@ export interface InForce {
 }
 
 export function createInForce(rollout: string, clock: Clock): InForce {
-  const listeners = new Set<() => void>()
+  const changed = createListeners<void>()
+  const problems = createListeners<ReadProblem>()
   let confirmed: Stored | null = null
   let confirmedAt: number | null = null
   let pending: readonly Pending[] = []
@@ -53,6 +50,8 @@ export function createInForce(rollout: string, clock: Clock): InForce {
   let refusedKill: Pending | null = null
   let state: RolloutState | null = null
   let problem: ReadProblem | undefined
+  /** Newest revision that the leader is known to have. */
+  let leaders = 0
 
   const revision = (): number => confirmed?.state.revision ?? 0
 
@@ -66,26 +65,32 @@ export function createInForce(rollout: string, clock: Clock): InForce {
       return next !== before
     })
     state = refusedKill === null ? next : obey(next, refusedKill)
-    for (const listener of listeners) {
-      try {
-        listener()
-      } catch {
-        // Its own fault: it must keep the state neither from other listeners nor from this process.
-      }
-    }
+    changed.tell()
   }
 
   function confirm(found: Stored): void {
-    const changed = found !== confirmed || refusedKill !== null || pending.length > 0
+    const changes = found !== confirmed || refusedKill !== null || pending.length > 0
     confirmed = found
     confirmedAt = clock.now()
     refusedKill = null
-    problem = undefined
-    if (changed) recompute()
+    if (leaders <= found.state.revision) problem = undefined
+    else fail("stale", `the store gives revision ${found.state.revision}, and the leader has ${leaders} in force`)
+    if (changes) recompute()
   }
 
   function fail(code: FollowerProblem, message: string): void {
-    problem = { code, since: problem?.code === code ? problem.since : clock.now(), message }
+    const isNew = problem?.code !== code
+    problem = { code, since: isNew ? clock.now() : problem!.since, message }
+    if (isNew) problems.tell(problem)
+  }
+
+  function failed(error: unknown): void {
+    const message = messageOf(error)
+    if (isSerinError(error) && UNTRUSTED.has(error.code)) return fail("rejected_untrusted", message)
+    if (confirmedAt !== null || confirmed === null) return fail("store_unreachable", message)
+    const { revision, last } = confirmed.state
+    const kept = `revision ${revision} of ${new Date(last.at).toISOString()} is in force, which was kept from before`
+    fail("stale", `${kept}; the store has not answered since the start: ${message}`)
   }
 
   /**
@@ -116,7 +121,7 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     try {
       next = parseState(found.envelope)
     } catch (error) {
-      return fail("rejected_invalid", isSerinError(error) ? `${error.code}: ${error.message}` : String(error))
+      return fail("rejected_invalid", messageOf(error))
     }
     if (next.rollout !== rollout) {
       return fail("rejected_other_rollout", `expected the state of ${rollout}, got that of ${next.rollout}`)
@@ -129,7 +134,7 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     // The answer was under way while this process wrote: the next look sees more.
     if (next.revision >= floor) return
     // A revision that went back is a replay, a restored backup or a wiped server: never follow it.
-    const message = `revision ${next.revision} is older than ${revision()}, which is in force`
+    const message = `revision ${next.revision} is older than ${revision()}, which is in force; if the store was begun anew on purpose, ${WAY_OUT}`
     refuse("rejected_older_revision", message, next)
   }
 
@@ -144,12 +149,16 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     confirmedAt: () => confirmedAt,
     problem: () => problem,
     pending: () => pending,
-    onChange(listener) {
-      listeners.add(listener)
-      return () => void listeners.delete(listener)
-    },
+    confirmed: () => confirmed,
+    onChange: changed.add,
+    onProblem: problems.add,
     read,
-    failed: fail,
+    failed,
+    begin(kept) {
+      confirmed = kept
+      recompute()
+    },
+    heard: (revision) => void (leaders = revision),
     add(entry) {
       const changes = state !== null && layOver(state, entry) !== state
       if (!changes && !repeats(state, entry)) return false
@@ -167,6 +176,9 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     drop,
   }
 }
+
+const UNTRUSTED: ReadonlySet<string> = new Set(["STATE_UNTRUSTED"])
+const WAY_OUT = "restart the processes without their last known good, or give the rollout a new name"
 
 /** What is known here may be old: what is in force already may be lifted in the store. */
 function repeats(state: RolloutState | null, { event }: Pending): boolean {

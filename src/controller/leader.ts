@@ -13,18 +13,18 @@ import type { Actor, RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { transition } from "../rollout/transition.js"
 import { DEADLINE_MS, inTime, withDeadlines } from "./deadline.js"
-import type { Follower } from "./follower.js"
 import { createRecords } from "./records.js"
 import { REPORTED_DIFFS } from "./report.js"
 import type { Report } from "./report.js"
 import { createSeat } from "./seat.js"
 import { thisComputer } from "./verdict-record.js"
+import type { WritingFollower } from "./writing-follower.js"
 
 export interface LeaderOptions {
   /** Where reports go: one each tick, of which few need to be kept. */
   readonly reports: StateStore
   readonly rollout: string
-  readonly follower: Follower
+  readonly follower: WritingFollower
   readonly source: EvidenceSource
   readonly clock: Clock
   /** Its `id` must be this controller's alone: reports that bear another are a rival's. */

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest"
-import { createFollower } from "../../src/controller/follower.js"
+import { createWritingFollower } from "../../src/controller/writing-follower.js"
 import { createLeader } from "../../src/controller/leader.js"
 import { NAME, useBench } from "./harness.js"
 import { paired } from "../controller/evidence.js"
@@ -63,7 +63,7 @@ describe("serin plan", () => {
   it("takes the traffic from the newest recorded verdict", async () => {
     await bench().serin("start")
     const { store, clock } = bench()
-    const follower = await createFollower({ store, rollout: NAME, clock })
+    const follower = await createWritingFollower({ store, rollout: NAME, clock })
     const leader = createLeader({
       reports: store,
       rollout: NAME,

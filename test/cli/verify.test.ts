@@ -1,7 +1,7 @@
 import { join } from "node:path"
 import { beforeEach, describe, expect, it } from "vitest"
 import type { VerdictRecord } from "../../src/analysis/replay.js"
-import { createFollower } from "../../src/controller/follower.js"
+import { createWritingFollower } from "../../src/controller/writing-follower.js"
 import { verdictKey } from "../../src/controller/keys.js"
 import { createLeader } from "../../src/controller/leader.js"
 import type { StateStore } from "../../src/rollout/store.js"
@@ -21,7 +21,7 @@ async function lead<T>(
   run: (leader: ReturnType<typeof createLeader>) => Promise<T>,
   options: { reports?: StateStore; denies?: (n: number) => boolean } = {},
 ): Promise<T> {
-  const follower = await createFollower({ store, rollout: NAME, clock })
+  const follower = await createWritingFollower({ store, rollout: NAME, clock })
   const evidence = paired(1, 2, 200, options.denies ?? ((n) => n % 2 === 0))
   const leader = createLeader({
     reports: options.reports ?? store,

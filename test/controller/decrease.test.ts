@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { createFollower } from "../../src/controller/follower.js"
+import { createWritingFollower } from "../../src/controller/writing-follower.js"
 import { act, ensureState, newSalt, readState } from "../../src/controller/verbs.js"
 import { isDecrease, phaseOf } from "../../src/rollout/phase.js"
 import type { RolloutState } from "../../src/rollout/state.js"
@@ -25,7 +25,7 @@ async function setUp(wrap: (store: StateStore) => StateStore = (store) => store)
   await ensureState(inner, spec, human, clock.now())
   await elsewhere({ type: "start", spec, salt: newSalt(), actor: human, reason: "" })
   await elsewhere({ type: "promote", actor: human, reason: "" })
-  const follower = await createFollower({ store: wrap(store), rollout: "demo", clock })
+  const follower = await createWritingFollower({ store: wrap(store), rollout: "demo", clock })
   const stored = async (): Promise<RolloutState> => (await readState(inner, "demo"))!
   return { clock, inner, turn, elsewhere, follower, stored, phase: () => phaseOf(follower.current()!).phase }
 }
@@ -203,7 +203,7 @@ describe("a decrease", () => {
     const { store, turn } = unreliable(memoryStore())
     const clock = fakeClock(T0)
     turn("down")
-    const follower = await createFollower({ store, rollout: "demo", clock })
+    const follower = await createWritingFollower({ store, rollout: "demo", clock })
     await expect(follower.act(kill("deny"))).rejects.toThrow("down")
     await expect(follower.act(rollback)).rejects.toThrow("down")
     expect(follower.status().pending).toMatchObject([{ event: "kill" }])

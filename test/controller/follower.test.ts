@@ -1,9 +1,10 @@
 import { describe, expect, it, vi } from "vitest"
 import { createFollower } from "../../src/controller/follower.js"
 import { stateKey } from "../../src/controller/keys.js"
+import { SerinError } from "../../src/errors.js"
 import { serializeState } from "../../src/rollout/state.js"
 import type { RolloutState } from "../../src/rollout/state.js"
-import type { StateStore, Versioned } from "../../src/rollout/store.js"
+import type { ReadStore, StateStore, Versioned } from "../../src/rollout/store.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
 import { spec, stateWith as anyState, T0 } from "../guard/harness.js"
@@ -63,7 +64,7 @@ describe("the follower", () => {
     answer(() => document(stateWith({ revision: 7 })))
     await follower.poll()
     expect(follower.current()?.revision).toBe(7)
-    expect(follower.status()).toEqual({ confirmedAt: clock.now(), problem: undefined, pending: [] })
+    expect(follower.status()).toEqual({ confirmedAt: clock.now() })
     follower.close()
   })
 
@@ -144,7 +145,6 @@ describe("the follower", () => {
       await follower.poll()
       expect(follower.current()?.kill).toBe("deny")
     }
-    expect(follower.status().pending).toEqual([])
     answer(() => document(stateWith({ revision: 6 })))
     await follower.poll()
     expect(follower.current()).toMatchObject({ revision: 6, kill: "off" })
@@ -235,5 +235,155 @@ describe("the follower", () => {
     clock.advance(60_000)
     await clock.settle()
     expect(reads).toBe(1)
+  })
+})
+
+describe("the follower of a store that fails", () => {
+  const up = (): Promise<Versioned> => document(stateWith({ revision: 1 }))
+  const down = (): Promise<never> => Promise.reject(new SerinError("STORE_UNAVAILABLE", "connection refused"))
+
+  /** A follower whose looks are counted, and whose hints the test gives. */
+  async function follow(first: () => Promise<Versioned | null>, random = 1) {
+    const clock = fakeClock()
+    const looks: number[] = []
+    let answer = first
+    let hint = (): void => {}
+    const signals: AbortSignal[] = []
+    const store: ReadStore = {
+      caps: memoryStore().caps,
+      get(_key, options) {
+        looks.push(clock.monotonic())
+        signals.push(options!.signal!)
+        return answer()
+      },
+      watch: (_key, given) => void (hint = given),
+    }
+    const follower = await createFollower({ store, rollout: "demo", clock, random: () => random })
+    const pass = async (ms: number, step = 10): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += step) {
+        clock.advance(step)
+        for (let i = 0; i < 8; i++) await Promise.resolve()
+      }
+    }
+    const gaps = (): number[] => looks.slice(1).map((at, i) => at - looks[i]!)
+    const turn = (next: () => Promise<Versioned | null>): void => void (answer = next)
+    return { clock, follower, looks, gaps, signals, pass, turn, hint: () => hint() }
+  }
+
+  it("asks again ever later, up to 2 s, and at the usual pace once it is answered", async () => {
+    const { follower, gaps, pass, turn, looks } = await follow(down)
+    await pass(10_000)
+    expect(gaps()).toEqual([100, 200, 400, 800, 1600, 2000, 2000, 2000])
+    turn(up)
+    await pass(2000)
+    expect(follower.current()?.revision).toBe(1)
+    expect(follower.status().problem).toBeUndefined()
+    const answered = looks.length
+    await pass(10_000, 100)
+    expect(looks.length).toBe(answered + 2)
+    follower.close()
+  })
+
+  it("is never in a busy loop, whatever the jitter", async () => {
+    const { follower, gaps, pass } = await follow(down, 0)
+    await pass(2000)
+    expect(new Set(gaps())).toEqual(new Set([50]))
+    follower.close()
+  })
+
+  it("looks promptly on a hint, and not more often for a storm of them", async () => {
+    const { follower, looks, pass, turn, hint } = await follow(down)
+    await pass(9500)
+    expect(looks.length).toBe(9)
+    hint()
+    expect(looks.length).toBe(10)
+    await pass(100)
+    turn(up)
+    hint()
+    await pass(10)
+    expect(follower.current()?.revision).toBe(1)
+    turn(down)
+    hint()
+    await pass(10)
+    const before = looks.length
+    for (let n = 0; n < 100; n++) {
+      hint()
+      await pass(10)
+    }
+    expect(looks.length - before).toBeLessThanOrEqual(1000 / 50)
+    expect(looks.length - before).toBeGreaterThan(1000 / 100)
+    follower.close()
+  })
+
+  it("abandons a read that hangs after 2 s, tells the store so, and asks anew", async () => {
+    const { follower, looks, signals, pass, turn } = await follow(up)
+    turn(() => new Promise(() => {}))
+    await pass(5000)
+    expect(signals.at(-1)!.aborted).toBe(false)
+    await pass(2000)
+    expect(signals.at(-1)!.aborted).toBe(true)
+    turn(() => document(stateWith({ revision: 2, kill: "deny" })))
+    await pass(100)
+    expect(looks.length).toBe(3)
+    expect(follower.current()?.kill).toBe("deny")
+    follower.close()
+  })
+
+  it("hears of a kill within 8 s of it, when the connection stalls without a word", async () => {
+    const { clock, follower, pass, turn } = await follow(up)
+    await pass(10)
+    const killedAt = clock.monotonic()
+    turn(() => new Promise(() => {}))
+    await pass(6900)
+    turn(() => document(stateWith({ revision: 2, kill: "stable" })))
+    while (follower.current()?.kill === "off") await pass(10)
+    expect(clock.monotonic() - killedAt).toBeLessThan(8000)
+    follower.close()
+  })
+
+  it("asks every 30 s while it is not let in, on a hint every 5 s, and never stops", async () => {
+    const refuse = (): Promise<never> => Promise.reject(new SerinError("STORE_UNAUTHORIZED", "403"))
+    const { follower, gaps, looks, pass, turn, hint } = await follow(refuse)
+    await pass(120_000, 1000)
+    expect(gaps()).toEqual([30_000, 30_000, 30_000, 30_000])
+    expect(follower.status().problem).toMatchObject({ code: "store_unreachable", message: "STORE_UNAUTHORIZED: 403" })
+    for (let n = 0; n < 10; n++) {
+      hint()
+      await pass(1000)
+    }
+    expect(looks.length).toBe(7)
+    turn(up)
+    await pass(30_000, 1000)
+    expect(follower.current()?.revision).toBe(1)
+    follower.close()
+  })
+
+  it("leaves nothing behind when it is closed in the middle of a read, and drops what comes late", async () => {
+    const { clock, follower, signals, pass, turn } = await follow(up)
+    let late = (_: Versioned): void => {}
+    turn(() => new Promise((resolve) => (late = resolve)))
+    const poll = follower.poll()
+    follower.close()
+    await poll
+    expect(signals.at(-1)!.aborted).toBe(true)
+    expect(clock.pending()).toBe(0)
+    late(await document(stateWith({ revision: 2 })))
+    await pass(60_000, 1000)
+    expect(follower.current()?.revision).toBe(1)
+    expect(follower.status().problem).toBeUndefined()
+    expect(clock.pending()).toBe(0)
+  })
+
+  it("swallows what a store throws instead of rejecting, also when nobody waits any more", async () => {
+    const { follower, pass, turn } = await follow(() => {
+      throw new TypeError("not a store")
+    })
+    expect(follower.status().problem).toMatchObject({ code: "store_unreachable", message: "not a store" })
+    let fail = (_: Error): void => {}
+    turn(() => new Promise((_, reject) => (fail = reject)))
+    await pass(100)
+    follower.close()
+    fail(new Error("late"))
+    await pass(100)
   })
 })

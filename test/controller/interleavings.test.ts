@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { createFollower } from "../../src/controller/follower.js"
+import { createWritingFollower } from "../../src/controller/writing-follower.js"
 import { createLeader } from "../../src/controller/leader.js"
 import { act, ensureState, newSalt, readState } from "../../src/controller/verbs.js"
 import { isSerinError } from "../../src/errors.js"
@@ -106,7 +106,7 @@ async function play(steps: readonly Step[]) {
   await ensureState(inner, spec, ada, T0)
   await act(inner, "demo", eventOf("start", ada), () => clock.now())
   await act(inner, "demo", eventOf("promote", ada), () => clock.now())
-  const follower = await createFollower({ store, rollout: "demo", clock })
+  const follower = await createWritingFollower({ store, rollout: "demo", clock })
   const local = (): RolloutState => follower.current()!
   const read = () => {
     const { generation, ramp } = local()

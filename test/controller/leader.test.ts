@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { createFollower } from "../../src/controller/follower.js"
+import { createWritingFollower } from "../../src/controller/writing-follower.js"
 import { reportKey, stateKey } from "../../src/controller/keys.js"
 import { createLeader } from "../../src/controller/leader.js"
 import { parseReport } from "../../src/controller/report.js"
@@ -25,7 +25,7 @@ async function setUp(wrap: (store: StateStore) => StateStore = (store) => store)
   const store = wrap(inner)
   await ensureState(inner, spec, human, clock.now())
   await act(inner, "demo", { type: "start", spec, salt: newSalt(), actor: human, reason: "try" }, () => clock.now())
-  const follower = await createFollower({ store, rollout: "demo", clock })
+  const follower = await createWritingFollower({ store, rollout: "demo", clock })
   let evidence: () => Promise<Evidence | null> = () => Promise.resolve(null)
   const asked: (number | undefined)[] = []
   const leader = createLeader({
@@ -393,7 +393,7 @@ describe("a leader that finds another's report", () => {
     await act(inner, "demo", { type: "start", spec, salt: newSalt(), actor: human, reason: "" }, () => T0)
     const report = { format: "serin/report/1", rollout: "demo", by: "other", at }
     await inner.compareAndSet(reportKey("demo"), 0, JSON.stringify(report))
-    const follower = await createFollower({ store: inner, rollout: "demo", clock })
+    const follower = await createWritingFollower({ store: inner, rollout: "demo", clock })
     const leader = createLeader({
       reports: store,
       rollout: "demo",

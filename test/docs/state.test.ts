@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import type { FollowerProblem } from "../../src/controller/follower.js"
+import type { FollowerProblem } from "../../src/model/follower-problem.js"
 import type { RolloutEvent } from "../../src/rollout/event.js"
 import type { Phase } from "../../src/rollout/phase.js"
 import type { HoldReason, RolloutState } from "../../src/rollout/state.js"
@@ -42,6 +42,8 @@ const EVENTS: Record<RolloutEvent["type"], true> = {
 }
 const PROBLEMS: Record<FollowerProblem, true> = {
   store_unreachable: true,
+  stale: true,
+  canary_lease_expired: true,
   rejected_invalid: true,
   rejected_untrusted: true,
   rejected_other_rollout: true,

@@ -1,0 +1,119 @@
+import { constants } from "node:fs"
+import { mkdir, open, rename, rm } from "node:fs/promises"
+import { randomUUID } from "node:crypto"
+import { dirname, resolve } from "node:path"
+import type { Clock } from "../model/clock.js"
+import { MAX_STATE_BYTES, parseState } from "../rollout/state.js"
+import { DEADLINE_MS, inTime } from "./deadline.js"
+import { messageOf } from "./message.js"
+import type { Stored } from "./verbs.js"
+
+/** The last good state of an earlier life of this process: where it begins when the store is down, and the floor of what it takes. */
+export interface LastKnownGood {
+  readonly path: string
+  /** Null: there was none, or none that can be used. */
+  readonly found: Stored | null
+  /** Write it down, soon. Never throws and never waits. */
+  keep(stored: Stored): void
+  /** Why it could not be read, or not be written. */
+  problem(): string | undefined
+  /** Resolves when what was given to `keep` is written, or has failed. Never rejects. */
+  settle(): Promise<void>
+}
+
+/**
+ * Read a state that was kept in a file, and keep newer ones there: the text of the state, as it is in the store, readable by this user alone.
+ * What cannot be used is as good as not there, and `problem` says so. Answers within 2 s.
+ */
+export async function openLastKnownGood(path: string, rollout: string, clock: Clock): Promise<LastKnownGood> {
+  const file = resolve(path)
+  let problem: string | undefined
+  let found: Stored | null = null
+  let kept: Stored | null = null
+  let next: Stored | null = null
+  let writing: Promise<void> | null = null
+
+  try {
+    found = await inTime(clock, DEADLINE_MS, () => read(file, rollout))
+    kept = found
+  } catch (error) {
+    problem = `${file} is not used: ${messageOf(error)}`
+  }
+
+  async function write(): Promise<void> {
+    while (next !== null) {
+      const stored: Stored = next
+      next = null
+      try {
+        // Several processes may share the file; none of them puts an older state back.
+        const there = await read(file, rollout).catch(() => null)
+        if (there === null || there.state.revision < stored.state.revision) await writeWhole(file, stored.envelope)
+        kept = stored
+        problem = undefined
+      } catch (error) {
+        problem = `${file} is not written: ${messageOf(error)}`
+      }
+    }
+  }
+
+  return {
+    path: file,
+    found,
+    keep(stored) {
+      if (stored.envelope === (next ?? kept)?.envelope) return
+      next = stored
+      writing ??= write().finally(() => (writing = null))
+    },
+    problem: () => problem,
+    async settle() {
+      await writing
+    },
+  }
+}
+
+/** Null: there is none. */
+async function read(file: string, rollout: string): Promise<Stored | null> {
+  let handle
+  try {
+    // A pipe would keep whoever opens it waiting.
+    handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null
+    throw error
+  }
+  try {
+    if (!(await handle.stat()).isFile()) throw new Error("it is no file")
+    const buffer = Buffer.alloc(MAX_STATE_BYTES + 1)
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0)
+    const envelope = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(buffer.subarray(0, bytesRead))
+    const state = parseState(envelope)
+    if (state.rollout !== rollout) throw new Error(`it is the state of ${state.rollout}, not of ${rollout}`)
+    return { state, envelope }
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Nobody ever sees half of it, and after a power cut there is this one or the one before. */
+async function writeWhole(file: string, text: string): Promise<void> {
+  const folder = dirname(file)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const draft = `${file}.${randomUUID().slice(0, 8)}.tmp`
+  try {
+    const handle = await open(draft, "wx", 0o600)
+    try {
+      await handle.writeFile(text)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(draft, file)
+  } catch (error) {
+    await rm(draft, { force: true })
+    throw error
+  }
+  // Folders cannot be synced on every system; the rename itself is done.
+  const handle = await open(folder, "r").catch(() => null)
+  await handle?.sync().catch(() => {})
+  await handle?.close()
+}
