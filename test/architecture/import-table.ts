@@ -46,7 +46,8 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     packages: ["zod", "type:@opentelemetry/api"],
     node: true,
   },
-  stores: { units: ["rollout", "signing"], node: true },
+  // ioredis: for one driver, and there alone; it is optional.
+  stores: { units: ["rollout", "signing"], packages: ["ioredis"], node: true },
   "decision-log": { units: [], packages: ["rotating-file-stream"], node: true },
   sources: { units: ["evidence", "analysis"], node: true },
   engines: { units: ["release"], packages: ["zod", "yaml", "@marcbachmann/cel-js"], node: true },

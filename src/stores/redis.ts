@@ -1,0 +1,278 @@
+import { createRequire } from "node:module"
+import type { Redis, RedisOptions } from "ioredis"
+import { SerinError } from "../errors.js"
+import type { SerinErrorCode } from "../errors.js"
+import { refuseUnknown } from "../model/options.js"
+import type { KeysOf } from "../model/options.js"
+import type { StateStore, Versioned } from "../rollout/store.js"
+import { checkKeep, checkWrite, keySegments, MAX_DOCUMENT_BYTES, refuseAborted, versioned } from "./document.js"
+import { ambiguous, refused, withPatience } from "./patience.js"
+import type { Patience } from "./patience.js"
+import { redisHints } from "./redis-hints.js"
+import { isReply, openRedis, redisLine } from "./redis-line.js"
+import { COMPARE_AND_SET, FIELD, REMOVE } from "./redis-script.js"
+import { codeOf } from "./system-error.js"
+
+export interface RedisStoreOptions {
+  /** `redis://user:password@host:6379/0`, or `rediss://` for TLS. */
+  readonly url?: string | undefined
+  /**
+   * What ioredis connects with: `{ host, port, username, password, tls, sentinels, name, … }`. How it tries again, what it queues and
+   * how long it waits is the store's to say, and is not taken from here.
+   */
+  readonly connection?: RedisOptions | undefined
+  /** First part of all names in the server. Default `serin:`. */
+  readonly prefix?: string | undefined
+  /** Revisions of each document that are kept, 2 or more. Default 1,000. */
+  readonly keep?: number | undefined
+  /** Longest wait for one answer, ms. Default 2,000. */
+  readonly timeoutMs?: number | undefined
+  /** Wait until so many replicas have a write; one that fewer have in time is `STORE_AMBIGUOUS`. */
+  readonly wait?: { readonly replicas: number; readonly timeoutMs: number } | undefined
+}
+
+/** A store that holds connections. */
+export interface RedisStore extends StateStore {
+  /** End the connections; what is asked later fails. Not needed for the process to end. */
+  close(): Promise<void>
+}
+
+const REDIS_KEYS: KeysOf<RedisStoreOptions> = {
+  url: true,
+  connection: true,
+  prefix: true,
+  keep: true,
+  timeoutMs: true,
+  wait: true,
+}
+
+/** Revisions that one question of a history brings. */
+const PAGE = 10
+const ENTRY_ID = /^([1-9]\d{0,15})-0$/
+
+type Entry = readonly [id: string, fields: readonly string[]]
+
+/**
+ * Keep documents in Redis 6.2 or newer, as streams: `<prefix>{<rollout>}/state`. The store makes its connections itself, with
+ * ioredis, because it must own how they fail: see docs/decisions/0024-redis-client.md. Throws `LIBRARY_MISSING` without the optional
+ * package `ioredis`.
+ */
+export function redisStore(options: RedisStoreOptions): RedisStore {
+  const { server, prefix, keep, timeoutMs, wait, make } = resolve(options)
+  const closing = new AbortController()
+  const open = (): Promise<Redis> => openRedis(make, timeoutMs, closing.signal)
+  const reader = redisLine(open)
+  const writer = redisLine(open)
+  const hints = redisHints(open, closing.signal)
+
+  /** Names of one rollout lie in one slot of a cluster. */
+  function namesOf(key: string): { readonly stream: string; readonly index: string } {
+    const [rollout = "", ...rest] = keySegments(key)
+    const tagged = `${prefix}{${rollout}}`
+    return { stream: [tagged, ...rest].join("/"), index: `${tagged}@keys` }
+  }
+
+  function patiently<T>(signal: AbortSignal | undefined, work: (patience: Patience) => Promise<T>): Promise<T> {
+    refuseAborted(signal)
+    refuseClosed()
+    return withPatience(timeoutMs, signal, work)
+  }
+
+  function refuseClosed(): void {
+    if (closing.signal.aborted) throw new SerinError("STORE_UNAVAILABLE", `${server}: the store was closed`)
+  }
+
+  async function read<T>(signal: AbortSignal | undefined, question: (client: Redis) => Promise<T>): Promise<T> {
+    return patiently(signal, (patience) => reader.ask(patience, question)).catch((error: unknown) => {
+      throw refused(server, error, adviceOn(error))
+    })
+  }
+
+  /** Run a script that writes, unless it arrives when its caller has given up. */
+  function write(signal: AbortSignal | undefined, script: string, names: readonly string[], args: readonly unknown[]) {
+    return patiently(signal, async (patience) => {
+      let sent = false
+      try {
+        // Also asks whether the connection lives: what follows cannot be asked twice.
+        const now = serverTimeMs(await writer.ask(patience, (client) => client.time()))
+        const deadline = now + patience.remainingMs()
+        const answer = await writer.once(
+          patience,
+          () => (sent = true),
+          async (client) => {
+            const values = [...args, deadline].map(String)
+            const [outcome, entry] = (await client.eval(script, names.length, ...names, ...values)) as [string, Entry?]
+            const confirmed = outcome === "written" && wait !== undefined ? await confirm(client, wait) : undefined
+            return { outcome, entry, confirmed }
+          },
+        )
+        if (answer.outcome === "late") throw new SerinError("STORE_UNAVAILABLE", `${server}: the write came too late`)
+        if (answer.confirmed === false) throw new Error(`fewer than ${wait?.replicas} replicas confirmed it`)
+        return answer
+      } catch (error) {
+        if (error instanceof SerinError) throw error
+        // A replica refuses to write: whoever was the primary is it no more.
+        if (isReply(error)) writer.drop()
+        throw sent && !isReply(error) ? ambiguous(server, error) : refused(server, error, adviceOn(error))
+      }
+    })
+  }
+
+  function versionOf([id, [field, envelope]]: Entry): Versioned {
+    const revision = ENTRY_ID.exec(id)?.[1]
+    if (revision === undefined || field !== FIELD || envelope === undefined) {
+      throw new SerinError("STORE_UNAVAILABLE", `${server}: entry ${id} was not written by this store`)
+    }
+    return versioned(Number(revision), envelope)
+  }
+
+  return {
+    // An acknowledged write can be lost when another server takes over.
+    caps: { push: true, linearizable: false, ack: wait ? "replicated" : "async", maxBytes: MAX_DOCUMENT_BYTES },
+
+    async get(key, options) {
+      const { stream } = namesOf(key)
+      const [newest] = await read(options?.signal, (client) => client.xrevrange(stream, "+", "-", "COUNT", 1))
+      return newest === undefined ? null : versionOf(newest)
+    },
+
+    async compareAndSet(key, expectedRevision, envelope, options) {
+      const { stream, index } = namesOf(key)
+      checkWrite(expectedRevision, envelope, MAX_DOCUMENT_BYTES, options)
+      const args = [expectedRevision, envelope, options?.keep ?? keep, key]
+      const { outcome, entry } = await write(options?.signal, COMPARE_AND_SET, [stream, index], args)
+      return outcome === "written" ? { ok: true } : { ok: false, current: entry ? versionOf(entry) : null }
+    },
+
+    watch(key, hint, { signal }) {
+      hints.add(namesOf(key).stream, hint, signal)
+    },
+
+    async *history(key, options) {
+      const { stream } = namesOf(key)
+      for (let from = "+"; ;) {
+        const page = await read(options?.signal, (client) => client.xrevrange(stream, from, "-", "COUNT", PAGE))
+        const versions = page.map(versionOf)
+        for (const version of versions) yield version
+        const last = versions.at(-1)?.revision ?? 1
+        if (last === 1) return
+        from = `${last - 1}-0`
+      }
+    },
+
+    async list(under, options) {
+      const { index } = namesOf(under)
+      // "0" follows "/".
+      return read(options?.signal, (client) => client.zrangebylex(index, `[${under}/`, `(${under}0`))
+    },
+
+    async remove(key, options) {
+      const { stream, index } = namesOf(key)
+      await write(options?.signal, REMOVE, [stream, index], [key])
+    },
+
+    async close() {
+      closing.abort()
+      reader.drop()
+      writer.drop()
+    },
+  }
+}
+
+const serverTimeMs = ([seconds, micros]: readonly (string | number)[]): number =>
+  Number(seconds) * 1000 + Number(micros) / 1000
+
+async function confirm(
+  client: Redis,
+  wait: { readonly replicas: number; readonly timeoutMs: number },
+): Promise<boolean> {
+  return (await client.wait(wait.replicas, wait.timeoutMs)) >= wait.replicas
+}
+
+interface Advice {
+  readonly code?: SerinErrorCode
+  readonly fix?: string
+}
+
+/** What to do about an error of the server, or about none of its answers. */
+function adviceOn(error: unknown): Advice {
+  const text = error instanceof Error ? `${codeOf(error) ?? ""} ${error.message}` : ""
+  return ADVICE.find(([pattern]) => pattern.test(text))?.[1] ?? {}
+}
+
+const ADVICE: readonly (readonly [RegExp, Advice])[] = [
+  [/ECONNREFUSED|ENOTFOUND|EHOSTUNREACH/, { fix: "check that the server runs and that its address is right" }],
+  [/NOAUTH|WRONGPASS/, { code: "STORE_UNAUTHORIZED", fix: "check the user and the password" }],
+  [/NOPERM/, { code: "STORE_UNAUTHORIZED", fix: "give this user the rights that docs/reference/stores.md lists" }],
+  [/READONLY/, { fix: "this is a replica: connect to the primary, or name the sentinels" }],
+  [/MOVED|CROSSSLOT/, { fix: "this is one server of a cluster: connect through a proxy that knows the cluster" }],
+  [/OOM/, { fix: "the server's memory is full: make room" }],
+]
+
+function resolve(options: RedisStoreOptions) {
+  refuseUnknown("redisStore", options, REDIS_KEYS)
+  const { url, connection = {}, prefix = "serin:", keep = 1000, timeoutMs = 2000, wait } = options
+  if (url === undefined && options.connection === undefined) {
+    throw new TypeError('redisStore needs url, as "redis://localhost:6379", or connection, the options of ioredis')
+  }
+  if (url !== undefined && !(URL.canParse(url) && /^rediss?:\/\/[^?]+$/.test(url))) {
+    throw new TypeError('url must be "redis://" or "rediss://" and an address without "?"; options go into connection')
+  }
+  if (typeof prefix !== "string" || /[{}]/.test(prefix)) throw new TypeError("prefix must be a text without { and }")
+  checkKeep(keep)
+  checkMs("timeoutMs", timeoutMs)
+  if (wait !== undefined) {
+    checkMs("wait.timeoutMs", wait.timeoutMs)
+    if (!Number.isInteger(wait.replicas) || wait.replicas < 1) {
+      throw new RangeError(`wait.replicas must be a whole number >= 1, got ${wait.replicas}`)
+    }
+    if (wait.timeoutMs >= timeoutMs) {
+      throw new RangeError(`wait.timeoutMs must be below timeoutMs (${timeoutMs}), got ${wait.timeoutMs}`)
+    }
+  }
+  const Client = requireRedis()
+  const own = {
+    ...connection,
+    connectTimeout: timeoutMs,
+    lazyConnect: true,
+    enableReadyCheck: false,
+    // Nothing is kept for later, and nothing is sent twice.
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    retryStrategy: null,
+    reconnectOnError: null,
+    maxRetriesPerRequest: null,
+    enableAutoPipelining: false,
+    keyPrefix: "",
+    replyMapping: "legacy" as const,
+    disableClientInfo: true,
+    connectionName: connection.connectionName ?? "serin",
+  } satisfies RedisOptions
+  const make = (): Redis => (url === undefined ? new Client(own) : new Client(url, own))
+  return {
+    server: url === undefined ? (connection.host ?? "redis") : new URL(url).host,
+    prefix,
+    keep,
+    timeoutMs,
+    wait,
+    make,
+  }
+}
+
+function checkMs(name: string, ms: number): void {
+  if (!(ms > 0 && ms < 2 ** 31)) throw new RangeError(`${name} must be above 0 and below 2^31, got ${ms}`)
+}
+
+/** Looked for when a store is made, so that nothing is missing at the first read. */
+function requireRedis(): typeof Redis {
+  try {
+    return (createRequire(import.meta.url)("ioredis") as { readonly Redis: typeof Redis }).Redis
+  } catch (cause) {
+    throw new SerinError(
+      "LIBRARY_MISSING",
+      "redisStore() needs the package ioredis, which cannot be loaded; install it: npm install ioredis@6",
+      { cause },
+    )
+  }
+}

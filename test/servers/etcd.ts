@@ -1,0 +1,25 @@
+import { startServer, type TestServer } from "./server.js"
+
+/** Start a cluster of one etcd server. */
+export function startEtcd(...more: readonly string[]): Promise<TestServer> {
+  return startServer({
+    program: "etcd",
+    morePorts: 1,
+    args(dir, [port, peerPort]) {
+      const client = `http://127.0.0.1:${port}`
+      const peer = `http://127.0.0.1:${peerPort}`
+      return [
+        ...["--name", "one", "--data-dir", dir, "--initial-cluster", `one=${peer}`],
+        ...["--listen-client-urls", client, "--advertise-client-urls", client],
+        ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer],
+        // A cluster of one has nobody to wait for.
+        ...["--heartbeat-interval", "10", "--election-timeout", "100"],
+        ...more,
+      ]
+    },
+    async isReady(port) {
+      const health = (await (await fetch(`http://127.0.0.1:${port}/health`)).json()) as { readonly health?: unknown }
+      return health.health === "true"
+    },
+  })
+}
