@@ -8,14 +8,19 @@ export function startEtcd(...more: readonly string[]): Promise<TestServer> {
     args(dir, [port, peerPort]) {
       const client = `http://127.0.0.1:${port}`
       const peer = `http://127.0.0.1:${peerPort}`
-      return [
-        ...["--name", "one", "--data-dir", dir, "--initial-cluster", `one=${peer}`],
-        ...["--listen-client-urls", client, "--advertise-client-urls", client],
-        ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer],
+      const settings = {
+        name: "one",
+        "data-dir": dir,
+        "initial-cluster": `one=${peer}`,
+        "listen-client-urls": client,
+        "advertise-client-urls": client,
+        "listen-peer-urls": peer,
+        "initial-advertise-peer-urls": peer,
         // A cluster of one has nobody to wait for.
-        ...["--heartbeat-interval", "10", "--election-timeout", "100"],
-        ...more,
-      ]
+        "heartbeat-interval": "10",
+        "election-timeout": "100",
+      }
+      return [...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]), ...more]
     },
     async isReady(port) {
       const health = (await (await fetch(`http://127.0.0.1:${port}/health`)).json()) as { readonly health?: unknown }
