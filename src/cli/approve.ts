@@ -4,8 +4,11 @@ import { actorOf } from "./place.js"
 
 export const approveCommand = defineCommand({
   name: "approve",
-  summary: "Let the stage in force be left for the next, once the evidence allows it",
-  notes: ["Needs --reason. Approves one stage, that in force; what the evidence says still counts."],
+  summary: "Let the stage in force be left for the next, once its evidence has passed",
+  notes: [
+    "Needs --reason. Approves one stage, that in force. Refused, with what is missing, before the evidence of the stage has passed;",
+    "lapses when a later look, before the stage is left, no longer passes.",
+  ],
   example: 'serin approve --reason "looked at the newly denied calls with Ana"',
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
   async run({ values, io, out }) {

@@ -83,7 +83,7 @@ function underWay(state: RolloutState, phase: UnderWay, now: number, say: Say): 
     at > now ? `${formatTime(at)} (${formatWhen(at, now)}) at the earliest` : "as soon as every criterion passes"
   const steps = [`${goal}: ${earliest}${at > now ? ", if every criterion passes" : ""}`]
   const approved = state.approvals.some((approval) => approval.stage === phase.stage)
-  if (stage.approval && !approved) steps.push(`this stage is left only after \`${say('approve --reason "…"')}\``)
+  if (stage.approval && !approved) steps.push(`then it waits for \`${say('approve --reason "…"')}\``)
   return steps
 }
 

@@ -29,7 +29,7 @@ export interface ResumeEvent extends Asked {
   readonly type: "resume"
 }
 
-/** Let the stage in force be left for the next, once the evidence allows it. */
+/** Let the stage in force be left for the next: what a human says once its evidence has passed, and the hold `approval` asks for it. */
 export interface ApproveEvent extends Asked {
   readonly type: "approve"
 }

@@ -27,7 +27,7 @@ export function revise(state: RolloutState, now: number, cause: Cause, patch: Pa
 export const bounded = (reason: string): string =>
   reason.length > MAX_REASON ? `${reason.slice(0, MAX_REASON)}…` : reason
 
-const boundedActor = ({ kind, id }: Actor): Actor => ({ kind, id: id.slice(0, MAX_ACTOR) })
+export const boundedActor = ({ kind, id }: Actor): Actor => ({ kind, id: id.slice(0, MAX_ACTOR) })
 
 /** Give every session back to stable, at once. */
 export function rollBack(state: RolloutState, now: number, cause: Omit<Cause, "event">): RolloutState {

@@ -3,7 +3,7 @@ import type { TickEvent } from "./event.js"
 import { phaseOf } from "./phase.js"
 import { bounded, containBoth, extendRamp, revise, rollBack } from "./revise.js"
 import type { Stage } from "./spec.js"
-import type { Hold, HoldReason, RolloutState } from "./state.js"
+import type { Approval, Hold, HoldReason, RolloutState } from "./state.js"
 
 /**
  * How long evidence may be missing before `onNoData: "rollback"` acts, ms, at most the stage's period: a source that answers
@@ -121,9 +121,21 @@ function reasonsToHold(state: RolloutState, look: Look): ReadonlySet<HoldReason>
   const late = overdue && spec.onInconclusive === "hold" && (isUnproven(look) || had("inconclusive"))
   const unclear = verdict === null ? had("inconclusive") : verdict.result === "inconclusive" && noData === null
   add("inconclusive", late || (unclear && look.elapsedMs >= stage.periodMs))
-  const ready = isProven(look) && [...reasons].every((reason) => reason === "paused" || reason === "releases")
+  const ready = isReady(look, reasons)
   add("approval", ready && stage.approval && !state.approvals.some((approval) => approval.stage === look.index))
   return reasons
+}
+
+const NOT_EVIDENCE: ReadonlySet<HoldReason> = new Set<HoldReason>(["paused", "releases", "approval"])
+
+/** The evidence has passed: what holds is no doubt about the canary. */
+const isReady = (look: Look, reasons: ReadonlySet<HoldReason>): boolean =>
+  isProven(look) && [...reasons].every((reason) => NOT_EVIDENCE.has(reason))
+
+/** An approval is of evidence that passed, and lapses when a look finds that it does no longer. A blind look finds nothing. */
+function lapsed({ approvals }: RolloutState, look: Look, reasons: ReadonlySet<HoldReason>): readonly Approval[] {
+  if (look.noData !== null || isReady(look, reasons)) return []
+  return approvals.filter(({ stage }) => stage === look.index)
 }
 
 /** Nothing holds: this look has found so. */
@@ -139,7 +151,7 @@ function advance(state: RolloutState, event: TickEvent, look: Look, now: number)
   return revise(state, now, { event: "advance", actor, reason, verdict }, { ramp, holds: [] })
 }
 
-/** Only a change of the set is a revision: a number that moves is not. */
+/** Only a change of the set, or an approval that lapses, is a revision: a number that moves is not. */
 function hold(
   state: RolloutState,
   event: TickEvent,
@@ -149,14 +161,18 @@ function hold(
 ): RolloutState {
   const kept = state.holds.filter(({ reason }) => reasons.has(reason))
   const added = [...reasons].filter((reason) => !kept.some((hold) => hold.reason === reason))
-  if (kept.length === state.holds.length && added.length === 0) return state
+  const gone = lapsed(state, look, reasons)
+  if (kept.length === state.holds.length && added.length === 0 && gone.length === 0) return state
   const holds: Hold[] = [...kept]
   for (const reason of added) {
     const note = noteOf(reason, look)
     holds.push({ reason, since: now, ...(note === undefined ? {} : { note }) })
   }
-  const text = holds.length === 0 ? "nothing holds" : `held by ${holds.map((hold) => hold.reason).join(", ")}`
-  return revise(state, now, { event: "hold", actor: event.actor, reason: text, verdict: look.verdict }, { holds })
+  const held = holds.length === 0 ? "nothing holds" : `held by ${holds.map((hold) => hold.reason).join(", ")}`
+  const reason = [held, ...gone.map(({ by }) => `the approval of ${by} has lapsed`)].join("; ")
+  const approvals = state.approvals.filter((approval) => !gone.includes(approval))
+  const cause = { event: "hold", actor: event.actor, reason, verdict: look.verdict }
+  return revise(state, now, cause, { holds, approvals })
 }
 
 function noteOf(reason: HoldReason, { noData, fuse }: Look): string | undefined {

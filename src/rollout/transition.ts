@@ -11,7 +11,7 @@ import type {
 } from "./event.js"
 import { gateRefusal, gateWords } from "./gate.js"
 import { isContained, phaseOf, type Phase } from "./phase.js"
-import { bounded, containBoth, extendRamp, lastingHolds, revise, rollBack } from "./revise.js"
+import { bounded, boundedActor, containBoth, extendRamp, lastingHolds, revise, rollBack } from "./revise.js"
 import type { RolloutSpec } from "./spec.js"
 import type { HoldReason, RolloutState } from "./state.js"
 import { tick } from "./tick.js"
@@ -69,7 +69,9 @@ function start(state: RolloutState, event: StartEvent, now: number): RolloutStat
   // Stable alone would serve again, and it was not known to be safe.
   if (phase.phase === "contained") requireHuman(state, event)
   checkStable(state, phase, spec)
-  return begin(state, "start", event, spec, salt, now)
+  // The phase tells of the newest canary alone, so the history has to tell what became of the one before.
+  const superseded = isRunning(phase) ? `supersedes ${state.canary} (${describe(phase)}): ` : ""
+  return begin(state, "start", { ...event, reason: `${superseded}${event.reason}` }, spec, salt, now)
 }
 
 /** Changing stable moves every session at once, past all that a canary is for. */
@@ -155,21 +157,37 @@ function resume(state: RolloutState, event: Asked<"resume">, now: number): Rollo
 
 function approve(state: RolloutState, event: Asked<"approve">, now: number): RolloutState {
   requireHuman(state, event)
-  const { stage } = requireRunning(state, "approve")
+  const running = requireRunning(state, "approve")
+  const { stage } = running
   if (state.spec.stages[stage]?.approval !== true) {
     throw refusal(state, "approve", "this stage asks for no approval; `promote` goes on at once")
   }
   if (state.approvals.some((approval) => approval.stage === stage)) return state
+  if (event.actor.id.trim() === "" || event.reason.trim() === "") {
+    throw refusal(state, "approve", "an approval says who gives it, and why")
+  }
+  if (!state.holds.some((hold) => hold.reason === "approval")) {
+    throw refusal(state, "approve", `its evidence has to pass first: ${missing(state, running, now)}`)
+  }
+  const { id: by } = boundedActor(event.actor)
   const reason = bounded(event.reason)
   return revise(
     state,
     now,
     { event: "approve", ...event },
     {
-      approvals: [...state.approvals, { stage, by: event.actor.id, reason, at: now }],
+      approvals: [...state.approvals, { stage, by, reason, at: now }],
       holds: state.holds.filter((hold) => hold.reason !== "approval"),
     },
   )
+}
+
+/** What keeps a stage from asking for its approval, which is the last gate: an approval of what is not known yet is none. */
+function missing({ holds, spec }: RolloutState, { stage, since }: Running, now: number): string {
+  const held = holds.map(({ reason }) => reason).filter((reason) => reason !== "paused" && reason !== "releases")
+  if (held.length > 0) return `it is held by ${held.join(", ")}`
+  const due = since + (spec.stages[stage]?.periodMs ?? 0)
+  return now < due ? `its period ends at ${new Date(due).toISOString()}` : "no look has passed yet"
 }
 
 function promote(state: RolloutState, event: PromoteEvent, now: number): RolloutState {

@@ -45,6 +45,13 @@ describe("serin start", () => {
     )
   })
 
+  it("of another version supersedes what is under way, and the history says so", async () => {
+    await bench().serin("start")
+    await rewrite("release: 1.5.0", "release: 1.6.0")
+    expect((await bench().serin("start")).out).toContain("in shadow (was in shadow); revision 3")
+    expect((await bench().serin("history")).out).toMatch(/start +ana +supersedes 1\.5\.0 \(in shadow\): put 1\.6\.0 to/)
+  })
+
   it("refuses what is under way, with the way out", async () => {
     await bench().serin("start")
     const { code, out, err } = await bench().serin("start")
@@ -258,7 +265,12 @@ describe("serin approve", () => {
   it("lets a stage that asks for it be left, and says so before", async () => {
     await rewrite('shadow: { period: "2h" }', "shadow: { approval: true }")
     expect((await bench().serin("start")).code).toBe(0)
-    expect((await bench().serin("status")).out).toContain("left only after `serin approve")
+    expect((await bench().serin("status")).out).toContain("then it waits for `serin approve")
+    const early = await bench().serin("approve", "--reason", "it will do")
+    expect(early).toMatchObject({ code: 1, out: "" })
+    expect(early.err).toContain("its evidence has to pass first: its period ends at 2026-01-01T00:10:00.000Z")
+    await advance(bench(), pass)
+    expect((await bench().serin("status")).out).toContain("it waits for `serin approve")
     await bench().serin("approve", "--reason", "looked at it")
     expect((await bench().state()).approvals).toMatchObject([{ stage: 0, by: "ana", reason: "looked at it" }])
     await advance(bench(), pass)

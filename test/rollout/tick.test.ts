@@ -323,16 +323,48 @@ describe("approval", () => {
     expect(holdsOf(look(state, "pass", due))).toEqual(["approval"])
   })
 
-  it("given early or late, lets the pass go on", () => {
-    const early = transition(state, { type: "approve", ...asked }, NOW)
-    expect(look(early, "pass", due).ramp).toHaveLength(3)
-    const late = transition(look(state, "pass", due), { type: "approve", ...asked }, due)
-    expect(late.holds).toEqual([])
-    expect(look(late, "pass", due + 1).ramp).toHaveLength(3)
+  const approve = (state: RolloutState, now = due) => transition(state, { type: "approve", ...asked }, now)
+  const approved = approve(look(state, "pass", due))
+
+  it("lets the next look that passes go on", () => {
+    expect(approved.holds).toEqual([])
+    expect(look(approved, "pass", due + 1).ramp).toHaveLength(3)
   })
 
-  it("is no substitute for a pass", () => {
-    const approved = transition(state, { type: "approve", ...asked }, NOW)
-    expect(look(approved, "inconclusive", due).ramp).toHaveLength(2)
+  it("is asked for under a pause and without a release, and waits for both", () => {
+    const paused = transition(state, { type: "pause", ...asked }, NOW)
+    const asking = look(paused, "pass", due)
+    expect(holdsOf(asking)).toEqual(["paused", "approval"])
+    const waiting = approve(asking)
+    expect(look(waiting, "pass", due + 1)).toBe(waiting)
+    expect(look(transition(waiting, { type: "resume", ...asked }, due), "pass", due + 1).ramp).toHaveLength(3)
+    const tick = { type: "tick", actor: CONTROLLER, verdict: verdictOf("pass"), releases: "missing" } as const
+    const missing = transition(approved, tick, due + 1)
+    expect(missing).toMatchObject({ approvals: [{ by: "ana" }], holds: [{ reason: "releases" }] })
+    expect(look(missing, "pass", due + 2).ramp).toHaveLength(3)
+  })
+
+  it.each([
+    ["inconclusive", "inconclusive", {}, undefined],
+    ["sample", "pass", { sessions: 1 }, undefined],
+    ["srm", "pass", { srm: true }, undefined],
+    ["fuse", "pass", {}, "why"],
+  ] as const)("lapses with a look that is held by %s, and is asked for anew", (held, result, options, fuse) => {
+    const event = { type: "tick", actor: CONTROLLER, verdict: verdictOf(result, options), fuse } as const
+    const lapsed = transition(approved, event, due + 1)
+    expect(lapsed).toMatchObject({
+      approvals: [],
+      holds: [{ reason: held }],
+      last: { event: "hold", reason: `held by ${held}; the approval of ana has lapsed` },
+    })
+    const again = look(lapsed, "pass", due + 2)
+    expect(holdsOf(again)).toEqual(["approval"])
+    expect(look(approve(again, due + 2), "pass", due + 3).ramp).toHaveLength(3)
+  })
+
+  it("outlasts a look that sees nothing", () => {
+    const blinded = blind(approved, due + 1)
+    expect(blinded.approvals).toEqual(approved.approvals)
+    expect(look(blinded, "pass", due + 2).ramp).toHaveLength(3)
   })
 })

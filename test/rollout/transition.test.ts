@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { isSerinError } from "../../src/errors.js"
 import { phaseOf, servesCanary } from "../../src/rollout/phase.js"
-import type { RolloutState } from "../../src/rollout/state.js"
+import { serializeState, type RolloutState } from "../../src/rollout/state.js"
 import { transition, type RolloutEvent } from "../../src/rollout/transition.js"
 import { at, CONTROLLER, holdsOf, HUMAN, idle, look, MINUTE, NOW, since, specOf, started } from "./states.js"
 
@@ -62,6 +62,7 @@ describe("start", () => {
       holds: [],
       approvals: [],
       ended: null,
+      last: { event: "start", reason: "supersedes 2 (at 5 %): try again" },
     })
     expect(superseded.ramp).toEqual([{ at: NOW, weightBp: 0, stage: 0 }])
   })
@@ -117,12 +118,44 @@ describe("pause and resume", () => {
 })
 
 describe("approve", () => {
-  const asking = at(started("stages: [{ percentage: 5, approval: true }, 100]"), 500)
+  const stage = at(started("stages: [{ percentage: 5, approval: true }, 100]"), 500)
+  const due = since(stage) + 60 * MINUTE
+  const asking = look(stage, "pass", due)
+  const approve = (by = "ana", reason = "because"): RolloutEvent => {
+    return { type: "approve", actor: { kind: "human", id: by }, reason }
+  }
 
   it("is kept with who and why, once", () => {
-    const approved = apply(asking, { type: "approve", ...asked }, NOW + 3)
-    expect(approved.approvals).toEqual([{ stage: 1, by: "ana", reason: "because", at: NOW + 3 }])
-    expect(apply(approved, { type: "approve", ...asked })).toBe(approved)
+    const approved = apply(asking, approve(), due + 3)
+    expect(approved.approvals).toEqual([{ stage: 1, by: "ana", reason: "because", at: due + 3 }])
+    expect(apply(approved, approve())).toBe(approved)
+  })
+
+  it("of a name without end can be written down", () => {
+    expect(() => serializeState(apply(asking, approve("x".repeat(5000)), due))).not.toThrow()
+  })
+
+  it.each([
+    ["before a look", stage, NOW, "its period ends at 2026-01-01T01:10:10.000Z"],
+    ["when the period is over and nobody has looked", stage, due, "no look has passed yet"],
+    [
+      "while the evidence says too little",
+      look(stage, "inconclusive", due, { sessions: 1 }),
+      due,
+      "it is held by sample, inconclusive",
+    ],
+    ["under a pause alone", apply(stage, { type: "pause", ...asked }), due, "no look has passed yet"],
+  ])("is the last gate: refused %s", (_when, state, now, message) => {
+    expect(refused(() => apply(state, approve(), now))).toBe(
+      `Cannot approve r, which is at 5 %: its evidence has to pass first: ${message}`,
+    )
+  })
+
+  it.each([
+    ["nobody", " ", "because"],
+    ["no reason", "ana", ""],
+  ])("is refused with %s", (_what, by, reason) => {
+    expect(refused(() => apply(asking, approve(by, reason), due))).toContain("says who gives it, and why")
   })
 
   it("is refused where nobody asks", () => {
