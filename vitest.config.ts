@@ -21,6 +21,8 @@ export default defineConfig(({ mode }) => ({
     alias: [
       { find: /^serin$/, replacement: source("index.ts") },
       { find: /^serin\/isolate$/, replacement: source("release/isolate.ts") },
+      { find: /^serin\/serve$/, replacement: source("serve.ts") },
+      { find: /^serin\/stores\/http$/, replacement: source("stores/http.ts") },
       { find: /^serin\/testing$/, replacement: source("testing/index.ts") },
       { find: /^serin\/decision-log$/, replacement: source("decision-log.ts") },
     ],

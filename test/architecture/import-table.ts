@@ -47,7 +47,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     node: true,
   },
   // ioredis: for one driver, and there alone; it is optional.
-  stores: { units: ["rollout", "signing"], packages: ["ioredis"], node: true },
+  stores: { units: ["rollout", "signing", "evidence/sink"], packages: ["ioredis"], node: true },
   "decision-log": { units: [], packages: ["rotating-file-stream"], node: true },
   sources: { units: ["evidence", "analysis"], node: true },
   engines: { units: ["release"], packages: ["zod", "yaml", "@marcbachmann/cel-js"], node: true },
@@ -85,6 +85,8 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   },
   adapters: { units: ["guard"] },
   testing: { units: [...PORTS, "decision-log/rotated"], node: true },
+  // Serves a store to whoever may not have it.
+  serve: { units: ["rollout", "controller/keys", "controller/deadline", "stores/document"], node: true },
   dashboard: { units: ["rollout", "controller"], node: true },
   cli: { units: ["*"], packages: ["zod", "yaml"], node: true },
   index: {
