@@ -67,7 +67,8 @@ export interface EmbedOptions<C extends Call, M extends Mode>
   readonly start?: boolean | undefined
   /**
    * Time between two judgements, ms; also between two tries to load a release that is missing. Default 5,000. Of several processes
-   * on one store one judges, by its own evidence; another takes over when that one's report is three such times old.
+   * on one store one leads, and judges by its own evidence. It says that it is alive as often as it judges, from 1 s to 5 s; another takes over
+   * at once when it closes, and after three such times when it dies.
    */
   readonly judgeEveryMs?: number | undefined
 }
@@ -84,8 +85,8 @@ const EMBED_KEYS: KeysOf<EmbedOptions<Call, Mode> & { readonly async: boolean }>
   judgeEveryMs: true,
 }
 
-/** Reports and recorded verdicts are for people; the history that counts is that of the state. */
-const KEPT_REPORTS = 20
+/** Processes of one machine beat as they judge: each beat is a write that a disk has to keep. Within the bounds of a lease, ms. */
+const beatEvery = (judgeEveryMs: number): number => Math.min(5000, Math.max(1000, judgeEveryMs))
 
 /** Where an embedded rollout stands. */
 export interface Status {
@@ -150,10 +151,8 @@ export async function embed<C extends Call = Call>(
   const { clock = systemClock } = options
   const spec = await readSpec(options.rollout)
   const actor: Actor = { kind: "controller", id: `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}` }
-  const dir = join(dirname(options.rollout), "state")
-  const store = given ?? fileStore({ dir })
+  const store = given ?? fileStore({ dir: join(dirname(options.rollout), "state") })
   const bounded = withDeadlines(store, clock, DEADLINE_MS)
-  const reports = given ?? fileStore({ dir, keep: KEPT_REPORTS })
   const shelf = await createShelf<C>(from, { trustedKeys, modules, moduleTimeoutMs, sdks })
 
   await ensureState(bounded, spec, actor, clock.now())
@@ -184,13 +183,15 @@ export async function embed<C extends Call = Call>(
     throw error
   }
   const leader = createLeader({
-    reports,
+    store,
     rollout: spec.rollout,
     follower,
     source: localSource(guard),
     clock,
     actor,
     everyMs: judgeEveryMs,
+    beatEveryMs: beatEvery(judgeEveryMs),
+    takeoverAfterMs: 3 * beatEvery(judgeEveryMs),
     diffs: () => guard.diffs(),
     fuse: () => {
       const blown = guard.fuse()

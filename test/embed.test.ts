@@ -452,7 +452,7 @@ describe("start: true", () => {
     expect(state).toMatchObject({ canary: "1.6.0", generation: 2 })
     expect(phase.phase).toBe("shadow")
     expect(notice).toMatch(
-      /1\.5\.0 is not started again: it was stopped in revision 3 \(bad\); `serin start` starts it/,
+      /1\.5\.0 is not started again: it was stopped in revision 4 \(bad\); `serin start` starts it/,
     )
   })
 
@@ -549,7 +549,7 @@ describe("two processes on one directory", () => {
     }
     expect((await by()).size).toBe(1)
     const { revision } = first.status().state
-    expect(revision).toBeLessThanOrEqual(4)
+    expect(revision).toBeLessThanOrEqual(5)
 
     await first.close()
     await expect.poll(follows).toBe(false)

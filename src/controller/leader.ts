@@ -8,27 +8,32 @@ import type { EvidenceSource } from "../evidence/source.js"
 import type { Clock } from "../model/clock.js"
 import type { Evidence } from "../model/evidence.js"
 import type { Verdict } from "../model/verdict.js"
-import { phaseOf } from "../rollout/phase.js"
+import { isDecrease, phaseOf } from "../rollout/phase.js"
 import type { Actor, RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { transition } from "../rollout/transition.js"
+import type { RolloutEvent } from "../rollout/transition.js"
 import { DEADLINE_MS, inTime, withDeadlines } from "./deadline.js"
+import { createElector } from "./elector.js"
 import { createRecords } from "./records.js"
 import { REPORTED_DIFFS } from "./report.js"
 import type { Report } from "./report.js"
-import { createSeat } from "./seat.js"
+import { createReports } from "./reports.js"
 import { thisComputer } from "./verdict-record.js"
 import type { WritingFollower } from "./writing-follower.js"
 
 export interface LeaderOptions {
-  /** Where reports go: one each tick, of which few need to be kept. */
-  readonly reports: StateStore
+  /** Where the election is held, and where reports and recorded verdicts go. The state is the follower's. */
+  readonly store: StateStore
   readonly rollout: string
   readonly follower: WritingFollower
   readonly source: EvidenceSource
   readonly clock: Clock
-  /** Its `id` must be this controller's alone: reports that bear another are a rival's. */
+  /** Its `id` must be this controller's alone, and new with each start: by it the holder of the lead is known. */
   readonly actor: Actor
+  /** See {@link createElector}. Default 1,000 and 3,000. */
+  readonly beatEveryMs?: number | undefined
+  readonly takeoverAfterMs?: number | undefined
   /** Time between two looks at the evidence, ms. Looking often costs no false alarms. Default 5,000. */
   readonly everyMs?: number | undefined
   /** Longest wait for one answer of a store or the source, and for `close()`, ms. Default 2,000. */
@@ -41,11 +46,12 @@ export interface LeaderOptions {
 }
 
 /**
- * Judges the evidence and moves the rollout: evidence → verdict → transition → compare-and-set. While another controller's report is
- * younger than three intervals, it only follows, and its own reports say so in `problem`.
+ * Judges the evidence and moves the rollout: evidence → verdict → transition → compare-and-set, each write under the epoch of its lead.
+ * While another controller leads, it only follows, and its own reports say so in `problem`. While nobody is known to lead, because the
+ * store does not answer, it goes on judging: what it takes away then is in force in its own process alone.
  */
 export interface Leader {
-  /** Resolves when it is known who else judges: the first tick waits for it. Never rejects. */
+  /** Resolves when it is known who leads, or the store has failed to tell: the first tick waits for it. Never rejects. */
   readonly seated: Promise<void>
   /** Judge once, now. Never rejects; one at a time. */
   tick(): Promise<Report>
@@ -60,9 +66,9 @@ export interface Leader {
 /** Lead one rollout: ticks on the clock until closed. */
 export function createLeader(options: LeaderOptions): Leader {
   const { rollout, follower, source, clock, actor, everyMs = 5000, deadlineMs = DEADLINE_MS } = options
-  const reports = withDeadlines(options.reports, clock, deadlineMs)
-  const records = createRecords(reports, rollout)
-  const seat = createSeat({ reports, rollout, clock, freshMs: 3 * everyMs })
+  const store = withDeadlines(options.store, clock, deadlineMs)
+  const records = createRecords(store, rollout)
+  const reports = createReports(store, rollout)
   let last: Report | null = null
   let running: Promise<Report> | null = null
   let trip: TripState | undefined
@@ -71,12 +77,26 @@ export function createLeader(options: LeaderOptions): Leader {
   let wanted = false
   const begun = clock.now()
   let closed = false
-  let cancel = clock.schedule(beat, everyMs)
-  const seated = seat.offer(reportOf(follower.current(), null))
+  let cancel = clock.schedule(next, everyMs)
+  const elector = createElector({
+    store: options.store,
+    rollout,
+    id: actor.id,
+    clock,
+    state: follower.current,
+    beatEveryMs: options.beatEveryMs,
+    takeoverAfterMs: options.takeoverAfterMs,
+    onLead: () => void lead().catch(() => {}),
+  })
 
-  function beat(): void {
+  const seated = elector.seated.then(lead).then(
+    () => {},
+    () => {},
+  )
+
+  function next(): void {
     void tick().then(() => {
-      if (!closed) cancel = clock.schedule(beat, everyMs)
+      if (!closed) cancel = clock.schedule(next, everyMs)
     })
   }
 
@@ -87,20 +107,24 @@ export function createLeader(options: LeaderOptions): Leader {
 
   async function look(): Promise<Report> {
     await seated
-    await follower.settle()
-    const rival = seat.rival()
-    const state = follower.current()
+    const led = elector.leading()
+    const renewed = led === null ? renew() : Promise.resolve()
+    const rival = elector.rival()
     let verdict: Verdict | null = null
-    let problem: string | undefined
+    let problem = await lead().catch(messageOf)
+    await follower.settle()
+    const state = follower.current()
     if (rival === null && state !== null && isCompared(state)) {
       try {
-        const judged = await judgeNow(state)
+        const judged = await judgeNow(state, renewed)
         verdict = judged.verdict
         await judged.moved
       } catch (error) {
         problem = messageOf(error)
       }
     }
+    await renewed
+    if (led === null && elector.leading() !== null) await follower.settle()
     const [unwritten] = follower.status().pending
     if (unwritten !== undefined)
       problem ??= `a ${unwritten.event} is in force here and not written: ${unwritten.message}`
@@ -108,9 +132,27 @@ export function createLeader(options: LeaderOptions): Leader {
     const kept = rival === null && last?.generation === state?.generation ? (last?.verdict ?? null) : null
     const report = reportOf(state, verdict ?? kept, problem)
     // Not waited for: a store that is slow with reports must not keep anybody from judging.
-    void seat.offer(report)
+    if (elector.leading() !== null) void reports.offer(report)
     last = rival === null ? report : { ...report, problem: `${rival} judges this rollout; this process only follows` }
     return last
+  }
+
+  /** A process that slept has lost its lead, and asks for it again while it judges. */
+  async function renew(): Promise<void> {
+    await elector.look()
+    // A look that was under way while it slept had its time behind it.
+    if (elector.leading() === null && elector.rival() === null) await elector.look()
+  }
+
+  /** The first write of a lead: the state bears its epoch, and whatever an earlier leader is about to write is too old. */
+  async function lead(): Promise<string | undefined> {
+    const epoch = elector.leading()
+    const state = follower.current()
+    if (epoch === null || state === null || !isCompared(state) || state.epoch === epoch) return undefined
+    elector.fence(state)
+    const event = { type: "lead", epoch, actor, reason: `${actor.id} leads` } as const
+    await follower.act(event, elector.fence)
+    return undefined
   }
 
   function reportOf(state: RolloutState | null, verdict: Verdict | null, problem?: string): Report {
@@ -129,7 +171,10 @@ export function createLeader(options: LeaderOptions): Leader {
   }
 
   /** A verdict of null: there is no evidence yet, or it belongs to another generation. */
-  async function judgeNow(state: RolloutState): Promise<{ verdict: Verdict | null; moved: Promise<void> | null }> {
+  async function judgeNow(
+    state: RolloutState,
+    renewed: Promise<void>,
+  ): Promise<{ verdict: Verdict | null; moved: Promise<void> | null }> {
     const { criteria, falseAlarmRate } = state.spec
     const settings = { criteria, falseAlarmRate, shadow: state.spec.shadowSampleBp > 0, at: clock.now() }
     let evidence: Evidence | null
@@ -141,28 +186,34 @@ export function createLeader(options: LeaderOptions): Leader {
         generation: state.generation,
         detail: messageOf(error),
       })
-      return { verdict, moved: move(verdict) }
+      return { verdict, moved: move(verdict, renewed) }
     }
-    if (evidence === null || evidence.generation !== state.generation) return { verdict: null, moved: move(null) }
+    if (evidence === null || evidence.generation !== state.generation)
+      return { verdict: null, moved: move(null, renewed) }
     // Nothing is awaited from here on: evidence of this very process is counted on while others have their turn.
     const judged = { ...settings, evidence, ramp: state.ramp, tripBefore: trip }
     const look = lookAgain(judged)
     trip = look.trip
     // A rollback is in force before the record is made.
-    const moved = move(look.verdict)
+    const moved = move(look.verdict, renewed)
     if (moved !== null || wanted) keep(state, judged, look)
     return { verdict: look.verdict, moved }
   }
 
   /** Act on a verdict, where it changes anything; a decrease is in force when this returns. */
-  function move(verdict: Verdict | null): Promise<void> | null {
+  function move(verdict: Verdict | null, renewed: Promise<void>): Promise<void> | null {
     const state = follower.current()
     if (state === null) return null
     const releases = options.releasesReady?.() === false ? "missing" : "ready"
     const fuse = options.fuse?.() ?? undefined
     const event = { type: "tick", actor, verdict, releases, fuse } as const
-    if (transition(state, event, clock.now()) === state) return null
-    return follower.act(event).then(() => {})
+    const next = transition(state, event, clock.now())
+    if (next === state) return null
+    return isDecrease(state, next) ? write(event) : renewed.then(lead).then(() => write(event))
+  }
+
+  async function write(event: RolloutEvent): Promise<void> {
+    await follower.act(event, elector.fence)
   }
 
   function keep({ stable, canary, revision }: RolloutState, judged: Judged, look: Look): void {
@@ -198,9 +249,11 @@ export function createLeader(options: LeaderOptions): Leader {
       const ended = inTime(clock, deadlineMs, async () => {
         await running
         await records.settle()
-        await seat.leave(last ?? reportOf(follower.current(), null))
+        if (elector.leading() !== null) await reports.leave(last ?? reportOf(follower.current(), null))
+        await elector.close()
       })
       await ended.catch(() => {})
+      void elector.close()
     },
   }
 }

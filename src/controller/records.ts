@@ -16,6 +16,8 @@ export interface Records {
 }
 
 const MAX_ATTEMPTS = 5
+/** Each may have a megabyte. */
+const KEPT_RECORDS = 20
 
 export function createRecords(store: StateStore, rollout: string): Records {
   const key = verdictKey(rollout)
@@ -29,7 +31,7 @@ export function createRecords(store: StateStore, rollout: string): Records {
     if (bytes > most) throw new Error(`it has ${bytes} bytes, and at most ${most} are kept`)
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const revision = (await store.get(key))?.revision ?? 0
-      if ((await store.compareAndSet(key, revision, text)).ok) return
+      if ((await store.compareAndSet(key, revision, text, { keep: KEPT_RECORDS })).ok) return
     }
     throw new Error("others write there all the time")
   }

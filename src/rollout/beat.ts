@@ -24,6 +24,8 @@ export interface Beat {
 
 /** What is larger is refused before it is parsed. UTF-8 bytes. */
 const MAX_BEAT_BYTES = 4096
+/** Longest name of a holder, characters. */
+export const MAX_HOLDER = 256
 /** A document that asks for more would keep everybody from leading. */
 export const MAX_TAKEOVER_MS = 10 * 60_000
 
@@ -32,7 +34,7 @@ const BEAT = exactly<Beat>({
   rollout: z.string().regex(ROLLOUT_NAME),
   epoch: z.int().min(1),
   beat: z.int().min(1),
-  holder: z.string().min(1).max(256).nullable(),
+  holder: z.string().min(1).max(MAX_HOLDER).nullable(),
   revision: z.int().min(0),
   takeoverAfterMs: z.int().min(1).max(MAX_TAKEOVER_MS),
 })

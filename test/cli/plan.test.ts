@@ -65,7 +65,7 @@ describe("serin plan", () => {
     const { store, clock } = bench()
     const follower = await createWritingFollower({ store, rollout: NAME, clock })
     const leader = createLeader({
-      reports: store,
+      store,
       rollout: NAME,
       follower,
       source: { read: () => Promise.resolve(paired(1, 2, 200, () => false)) },

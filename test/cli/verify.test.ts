@@ -24,7 +24,7 @@ async function lead<T>(
   const follower = await createWritingFollower({ store, rollout: NAME, clock })
   const evidence = paired(1, 2, 200, options.denies ?? ((n) => n % 2 === 0))
   const leader = createLeader({
-    reports: options.reports ?? store,
+    store: options.reports ?? store,
     rollout: NAME,
     follower,
     source: { read: () => Promise.resolve(evidence) },
@@ -51,7 +51,7 @@ describe("the verdict that moves a rollout", () => {
   it("is kept with all that it was made of, beside the revision that it made", async () => {
     const report = await tick()
     const record = await kept()
-    expect(record).toMatchObject({ rollout: NAME, stable: "1.4.0", canary: "1.5.0", generation: 1, revision: 2 })
+    expect(record).toMatchObject({ rollout: NAME, stable: "1.4.0", canary: "1.5.0", generation: 1, revision: 3 })
     expect(record?.verdict).toEqual(JSON.parse(JSON.stringify(report.verdict)))
     expect((await bench().state()).last).toMatchObject({ event: "rollback", verdict: { at: record?.at } })
   })
@@ -116,7 +116,7 @@ describe("serin verify", () => {
       sameRuntime: true,
       differences: [],
       largestRelativeDifference: 0,
-      record: { rollout: NAME, revision: 2 },
+      record: { rollout: NAME, revision: 3 },
       verdict: { result: "breach" },
     })
   })

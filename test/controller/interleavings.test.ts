@@ -113,7 +113,7 @@ async function play(steps: readonly Step[]) {
     return Promise.resolve(paired(generation, ramp.length + 1, 40, (n) => breach && n % 2 === 0))
   }
   const leader = createLeader({
-    reports: store,
+    store: store,
     rollout: "demo",
     follower,
     clock,

@@ -1,17 +1,22 @@
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { createWritingFollower } from "../../src/controller/writing-follower.js"
 import { reportKey, stateKey } from "../../src/controller/keys.js"
 import { createLeader } from "../../src/controller/leader.js"
 import { parseReport } from "../../src/controller/report.js"
 import type { Report } from "../../src/controller/report.js"
-import { act, ensureState, newSalt, readState } from "../../src/controller/verbs.js"
+import { act, ensureState, newSalt, pastStates, readState } from "../../src/controller/verbs.js"
 import { SerinError } from "../../src/errors.js"
 import type { Evidence } from "../../src/model/evidence.js"
 import { phaseOf } from "../../src/rollout/phase.js"
 import type { StateStore } from "../../src/rollout/store.js"
 import type { RolloutEvent } from "../../src/rollout/transition.js"
+import { fileStore } from "../../src/stores/file.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
+import type { FakeClock } from "../../src/testing/fake-clock.js"
 import { spec, T0 } from "../guard/harness.js"
 import { paired } from "./evidence.js"
 import { unreliable } from "./unreliable.js"
@@ -29,7 +34,7 @@ async function setUp(wrap: (store: StateStore) => StateStore = (store) => store)
   let evidence: () => Promise<Evidence | null> = () => Promise.resolve(null)
   const asked: (number | undefined)[] = []
   const leader = createLeader({
-    reports: store,
+    store: store,
     rollout: "demo",
     follower,
     clock,
@@ -120,7 +125,7 @@ describe("the leader", () => {
     await leader.tick()
     const state = await readState(inner, "demo")
     expect(phaseOf(state!).phase).toBe("rolled_back")
-    expect(state?.revision).toBe(4)
+    expect(state?.revision).toBe(5)
     await stop()
   })
 
@@ -341,107 +346,177 @@ describe("two leaders on one store", () => {
   async function two() {
     const { clock, inner, leader: first, follower, evidence, stop } = await setUp()
     const second = createLeader({
-      reports: inner,
+      store: inner,
       rollout: "demo",
       follower,
       clock,
       actor: { kind: "controller", id: "second" },
       source: { read: healthy },
     })
-    const beat = async (ms = 5000): Promise<void> => {
-      clock.advance(ms)
-      await clock.settle()
+    /** Time passes as it does: a second at a time. */
+    const pass = async (ms = 5000): Promise<void> => {
+      for (let at = 0; at < ms; at += 1000) {
+        clock.advance(1000)
+        await clock.settle()
+      }
     }
-    return { inner, first, second, evidence, beat, stop }
+    const stored = async () => parseReport((await inner.get(reportKey("demo")))!.envelope)
+    return { clock, inner, first, second, evidence, pass, stored, stop }
   }
   const judged = (report: Report | null) => report?.verdict != null
 
   it("do not both judge: the second follows, and says so", async () => {
-    const { inner, first, second, evidence, beat, stop } = await two()
+    const { first, second, evidence, pass, stored, stop } = await two()
     evidence(healthy)
-    for (let n = 0; n < 4; n++) await beat()
+    await pass(20_000)
     expect(judged(first.report())).toBe(true)
     expect(second.report()).toMatchObject({
       verdict: null,
       problem: "test judges this rollout; this process only follows",
     })
-    expect(parseReport((await inner.get(reportKey("demo")))!.envelope)).toMatchObject({ by: "test" })
+    expect(await stored()).toMatchObject({ by: "test" })
     await second.close()
-    expect(parseReport((await inner.get(reportKey("demo")))!.envelope)).toMatchObject({ by: "test" })
+    expect(await stored()).toMatchObject({ by: "test" })
     await stop()
   })
 
-  it("hand over at once when the first closes", async () => {
-    const { first, second, beat, stop } = await two()
-    await beat()
+  it("hand over at once when the first closes: the next look is the second's", async () => {
+    const { inner, first, second, evidence, pass, stored, stop } = await two()
+    evidence(healthy)
+    await pass()
     await first.close()
-    await beat()
-    await beat()
+    expect((await stored())?.by).toBeUndefined()
+    await pass()
     expect(second.report()?.problem).toBeUndefined()
     expect(judged(second.report())).toBe(true)
+    expect(await stored()).toMatchObject({ by: "second" })
+    expect((await readState(inner, "demo"))?.epoch).toBe(2)
+    await second.close()
+    await stop()
+  })
+
+  it("act on one rollout although the wall clock jumps", async () => {
+    const { clock, first, second, evidence, pass, stop } = await two()
+    evidence(healthy)
+    for (const by of [86_400_000, -86_400_000]) {
+      clock.setWall(clock.now() + by)
+      await pass(10_000)
+      expect(second.report()?.problem).toContain("test judges")
+    }
+    expect(judged(first.report())).toBe(true)
     await second.close()
     await stop()
   })
 })
 
-describe("a leader that finds another's report", () => {
-  async function find(at: number) {
+describe("while nobody knows who leads", () => {
+  async function leaderless() {
+    const demo = await inBreach()
+    demo.evidence(healthy)
+    await demo.leader.tick()
+    return demo
+  }
+
+  it("a breach acts in this process alone, and is written under the lead that it gets back", async () => {
+    const { clock, leader, evidence, local, stored, turn, stop } = await leaderless()
+    turn("down")
+    clock.advance(60_000)
+    await clock.settle()
+    evidence(() => Promise.resolve(paired(1, 3, 200, (n) => n % 2 === 0)))
+    expect((await leader.tick()).problem).toContain("down")
+    expect(local().phase).toBe("rolled_back")
+    expect((await stored()).phase).toBe("canary")
+    turn("fine")
+    await leader.tick()
+    expect((await stored()).phase).toBe("rolled_back")
+    await stop()
+  })
+
+  it("nothing is raised", async () => {
+    let turn: ReturnType<typeof unreliable>["turn"] = () => {}
+    const { clock, leader, evidence, inner, stop } = await setUp((inner) => {
+      const made = unreliable(inner)
+      turn = made.turn
+      return made.store
+    })
+    evidence(healthy)
+    turn("read-only")
+    clock.advance(3_600_000)
+    await clock.settle()
+    expect((await leader.tick()).problem).toBe("test does not lead demo")
+    expect(phaseOf((await readState(inner, "demo"))!).phase).toBe("shadow")
+    turn("fine")
+    await leader.tick()
+    expect(phaseOf((await readState(inner, "demo"))!).phase).toBe("canary")
+    await stop()
+  })
+})
+
+describe("a leader that was paused", () => {
+  /** Its write is on its way, and arrives when another one leads. */
+  async function paused(inner: StateStore, stop: () => Promise<void>) {
     const clock = fakeClock(T0)
-    const inner = memoryStore()
-    const { store, turn } = unreliable(inner)
     await ensureState(inner, spec, human, T0)
     await act(inner, "demo", { type: "start", spec, salt: newSalt(), actor: human, reason: "" }, () => T0)
-    const report = { format: "serin/report/1", rollout: "demo", by: "other", at }
-    await inner.compareAndSet(reportKey("demo"), 0, JSON.stringify(report))
-    const follower = await createWritingFollower({ store: inner, rollout: "demo", clock })
-    const leader = createLeader({
-      reports: store,
-      rollout: "demo",
-      follower,
-      clock,
-      actor: controller,
-      source: { read: healthy },
-    })
-    const beat = async (ms = 5000): Promise<Report> => {
-      clock.advance(ms)
-      await clock.settle()
-      return leader.report()!
+    let holding = false
+    let release = (): void => {}
+    const slow: StateStore = {
+      ...inner,
+      async compareAndSet(key, ...rest) {
+        if (holding && key === stateKey("demo")) await new Promise<void>((resolve) => (release = resolve))
+        return inner.compareAndSet(key, ...rest)
+      },
     }
-    const stop = async (): Promise<void> => {
+    const begin = async (store: StateStore, id: string, own: FakeClock) => {
+      const follower = await createWritingFollower({ store, rollout: "demo", clock: own })
+      const source = { read: () => Promise.resolve(paired(1, follower.current()!.ramp.length + 1, 400, () => false)) }
+      const actor = { kind: "controller", id } as const
+      const leader = createLeader({ store, rollout: "demo", follower, clock: own, actor, source })
+      await leader.seated
+      return { leader, follower }
+    }
+    const first = await begin(slow, "first", clock)
+    return { clock, first, begin, inner, hold: () => void (holding = true), release: () => release(), stop }
+  }
+
+  it.each([
+    ["memory", () => Promise.resolve({ store: memoryStore(), stop: () => Promise.resolve() })],
+    ["files", inFolder],
+  ] as const)("writes nothing that it began before it was replaced, in a store of %s", async (_, make) => {
+    const made = await make()
+    const { clock, first, begin, inner, hold, release, stop } = await paused(made.store, made.stop)
+    clock.advance(3_600_000)
+    hold()
+    const tick = first.leader.tick()
+    // The other's clock goes on; that of the one that sleeps stands still.
+    const other = fakeClock(T0 + 3_600_000)
+    const second = await begin(inner, "second", other)
+    await expect
+      .poll(async () => {
+        other.advance(500)
+        await other.settle()
+        return (await readState(inner, "demo"))?.epoch
+      })
+      .toBe(2)
+    release()
+    await clock.settle()
+    await expect.poll(async () => (clock.advance(500), await Promise.race([tick, clock.settle()]))).toBeTruthy()
+    const { problem } = await tick
+    expect(problem).toMatch(/epoch 2|does not lead/)
+    const by = []
+    for await (const { last } of pastStates(inner, "demo")) by.push(`${last.event} ${last.actor.id}`)
+    expect(by.filter((entry) => /advance/.test(entry)).every((entry) => entry.endsWith("second"))).toBe(true)
+    for (const { leader, follower } of [first, second]) {
       await leader.close()
       follower.close()
     }
-    return { inner, leader, beat, turn, stop }
+    await stop()
+  })
+
+  async function inFolder() {
+    const dir = await mkdtemp(join(tmpdir(), "serin-leader-"))
+    return { store: fileStore({ dir }), stop: () => rm(dir, { recursive: true, force: true }) }
   }
-
-  it("judges when that is three intervals old, and not before", async () => {
-    const { inner, beat, stop } = await find(T0)
-    for (let n = 0; n < 3; n++) expect(await beat()).toMatchObject({ verdict: null, problem: /other judges/ })
-    expect(parseReport((await inner.get(reportKey("demo")))!.envelope)).toMatchObject({ by: "test", verdict: null })
-    const report = await beat()
-    expect(report).toMatchObject({ verdict: { result: "pass" }, by: "test" })
-    expect(report.problem).toBeUndefined()
-    await stop()
-  })
-
-  it.each([
-    ["long ago", T0 - 15_000],
-    ["ahead, from before the clock was set back", T0 + 86_400_000],
-  ])("judges at once when that is from %s", async (_, at) => {
-    const { leader, stop } = await find(at)
-    expect(await leader.tick()).toMatchObject({ verdict: { result: "pass" } })
-    await stop()
-  })
-
-  it("judges when that would be old by now and the store cannot tell", async () => {
-    const { leader, beat, turn, stop } = await find(T0)
-    expect((await leader.tick()).problem).toContain("other judges")
-    turn("down")
-    for (let n = 0; n < 3; n++) await beat()
-    expect(await beat()).toMatchObject({ verdict: { result: "pass" } })
-    turn("fine")
-    await stop()
-  })
 })
 
 describe("act", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
 import type { FollowerProblem } from "../../src/model/follower-problem.js"
+import type { Beat } from "../../src/rollout/beat.js"
 import type { RolloutEvent } from "../../src/rollout/event.js"
 import type { Phase } from "../../src/rollout/phase.js"
 import type { HoldReason, RolloutState } from "../../src/rollout/state.js"
@@ -69,9 +70,20 @@ const FIELDS: Record<keyof RolloutState, true> = {
   last: true,
 }
 
+const BEAT: Record<keyof Beat, true> = {
+  format: true,
+  rollout: true,
+  epoch: true,
+  beat: true,
+  holder: true,
+  revision: true,
+  takeoverAfterMs: true,
+}
+
 describe("docs/reference/state.md", () => {
   it.each([
     ["field", FIELDS],
+    ["field of the leader's document", BEAT],
     ["hold", HOLDS],
     ["phase", PHASES],
     ["event", EVENTS],

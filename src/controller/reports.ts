@@ -1,0 +1,39 @@
+import type { StateStore } from "../rollout/store.js"
+import { reportKey } from "./keys.js"
+import type { Report } from "./report.js"
+
+/** Reports are for people; the history that counts is that of the state. */
+export const KEPT_REPORTS = 20
+
+/** Puts reports in the store, for people in other processes. */
+export interface Reports {
+  /** Put one there, unless one is on its way. Never rejects: else people see an older one, and its age. */
+  offer(report: Report): Promise<void>
+  /** Say that nobody judges here any more. Never rejects. */
+  leave(report: Report): Promise<void>
+}
+
+export function createReports(store: StateStore, rollout: string): Reports {
+  const key = reportKey(rollout)
+  let offering: Promise<void> | null = null
+
+  async function put(report: Report): Promise<void> {
+    try {
+      const revision = (await store.get(key))?.revision ?? 0
+      await store.compareAndSet(key, revision, JSON.stringify(report), { keep: KEPT_REPORTS })
+    } catch {
+      // The next one says more.
+    }
+  }
+
+  return {
+    offer(report) {
+      offering ??= put(report).finally(() => (offering = null))
+      return offering
+    },
+    async leave(report) {
+      await offering
+      await put({ ...report, by: undefined })
+    },
+  }
+}
