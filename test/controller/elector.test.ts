@@ -16,7 +16,7 @@ const KEY = leaderKey("demo")
 
 /** Run what is resolved already: nothing here waits for more than promises and the clock. */
 async function drain(): Promise<void> {
-  for (let i = 0; i < 30; i++) await null
+  for (let i = 0; i < 30; i++) await Promise.resolve()
 }
 
 async function pass(clock: FakeClock, ms: number, everyMs = 50, look: () => void = () => {}): Promise<void> {
