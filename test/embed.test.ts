@@ -495,9 +495,11 @@ describe("start: true", () => {
     await write("recorded.jsonl", calls.slice(0, 3).join("\n"))
     const within = (await open({ start: true })).guard
     expect(within.status()).toMatchObject({ notice: undefined, phase: { phase: "shadow" } })
-    expect(within.status().state.last.reason).toMatch(
-      /replayed 3 calls of recorded\.jsonl \(sha256:\w+\), 0 answered otherwise/,
-    )
+    const reasons: string[] = []
+    for await (const { last } of pastStates(fileStore({ dir: join(dir, "state") }), "booking-agent")) {
+      reasons.push(last.reason)
+    }
+    expect(reasons.join("\n")).toMatch(/replayed 3 calls of recorded\.jsonl \(sha256:\w+\), 0 answered otherwise/)
   })
 
   it("says what keeps it from starting: a rollback, a containment, a pause, a kill", async () => {
