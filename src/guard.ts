@@ -4,6 +4,7 @@ import type { Call } from "./model/call.js"
 import { systemClock } from "./model/clock.js"
 import type { Arm, Decision, Scan } from "./model/decision.js"
 import type { Evidence } from "./model/evidence.js"
+import type { ReadProblem } from "./model/follower-problem.js"
 import type { Diff } from "./evidence/diffs.js"
 import type { ScanDiff } from "./evidence/scan-diffs.js"
 import type { Alert } from "./release/ports.js"
@@ -32,7 +33,7 @@ import type { ShadowStatus } from "./guard/shadow.js"
 import { createGate } from "./guard/gate.js"
 import type { Gate } from "./guard/gate.js"
 import { createTraces } from "./guard/traces.js"
-import { compileView } from "./guard/view.js"
+import { compileView, suspend } from "./guard/view.js"
 import type { AnyRelease, View } from "./guard/view.js"
 import { wrapFunctions } from "./guard/wrap.js"
 import type { WrapOptions } from "./guard/wrap.js"
@@ -129,7 +130,7 @@ export function createGuard<C extends Call = Call>(
   options: GuardOptions<C, Mode> & { async?: boolean },
 ): Guard<C> | Guard<C, "async"> {
   checkOptions(options)
-  const { state, clock = systemClock, onEvent, onStableError = "deny", recognise = "call-id" } = options
+  const { state, bootstrap, clock = systemClock, onEvent, onStableError = "deny", recognise = "call-id" } = options
   const releases = createGate<AnyRelease<C>>(options.releases ?? new Map())
   releases.require()
   const timeoutMs = timeoutsOf(options.timeoutMs)
@@ -147,7 +148,7 @@ export function createGuard<C extends Call = Call>(
     metrics: options.metrics,
     gauges: () => {
       const now = clock.now()
-      return gaugesOf(state.current(), state.confirmedAt?.() ?? now, now, made)
+      return gaugesOf(state, now, made)
     },
   })
   const complain = complainOnce()
@@ -165,18 +166,22 @@ export function createGuard<C extends Call = Call>(
   const told = new Set<Misuse>()
   const limitOf = (arm: 0 | 1): Limit => ({ clock, timeoutMs: timeoutMs[arm], onLate: () => telemetry.late(arm) })
   const core: Core<C> = {
-    view: compileView(state.current(), releases, null),
+    view: compileView(state.current(), releases, null, { leaseOver: isLeaseOver(), bootstrap }),
     book: createBook(state.current()?.generation ?? 0),
     clock,
     telemetry,
     shadow,
     recorder: recorderOf([log, traces]),
     fuse,
+    leaseOver: state.leaseOver === undefined ? null : isLeaseOver,
     async: options.async ?? false,
     limits: [limitOf(STABLE), limitOf(CANARY)],
     onStableError,
     recognise,
     wraps: 0,
+    suspend() {
+      core.view = suspend(core.view)
+    },
     hasReleases: options.releases !== undefined,
     misuse(what, describe) {
       if (told.has(what)) return
@@ -205,11 +210,20 @@ export function createGuard<C extends Call = Call>(
   const sessionless = new GuardSession<C>(core, "", 0, undefined, "none")
 
   const leaving = new Set<View<C>>()
+  /** Who cannot tell must not be served by the canary. */
+  function isLeaseOver(): boolean {
+    try {
+      return state.leaseOver?.() ?? false
+    } catch {
+      return true
+    }
+  }
+
   const isBlown = (): boolean => fuse !== null && fuse.blown() !== null
 
   /** From the next call on; the call that blew it is answered as any that the canary fails. */
   function blow(blown: BlownFuse): void {
-    core.view = { ...core.view, canaryServes: false, fuseBlown: true }
+    core.view = { ...core.view, canaryServes: false, fuseBlown: true, displaced: true }
     telemetry.fuse(blown.cause)
     core.emit({ type: "fuse", ...blown })
   }
@@ -236,7 +250,7 @@ export function createGuard<C extends Call = Call>(
       core.book = createBook(generation)
       fuse?.reset(next?.spec.intent ?? null)
     }
-    core.view = compileView(next, releases, previous, isBlown())
+    core.view = compileView(next, releases, previous, { fuseBlown: isBlown(), leaseOver: isLeaseOver(), bootstrap })
     if (core.view.stable !== previous.stable || core.view.canary !== previous.canary) letGoOf(previous)
     openStrata(core.book, core.view.ramp.length)
     // What waits was asked of releases that are no longer compared.
@@ -265,7 +279,9 @@ export function createGuard<C extends Call = Call>(
     return session
   }
 
-  const unsubscribe = state.onChange(apply)
+  const tellOf = ({ code, message }: ReadProblem): void => core.emit({ type: "problem", code, message })
+  for (const problem of state.problems?.() ?? []) tellOf(problem)
+  const unsubscribe = [state.onChange(apply), state.onProblem?.(tellOf)]
   const running = new AsyncLocalStorage<GuardSession<C>>()
 
   const guard = {
@@ -314,7 +330,7 @@ export function createGuard<C extends Call = Call>(
       await log?.flush()
     },
     async close() {
-      unsubscribe()
+      for (const end of unsubscribe) end?.()
       core.shadow.close()
       traces?.close()
       // What became of the last entries is counted, too.

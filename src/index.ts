@@ -1,3 +1,5 @@
+export { connect } from "./connect.js"
+export type { Connected, ConnectedStatus, ConnectOptions } from "./connect.js"
 export { embed } from "./embed.js"
 export type {
   Embedded,
@@ -26,6 +28,7 @@ export type { WrapOptions } from "./guard/wrap.js"
 export { isSerinError, SerinError } from "./errors.js"
 export type { Problem, SerinErrorCode } from "./errors.js"
 export type { Call } from "./model/call.js"
+export type { FollowerProblem } from "./model/follower-problem.js"
 export type { Clock } from "./model/clock.js"
 export type { Arm, Decision, Effect, ErrorType, Finding, Outcome, Scan, ScanResult } from "./model/decision.js"
 export type {

@@ -62,10 +62,10 @@ interface Moment {
 }
 const NEVER: Moment = { monotonic: Number.NEGATIVE_INFINITY, wall: Number.NEGATIVE_INFINITY }
 
-/** Only where the canary serves and may still be taken back by the leader: shadow exposes nobody, and what is promoted is proven. */
+/** Where the canary may serve, and be taken back by the leader. In shadow it serves those who are pinned to it; what is promoted is proven. */
 function needsLease(state: RolloutState | null): boolean {
   const phase = state && phaseOf(state).phase
-  return phase === "canary" || phase === "baking"
+  return phase === "shadow" || phase === "canary" || phase === "baking"
 }
 
 export function createCanaryLease(options: CanaryLeaseOptions): CanaryLease {

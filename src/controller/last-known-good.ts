@@ -4,9 +4,12 @@ import { randomUUID } from "node:crypto"
 import { dirname, resolve } from "node:path"
 import type { Clock } from "../model/clock.js"
 import { MAX_STATE_BYTES, parseState } from "../rollout/state.js"
-import { DEADLINE_MS, inTime } from "./deadline.js"
+import { inTime } from "./deadline.js"
 import { messageOf } from "./message.js"
 import type { Stored } from "./verbs.js"
+
+/** Longest wait for the disk, ms: with what the store may take, a process has begun in time. */
+const READ_MS = 1000
 
 /** The last good state of an earlier life of this process: where it begins when the store is down, and the floor of what it takes. */
 export interface LastKnownGood {
@@ -23,7 +26,7 @@ export interface LastKnownGood {
 
 /**
  * Read a state that was kept in a file, and keep newer ones there: the text of the state, as it is in the store, readable by this user alone.
- * What cannot be used is as good as not there, and `problem` says so. Answers within 2 s.
+ * What cannot be used is as good as not there, and `problem` says so. Answers within 1 s.
  */
 export async function openLastKnownGood(path: string, rollout: string, clock: Clock): Promise<LastKnownGood> {
   const file = resolve(path)
@@ -34,10 +37,16 @@ export async function openLastKnownGood(path: string, rollout: string, clock: Cl
   let writing: Promise<void> | null = null
 
   try {
-    found = await inTime(clock, DEADLINE_MS, () => read(file, rollout))
+    found = await inTime(clock, READ_MS, () => read(file, rollout))
     kept = found
   } catch (error) {
     problem = `${file} is not used: ${messageOf(error)}`
+  }
+
+  /** Several processes may share the file: one that is behind should not put an older state back. */
+  async function isNewest(revision: number): Promise<boolean> {
+    const there = await read(file, rollout).catch(() => null)
+    return there === null || there.state.revision < revision
   }
 
   async function write(): Promise<void> {
@@ -45,9 +54,7 @@ export async function openLastKnownGood(path: string, rollout: string, clock: Cl
       const stored: Stored = next
       next = null
       try {
-        // Several processes may share the file; none of them puts an older state back.
-        const there = await read(file, rollout).catch(() => null)
-        if (there === null || there.state.revision < stored.state.revision) await writeWhole(file, stored.envelope)
+        await writeWhole(file, stored.envelope, () => isNewest(stored.state.revision))
         kept = stored
         problem = undefined
       } catch (error) {
@@ -94,8 +101,8 @@ async function read(file: string, rollout: string): Promise<Stored | null> {
   }
 }
 
-/** Nobody ever sees half of it, and after a power cut there is this one or the one before. */
-async function writeWhole(file: string, text: string): Promise<void> {
+/** Nobody ever sees half of it, and after a power cut there is this one or the one before. `isWanted` is asked last. */
+async function writeWhole(file: string, text: string, isWanted: () => Promise<boolean>): Promise<void> {
   const folder = dirname(file)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const draft = `${file}.${randomUUID().slice(0, 8)}.tmp`
@@ -107,6 +114,7 @@ async function writeWhole(file: string, text: string): Promise<void> {
     } finally {
       await handle.close()
     }
+    if (!(await isWanted())) return await rm(draft, { force: true })
     await rename(draft, file)
   } catch (error) {
     await rm(draft, { force: true })

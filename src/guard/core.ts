@@ -1,6 +1,7 @@
 import type { Call } from "../model/call.js"
 import type { Clock } from "../model/clock.js"
 import type { Arm, Effect, ErrorType, Finding, Outcome, ScanResult } from "../model/decision.js"
+import type { FollowerProblem } from "../model/follower-problem.js"
 import type { Stratum } from "../model/evidence.js"
 import { createStratum } from "../evidence/cells.js"
 import { createDiffs } from "../evidence/diffs.js"
@@ -55,6 +56,8 @@ export type GuardEvent<C = Call> =
       readonly errorType: ErrorType
       readonly error: unknown
     }
+  /** Something about following the store begins to be wrong. */
+  | { readonly type: "problem"; readonly code: FollowerProblem; readonly message: string }
   | { readonly type: "unknown_release"; readonly arm: Arm; readonly version: string }
   | ({ readonly type: "fuse" } & BlownFuse)
   /** The guard is used in a way that is hardly meant; told once for each `what`. */
@@ -94,6 +97,8 @@ export interface Core<C extends Call> {
   readonly recorder: Recorder | null
   /** Null: turned off. */
   readonly fuse: Fuse | null
+  /** Null: the canary may serve whoever leads. Never throws. */
+  readonly leaseOver: (() => boolean) | null
   readonly async: boolean
   /** The host gave releases; else it uses `wrap` alone, if it knows what it does. */
   readonly hasReleases: boolean
@@ -103,6 +108,8 @@ export interface Core<C extends Call> {
   readonly recognise: Recognise
   /** Pairs of functions that were wrapped: each has its own call ids. */
   wraps: number
+  /** From this call on: no session is the canary's, until the state or the lease changes. */
+  suspend(): void
   /** Tell of a misuse, once for each kind: as an event, or, where nobody listens, as a warning of the process. */
   misuse(what: Misuse, describe: () => string): void
   /** The host's listener, made safe: a throw in it goes nowhere. */

@@ -3,6 +3,7 @@ import type { Call } from "../model/call.js"
 import { requireClock } from "../model/clock.js"
 import type { Clock } from "../model/clock.js"
 import type { DecisionSink } from "../model/decision-entry.js"
+import type { ReadProblem } from "../model/follower-problem.js"
 import { refuseUnknown, requireMethods } from "../model/options.js"
 import type { KeysOf } from "../model/options.js"
 import type { Evaluation, Release, ScanReport } from "../release/ports.js"
@@ -21,8 +22,17 @@ export interface StateReader {
   current(): RolloutState | null
   /** When `current` was last confirmed by the store, ms since the epoch. */
   confirmedAt?(): number
-  /** Call `listener` after each change; the answer stops it. */
+  /**
+   * Whether the canary must not serve here for now, because nobody is known to lead. Asked before each call that the canary would serve, so it
+   * must be cheap; a throw is a yes. Absent: it may for ever.
+   */
+  leaseOver?(): boolean
+  /** What is wrong with following, now. */
+  problems?(): readonly ReadProblem[]
+  /** Call `listener` after each change of `current` and `leaseOver`; the answer stops it. */
   onChange(listener: () => void): () => void
+  /** Call `listener` when something begins to be wrong; the answer stops it. */
+  onProblem?(listener: (problem: ReadProblem) => void): () => void
 }
 
 /** `sync`: decisions are values, and a policy that answers a promise is an error; `async`: decisions are promises. */
@@ -39,6 +49,8 @@ export interface GuardOptions<C extends Call, M extends Mode> extends TraceOptio
   readonly state: StateReader
   /** Loaded releases by version. Read again on every change of state and on `refresh()`. Not needed for `wrap`. */
   readonly releases?: ReadonlyMap<string, ReleaseFor<C, M>> | undefined
+  /** The release that serves while there is no state, and where that of the state was never loaded. `connect()` asks for one. */
+  readonly bootstrap?: string | undefined
   /** What a stable release that fails means: `deny` (default), `escalate`, or `throw` its own error into the host. */
   readonly onStableError?: OnStableError | undefined
   /** Longest wait for an asynchronous policy or scanner, ms. Default 1,000 for each arm. Does not bound `wrap`'s stable function. */
@@ -75,6 +87,7 @@ export const GUARD_KEYS: KeysOf<GuardOptions<Call, Mode> & { readonly async: boo
   rollout: true,
   state: true,
   releases: true,
+  bootstrap: true,
   async: true,
   onStableError: true,
   timeoutMs: true,

@@ -53,7 +53,7 @@ export class Seat<C extends Call> {
   private latched = false
   /** Began when the canary had all the sessions that it may have. */
   private full = false
-  /** Called while the fuse was blown. Those of the canary are displaced, and stable's must not be compared with nobody. */
+  /** Called while the fuse was blown or nobody led. Those of the canary are displaced, and stable's must not be compared with nobody. */
   private aside = false
 
   constructor(
@@ -63,8 +63,13 @@ export class Seat<C extends Call> {
 
   /** The turn as it would be now. */
   look(): Turn<C> {
-    const { view } = this.core
-    if (this.turn === null || this.turn.view !== view) this.turn = this.seat(view)
+    const { core } = this
+    if (this.turn === null || this.turn.view !== core.view) this.turn = this.seat(core.view)
+    // Asked for each call: a process that has slept wakes up in the middle of one, before any of its timers.
+    if (this.turn.arm === CANARY && core.leaseOver !== null && core.leaseOver()) {
+      core.suspend()
+      this.turn = this.seat(core.view)
+    }
     return this.turn
   }
 
@@ -78,7 +83,7 @@ export class Seat<C extends Call> {
     const turn = this.look()
     this.begun = true
     if (turn.arm === STABLE) this.latched = true
-    if (turn.view.fuseBlown) this.aside = true
+    if (turn.view.displaced) this.aside = true
     return turn
   }
 
@@ -119,7 +124,7 @@ export class Seat<C extends Call> {
       book,
       stratum: book.strata[entry + 1] ?? book.strata[0]!,
       cohort: this.cohort,
-      inferable: arm === drawn && !view.fuseBlown && !this.aside,
+      inferable: arm === drawn && !view.displaced && !this.aside,
       sampled: this.shadowBucket < view.sampleBp,
       comparable: arm === STABLE || view.ramp[entry]?.weightBp === 10_000,
     }

@@ -23,6 +23,8 @@ export interface View<C extends Call> {
   /** Both releases judge every call, and the stricter answer is served. */
   readonly contained: boolean
   readonly fuseBlown: boolean
+  /** Sessions of the canary that are called now are stable's, by this process alone. None that is called now is compared. */
+  readonly displaced: boolean
   /** A canary is being put to the test: shadow, canary or baking. */
   readonly underWay: boolean
   /** Share of sessions that both releases judge, basis points; 0 when nothing is being compared. */
@@ -36,15 +38,25 @@ export interface View<C extends Call> {
   readonly inFlight: { count: number }
 }
 
+/** What this process knows by itself. */
+export interface Own {
+  readonly fuseBlown?: boolean | undefined
+  /** The canary must not serve, because nobody is known to lead. */
+  readonly leaseOver?: boolean | undefined
+  /** Serves while no other stable release was ever loaded. */
+  readonly bootstrap?: string | undefined
+}
+
 const UNDER_WAY = new Set(["shadow", "canary", "baking"])
 
-/** Build the view of a state. When its stable release is not loaded, the last known stable goes on. */
+/** Build the view of a state. When its stable release is not loaded, the last known stable goes on, else the bootstrap release. */
 export function compileView<C extends Call>(
   state: RolloutState | null,
   releases: Pick<ReadonlyMap<string, AnyRelease<C>>, "get">,
   previous: View<C> | null,
-  fuseBlown = false,
+  { fuseBlown = false, leaseOver = false, bootstrap }: Own = {},
 ): View<C> {
+  const last = previous?.stable ?? (bootstrap === undefined ? undefined : releases.get(bootstrap))
   if (state === null) {
     return {
       state,
@@ -55,19 +67,20 @@ export function compileView<C extends Call>(
       canaryServes: false,
       contained: false,
       fuseBlown: false,
+      displaced: false,
       underWay: false,
       sampleBp: 0,
-      stableVersion: previous?.stableVersion ?? "",
+      stableVersion: last?.version ?? previous?.stableVersion ?? bootstrap ?? "",
       canaryVersion: "",
-      stable: previous?.stable,
+      stable: last,
       canary: undefined,
-      inFlight: inFlightOf(previous, previous?.stable, undefined),
+      inFlight: inFlightOf(previous, last, undefined),
     }
   }
-  const stable = releases.get(state.stable) ?? previous?.stable
+  const stable = releases.get(state.stable) ?? last
   const canary = state.canary === null ? undefined : releases.get(state.canary)
   const underWay = UNDER_WAY.has(phaseOf(state).phase)
-  return {
+  const view: View<C> = {
     state,
     generation: state.generation,
     salt: state.salt,
@@ -75,6 +88,7 @@ export function compileView<C extends Call>(
     lockdown: state.kill === "deny",
     canaryServes: servesCanary(state) && !fuseBlown,
     fuseBlown,
+    displaced: fuseBlown,
     contained: isContained(state),
     underWay,
     sampleBp: underWay ? state.spec.shadowSampleBp : 0,
@@ -84,6 +98,13 @@ export function compileView<C extends Call>(
     canary,
     inFlight: inFlightOf(previous, stable, canary),
   }
+  return leaseOver ? suspend(view) : view
+}
+
+/** Take the canary out of service, until the next view. In shadow that displaces nobody who is compared. */
+export function suspend<C extends Call>(view: View<C>): View<C> {
+  const isShadow = view.state !== null && phaseOf(view.state).phase === "shadow"
+  return { ...view, canaryServes: false, displaced: view.displaced || !isShadow }
 }
 
 function inFlightOf<C extends Call>(

@@ -12,6 +12,8 @@ export interface Gauges {
   /** Share of the calls sampled for the other arm that it has judged; null: none was sampled. */
   readonly shadowCoverage: number | null
   readonly fuseBlown: boolean
+  /** What is wrong with following the store, by code. */
+  readonly problems: readonly string[]
 }
 
 export interface GaugeReader {
@@ -27,12 +29,13 @@ const GAUGES = {
   "serin.rollout.state.age": { unit: "s", description: "Time since the rollout state was last confirmed" },
   "serin.shadow.coverage": { unit: "1", description: "Share of the sampled calls that both arms have judged" },
   "serin.fuse": { unit: "1", description: "1 while this process keeps every session on stable by its fuse" },
+  "serin.rollout.problem": { unit: "1", description: "1 for each thing that is wrong with following the store" },
 } as const
 
 /** Read the gauges of one rollout; `base` is on every point. */
 export function createGauges(show: () => Gauges, base: Attributes, complain: Complain): GaugeReader {
   function values(): Record<keyof typeof GAUGES, readonly NumberPoint[]> {
-    const { weightBp, phase, stateAgeMs, shadowCoverage, fuseBlown } = show()
+    const { weightBp, phase, stateAgeMs, shadowCoverage, fuseBlown, problems } = show()
     const age = { value: Math.max(0, stateAgeMs / 1000), attributes: base }
     return {
       "serin.rollout.weight": [{ value: weightBp / 10_000, attributes: base }],
@@ -40,6 +43,10 @@ export function createGauges(show: () => Gauges, base: Attributes, complain: Com
       "serin.rollout.state.age": [age],
       "serin.shadow.coverage": shadowCoverage === null ? [] : [{ value: shadowCoverage, attributes: base }],
       "serin.fuse": [{ value: fuseBlown ? 1 : 0, attributes: base }],
+      "serin.rollout.problem": problems.map((problem) => ({
+        value: 1,
+        attributes: { ...base, "serin.problem": problem },
+      })),
     }
   }
 

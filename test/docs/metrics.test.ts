@@ -7,6 +7,7 @@ import {
 } from "@opentelemetry/sdk-metrics"
 import type { MetricData } from "@opentelemetry/sdk-metrics"
 import { beforeAll, describe, expect, it } from "vitest"
+import { FOLLOWER_PROBLEMS } from "../../src/model/follower-problem.js"
 import type { ErrorType } from "../../src/model/decision.js"
 import { createTelemetry, FINDING_CATEGORIES } from "../../src/telemetry/telemetry.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
@@ -24,7 +25,14 @@ async function emitted(): Promise<MetricData[]> {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 2 ** 31 - 1 })
   const meterProvider = new MeterProvider({ readers: [reader] })
-  const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500, shadowCoverage: 0.5, fuseBlown: false })
+  const gauges = () => ({
+    weightBp: 500,
+    phase: "canary",
+    stateAgeMs: 1500,
+    shadowCoverage: 0.5,
+    fuseBlown: false,
+    problems: [...FOLLOWER_PROBLEMS],
+  })
   const telemetry = createTelemetry({ rollout: "demo", clock: fakeClock(), gauges, meterProvider })
   for (const arm of [0, 1] as const) {
     for (const outcome of [0, 1, 2]) telemetry.evaluation(arm, outcome, 1)

@@ -92,7 +92,14 @@ function hostProvider(...failing: Step[]) {
   }
 }
 
-const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500, shadowCoverage: null, fuseBlown: false })
+const gauges = () => ({
+  weightBp: 500,
+  phase: "canary",
+  stateAgeMs: 1500,
+  shadowCoverage: null,
+  fuseBlown: false,
+  problems: [],
+})
 let told: unknown[][] = []
 const open: Telemetry[] = []
 

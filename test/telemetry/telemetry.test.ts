@@ -17,7 +17,14 @@ import { createTelemetry, DURATION_BOUNDARIES } from "../../src/telemetry/teleme
 import type { Telemetry } from "../../src/telemetry/telemetry.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
 
-const gauges = () => ({ weightBp: 500, phase: "canary", stateAgeMs: 1500, shadowCoverage: 0.5, fuseBlown: false })
+const gauges = () => ({
+  weightBp: 500,
+  phase: "canary",
+  stateAgeMs: 1500,
+  shadowCoverage: 0.5,
+  fuseBlown: false,
+  problems: [],
+})
 
 /** A reader that collects only when asked. */
 class ManualReader extends PeriodicExportingMetricReader {
@@ -325,6 +332,7 @@ describe("metrics by arm", () => {
             weightBp: held.length,
             phase: "canary",
             stateAgeMs: 0,
+            problems: [],
             shadowCoverage: 0.5,
             fuseBlown: false,
           }),

@@ -1,0 +1,88 @@
+import { GUARD_KEYS } from "../guard/guard-options.js"
+import type { GuardOptions, Mode } from "../guard/guard-options.js"
+import type { Call } from "../model/call.js"
+import { requireClock } from "../model/clock.js"
+import { refuseUnknown, requireMethods } from "../model/options.js"
+import type { KeysOf } from "../model/options.js"
+import type { CodeOptions } from "../release/code-options.js"
+import type { ReadStore } from "../rollout/store.js"
+import type { ReleasesFrom } from "../shelf.js"
+import type { TrustedKeys } from "../signing/trust.js"
+
+export interface ConnectOptions<C extends Call, M extends Mode>
+  extends Omit<GuardOptions<C, M>, "state" | "releases" | "bootstrap">, CodeOptions {
+  /** Where the rollout is led. Reading it is enough: `get` and `watch`. */
+  readonly store: ReadStore
+  /** Not needed for `wrap`. */
+  readonly releases?: ReleasesFrom<C, M> | undefined
+  /**
+   * Version of the release that ships with the application. It serves while the store was never read, and where the stable release of the state
+   * was never loaded. For `wrap`: the version of the stable function.
+   */
+  readonly bootstrap: string
+  /**
+   * Path of a file for the last good state, on a disk that outlives the process; its folder is made. With it, a process that starts while the store is down
+   * begins where it was, a kill included, and one that starts later takes no state that is older. `false`: it begins with the bootstrap release.
+   */
+  readonly lastKnownGood: string | false
+  /** Whose signatures make a release trusted, where `releases` is a path: one without enough of them is refused. */
+  readonly trustedKeys?: TrustedKeys | undefined
+  /** How long the canary serves here without a sign that somebody leads, ms, 1,000 to 15,000. Default 15,000. */
+  readonly canaryLeaseMs?: number | undefined
+  /**
+   * Longest time between two looks at the store that are answered, whatever it hints, ms, 100 to 60,000; also between two tries to load a release that is
+   * missing. Default 5,000.
+   */
+  readonly pollEveryMs?: number | undefined
+}
+
+/** How long a canary serves without a leader, ms. May be lowered, not raised: whoever leads counts on it. */
+export const DEFAULT_LEASE_MS = 15_000
+
+const { state: _none, ...GUARDS } = GUARD_KEYS
+const CONNECT_KEYS: KeysOf<ConnectOptions<Call, Mode> & { readonly async: boolean }> = {
+  ...GUARDS,
+  store: true,
+  lastKnownGood: true,
+  trustedKeys: true,
+  modules: true,
+  moduleTimeoutMs: true,
+  sdks: true,
+  canaryLeaseMs: true,
+  pollEveryMs: true,
+}
+
+/** Throw `TypeError` or `RangeError` for what can only be a mistake in the code, before anything is read. */
+export function checkConnect<C extends Call>(options: ConnectOptions<C, Mode>): void {
+  if (options === undefined || options === null) {
+    const least = `connect({ rollout: "refund-agent", store, releases: "safety/releases", bootstrap: "1.4.0", lastKnownGood: "state/refund-agent.json" })`
+    throw new TypeError(`connect takes its options as an object, got ${String(options)}; write ${least}`)
+  }
+  refuseUnknown("connect", options, CONNECT_KEYS)
+  const { rollout, store, bootstrap, lastKnownGood, clock, modules } = options
+  if (typeof rollout !== "string" || rollout === "") {
+    throw new TypeError(`rollout must be the name of the rollout, as in its file, got ${shown(rollout)}`)
+  }
+  requireMethods("store", store, ["get", "watch"], "pass the store that the controller leads the rollout on")
+  if (typeof bootstrap !== "string" || bootstrap === "") {
+    const fix = "name the release that ships with the application: it serves while the store cannot be read"
+    throw new TypeError(`bootstrap must be the version of a release, got ${shown(bootstrap)}; ${fix}`)
+  }
+  if (lastKnownGood !== false && (typeof lastKnownGood !== "string" || lastKnownGood === "")) {
+    const fix = `name a file that outlives the process, or pass false to begin with ${bootstrap} whenever the store is down`
+    throw new TypeError(`lastKnownGood must be the path of a file or false, got ${shown(lastKnownGood)}; ${fix}`)
+  }
+  if (clock !== undefined) requireClock(clock)
+  requireWithin("canaryLeaseMs", options.canaryLeaseMs, 1000, DEFAULT_LEASE_MS)
+  requireWithin("pollEveryMs", options.pollEveryMs, 100, 60_000)
+  if (modules === "isolated" && (options as { readonly async?: unknown }).async !== true) {
+    throw new TypeError('modules: "isolated" needs async: true, since a scanner in a worker answers later')
+  }
+}
+
+function requireWithin(name: string, value: number | undefined, least: number, most: number): void {
+  if (value === undefined || (value >= least && value <= most)) return
+  throw new RangeError(`${name} must be from ${least} to ${most} ms, got ${String(value)}`)
+}
+
+const shown = (value: unknown): string => (value === "" ? "an empty text" : String(value))
