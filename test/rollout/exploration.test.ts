@@ -142,7 +142,7 @@ function reportOf({ stable, canary, criteria }: RolloutSpec): GateReport {
 describe("every order of events, with any waits between them and a clock that goes back", () => {
   const found: Exploration[] = []
 
-  it.each(ROLLOUTS)("keeps every invariant in a rollout of %s; %s", (_, ends, shape) => {
+  it.each(ROLLOUTS)("keeps every invariant in a rollout of %s; %s", { timeout: 600_000 }, (_, ends, shape) => {
     const spec = specIn(shape, ends)
     found.push(explore(transition, idle(spec), alphabetOf(spec), INVARIANTS, { depth: DEPTH }))
   })
