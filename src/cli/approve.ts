@@ -14,6 +14,6 @@ export const approveCommand = defineCommand({
   async run({ values, io, out }) {
     const reason = requiredReason("approve", values.reason)
     const event = { type: "approve", actor: actorOf(values, io), reason } as const
-    return change({ values, io, out }, await targetOf({ values, io, out }), event, () => ({ undo: "pause" }))
+    return change({ values, io, out }, await targetOf("approve", { values, io, out }), event, () => ({ undo: "pause" }))
   },
 })

@@ -6,7 +6,7 @@ import type { RolloutSpec } from "../rollout/spec.js"
 import { readCalls } from "../testing/calls.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import { placeOf, readSpec } from "./place.js"
+import { readSpec, rolloutFileOf } from "./place.js"
 import { readNumber } from "./plan.js"
 import { table, type Line } from "./printer.js"
 
@@ -37,7 +37,7 @@ export const calibrateCommand = defineCommand({
       sessions: wholeOf("sessions", values.sessions, 50, 100_000),
       seed: wholeOf("seed", values.seed, 0, 2 ** 32),
     }
-    const place = placeOf({ rollout: values.rollout, state: undefined }, io)
+    const place = rolloutFileOf(values, io)
     const spec = await readSpec(place)
     const calls = await readCalls(resolve(io.cwd, values.calls))
     const root =

@@ -7,7 +7,7 @@ import type { ACTOR_FLAGS, Invocation, JSON_FLAG, PLACE_FLAGS } from "./command.
 import { usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { nextSteps, phaseWords } from "./next-step.js"
-import { placeOf, rolloutName, type Place } from "./place.js"
+import { placeOf, requireWritable, rolloutName, type Place } from "./place.js"
 import { isUnderWay } from "./snapshot.js"
 import { stopOverBroken } from "./stop-over-broken.js"
 
@@ -41,8 +41,9 @@ export interface Target {
   readonly name: string
 }
 
-export async function targetOf({ values, io, out }: ChangeInvocation): Promise<Target> {
-  const place = placeOf(values, io)
+export async function targetOf(verb: string, { values, io, out }: ChangeInvocation): Promise<Target> {
+  const place = await placeOf(values, io)
+  requireWritable(place, verb)
   return { place, name: await rolloutName(place, out) }
 }
 

@@ -17,7 +17,11 @@ export type Values<F extends Flags> = {
 
 export const PLACE_FLAGS = {
   rollout: { type: "string", value: "PATH", text: "the rollout's file (default: safety/rollout.yaml)" },
-  state: { type: "string", value: "DIR", text: "where its state lives (default: state/ beside that file)" },
+  state: {
+    type: "string",
+    value: "STORE",
+    text: "where its state lives: a folder, or a store's address (default: $SERIN_STATE, then state/ beside that file)",
+  },
 } as const satisfies Flags
 export const JSON_FLAG = {
   json: { type: "boolean", text: "write one JSON document to stdout" },

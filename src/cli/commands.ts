@@ -19,6 +19,7 @@ import { replayCommand } from "./replay.js"
 import { resumeCommand } from "./resume.js"
 import { retryCommand } from "./retry.js"
 import { rollbackCommand } from "./rollback.js"
+import { serveCommand } from "./serve.js"
 import { startCommand } from "./start.js"
 import { statusCommand } from "./status.js"
 import { validateCommand } from "./validate.js"
@@ -46,6 +47,7 @@ export const COMMANDS: readonly Command[] = [
   historyCommand,
   explainCommand,
   verifyCommand,
+  serveCommand,
   releasePackCommand,
   releaseSignCommand,
   releaseVerifyCommand,

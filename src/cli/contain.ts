@@ -11,7 +11,7 @@ export const containCommand = defineCommand({
   async run({ values, io, out }) {
     const reason = reasonOr(values.reason, "contained by hand")
     const event = { type: "contain", actor: actorOf(values, io), reason } as const
-    return change({ values, io, out }, await targetOf({ values, io, out }), event, ({ stable, canary }) => ({
+    return change({ values, io, out }, await targetOf("contain", { values, io, out }), event, ({ stable, canary }) => ({
       next: `${stable} and ${canary} judge every call from the next on, and the stricter answer is served`,
       undo: "rollback",
       undone: `${stable} alone serves, once it is known to be safe; what the canary had reached does not come back`,

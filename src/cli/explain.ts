@@ -30,7 +30,7 @@ export const explainCommand = defineCommand({
     ...JSON_FLAG,
   },
   async run({ values, io, out }) {
-    const place = placeOf(values, io)
+    const place = await placeOf(values, io)
     const name = await rolloutName(place, out)
     const snapshot = await takeSnapshot(place.store, name, io.clock.now())
     if (snapshot === null) {

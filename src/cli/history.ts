@@ -21,13 +21,14 @@ export const historyCommand = defineCommand({
   flags: { ...PLACE_FLAGS, limit: { type: "string", value: "N", text: "the newest N only" }, ...JSON_FLAG },
   async run({ values, io, out }) {
     const limit = readLimit(values.limit)
-    const place = placeOf(values, io)
+    const place = await placeOf(values, io)
     const name = await rolloutName(place, out)
     const rows: Row[] = []
     for await (const { revision, envelope } of place.store.history(stateKey(name), { signal: io.signal })) {
       if (rows.length >= limit) break
       rows.push(readRow(revision, envelope))
     }
+    if (place.readOnly) out.note(`note: over HTTP there is the newest revision alone`)
     if (values.json) {
       out.json(rows.map(({ revision, transition, problem }) => ({ revision, ...(transition ?? { problem }) })))
     } else if (rows.length === 0) {

@@ -16,6 +16,8 @@ export interface Io {
   readonly stderrIsTTY: boolean
   /** Width of the terminal of `stdout`, characters. */
   readonly columns: number
+  /** Have something done when the command is over, however it ends. Nobody waits for it. */
+  atEnd(work: () => void): void
 }
 
 export interface Sink {

@@ -26,7 +26,7 @@ export const killCommand = defineCommand({
         ? requiredReason("kill --position deny", values.reason)
         : reasonOr(values.reason, "killed by hand")
     const actor = actorOf(values, io)
-    const target = await targetOf({ values, io, out })
+    const target = await targetOf("kill", { values, io, out })
     const { place, name } = target
     const created = await createMissing()
     return change({ values, io, out }, target, { type: "kill", position, actor, reason }, ({ stable }) => ({

@@ -10,7 +10,7 @@ export const pauseCommand = defineCommand({
   async run({ values, io, out }) {
     const reason = reasonOr(values.reason, "paused by hand")
     const event = { type: "pause", actor: actorOf(values, io), reason } as const
-    return change({ values, io, out }, await targetOf({ values, io, out }), event, () => ({
+    return change({ values, io, out }, await targetOf("pause", { values, io, out }), event, () => ({
       next: "it stays at this stage; a breach still rolls back",
       undo: "resume",
     }))

@@ -5,53 +5,85 @@ import { ROLLOUT_NAME } from "../rollout/names.js"
 import { parseSpec, type RolloutSpec } from "../rollout/spec.js"
 import type { Actor } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
-import { fileStore } from "../stores/file.js"
-import type { ACTOR_FLAGS, PLACE_FLAGS, Values } from "./command.js"
+import { usage, type ACTOR_FLAGS, type PLACE_FLAGS, type Values } from "./command.js"
 import type { Io } from "./io.js"
 import type { Printer } from "./printer.js"
 import { readRoughly } from "./rough-spec.js"
+import { storeAt } from "./store-at.js"
 
 const DEFAULT_ROLLOUT = "safety/rollout.yaml"
 
-/** Where a rollout is: the file that a human wrote, and the store with its state. */
-export interface Place {
+/** The file that a human wrote. */
+export interface RolloutFile {
   /** As it was asked for, for messages. */
   readonly shownFile: string
   /** Absolute. */
   readonly file: string
-  readonly stateDir: string
-  /** The same, for messages. */
-  readonly shownState: string
-  readonly store: StateStore
   /** Write a command that works on this place: `serin retry --rollout other.yaml`. */
   command(verb: string): string
 }
 
-export function placeOf(values: Values<typeof PLACE_FLAGS>, { cwd }: Io): Place {
+/** Where a rollout is: its file, and the store with its state. */
+export interface Place extends RolloutFile {
+  /** Where its state lives, for messages. */
+  readonly shownState: string
+  /** The state's folder; null: it is in none. */
+  readonly stateDir: string | null
+  readonly store: StateStore
+  /** Whether the store can only be read. */
+  readonly readOnly: boolean
+}
+
+type PlaceValues = Values<typeof PLACE_FLAGS>
+
+/** Find the rollout's file, for what needs no state. */
+export function rolloutFileOf(values: Pick<PlaceValues, "rollout">, { cwd }: Pick<Io, "cwd">): RolloutFile {
   const shownFile = values.rollout ?? DEFAULT_ROLLOUT
-  const file = resolve(cwd, shownFile)
+  return { shownFile, file: resolve(cwd, shownFile), command: commandWith(values) }
+}
+
+/** Find the rollout's file and its store, whose connections end with the command. Throws `USAGE` and `LIBRARY_MISSING`. */
+export async function placeOf(values: PlaceValues, io: Io): Promise<Place> {
+  const found = rolloutFileOf(values, io)
+  const named = values.state ?? (io.env["SERIN_STATE"] || undefined)
   // Beside the file: where `embed()` keeps it.
-  const stateDir = values.state === undefined ? join(dirname(file), "state") : resolve(cwd, values.state)
-  const flags = [
-    ...(values.rollout === undefined ? [] : [`--rollout ${quoted(values.rollout)}`]),
-    ...(values.state === undefined ? [] : [`--state ${quoted(values.state)}`]),
-  ]
+  const at = await storeAt(named ?? join(dirname(found.shownFile), "state"), io)
+  io.atEnd(() => at.close())
   return {
-    shownFile,
-    file,
-    stateDir,
-    shownState: values.state ?? join(dirname(shownFile), "state"),
-    store: fileStore({ dir: stateDir }),
-    command: (verb) => ["serin", verb, ...flags].join(" "),
+    ...found,
+    shownState: at.shown,
+    stateDir: at.dir,
+    store: at.store,
+    readOnly: at.readOnly,
+    command: commandWith({ rollout: values.rollout, state: values.state === undefined ? undefined : at.shown }),
   }
+}
+
+function commandWith({
+  rollout,
+  state,
+}: {
+  readonly rollout: string | undefined
+  readonly state?: string | undefined
+}) {
+  const flags = [
+    ...(rollout === undefined ? [] : [`--rollout ${quoted(rollout)}`]),
+    ...(state === undefined ? [] : [`--state ${quoted(state)}`]),
+  ]
+  return (verb: string): string => ["serin", verb, ...flags].join(" ")
+}
+
+/** Refuse to begin what would have to be written. */
+export function requireWritable({ readOnly, shownState }: Place, verb: string): void {
+  if (readOnly) throw usage(`serin ${verb}: ${shownState} can only be read; name the store behind it with --state`)
 }
 
 /** Write a path as a shell reads it. */
 export const quoted = (path: string): string =>
-  /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
+  /^[\w./:,@+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
 
 /** Read the rollout's file. Throws `SPEC_INVALID`. */
-export async function readSpec({ file, shownFile }: Place): Promise<RolloutSpec> {
+export async function readSpec({ file, shownFile }: RolloutFile): Promise<RolloutSpec> {
   return parseSpec(await readText(file, shownFile), { path: shownFile })
 }
 
@@ -67,22 +99,29 @@ export async function readText(file: string, shownFile: string): Promise<string>
 
 /**
  * Find out which rollout is meant. A file that is broken or gone must not keep anybody from stopping a canary: then its name
- * is enough, or the one rollout that the state directory holds.
+ * is enough, or the one rollout that the state directory holds, or what was given in the place of the file, where it can be a name.
  */
 export async function rolloutName(place: Place, out: Printer): Promise<string> {
   try {
     return (await readSpec(place)).rollout
   } catch (error) {
-    const text = await readFile(place.file, "utf8").catch(() => "")
-    const name = readRoughly(text).rollout ?? (await loneRollout(place.stateDir))
+    const text = await readFile(place.file, "utf8").catch(() => null)
+    const given = text === null && isName(place.shownFile) ? place.shownFile : null
+    const name = given ?? readRoughly(text ?? "").rollout ?? (await loneRollout(place.stateDir))
     if (name === null) throw error
-    out.note(`note: ${place.shownFile} is not valid; going by the name ${name} (\`${place.command("validate")}\`)`)
+    if (given === null) {
+      out.note(`note: ${place.shownFile} is not valid; going by the name ${name} (\`${place.command("validate")}\`)`)
+    }
     return name
   }
 }
 
-/** Rollouts that a state directory holds. */
-export async function rolloutsIn(stateDir: string): Promise<readonly string[]> {
+/** `refund-agent` may be a file, too, but `rollout.yaml` is no name. */
+const isName = (given: string): boolean => ROLLOUT_NAME.test(given) && !/\.(ya?ml|json)$/.test(given)
+
+/** Rollouts that a state directory holds; without one, nobody can say. */
+export async function rolloutsIn(stateDir: string | null): Promise<readonly string[]> {
+  if (stateDir === null) return []
   const names = await readdir(stateDir).catch(() => [])
   const found: string[] = []
   for (const name of names.filter((one) => ROLLOUT_NAME.test(one)).sort()) {
@@ -95,7 +134,7 @@ export async function rolloutsIn(stateDir: string): Promise<readonly string[]> {
   return found
 }
 
-async function loneRollout(stateDir: string): Promise<string | null> {
+async function loneRollout(stateDir: string | null): Promise<string | null> {
   const found = await rolloutsIn(stateDir)
   return found.length === 1 ? (found[0] ?? null) : null
 }

@@ -38,7 +38,7 @@ export const planCommand = defineCommand({
     ...JSON_FLAG,
   },
   async run({ values, io, out }) {
-    const place = placeOf(values, io)
+    const place = await placeOf(values, io)
     const spec = await readSpec(place)
     const flags = {
       ...numberFlag("sessionsPerMinute", "sessions-per-minute", values["sessions-per-minute"], Number.MAX_VALUE),

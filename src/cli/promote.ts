@@ -17,6 +17,8 @@ export const promoteCommand = defineCommand({
     const to = choice("to", values.to, ["next", "end"]) ?? "next"
     const reason = requiredReason("promote", values.reason)
     const event = { type: "promote", to, actor: actorOf(values, io), reason } as const
-    return change({ values, io, out }, await targetOf({ values, io, out }), event, () => ({ undo: "rollback" }))
+    return change({ values, io, out }, await targetOf("promote", { values, io, out }), event, () => ({
+      undo: "rollback",
+    }))
   },
 })

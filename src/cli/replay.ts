@@ -6,7 +6,7 @@ import { replayCalls } from "../replay.js"
 import { streamCalls } from "../testing/call-stream.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import { placeOf, readSpec } from "./place.js"
+import { readSpec, rolloutFileOf } from "./place.js"
 import { MODULES_FLAG, modulesOf, releaseAt } from "./release-at.js"
 import { replayProgress } from "./replay-progress.js"
 import { replayLines } from "./replay-view.js"
@@ -43,7 +43,7 @@ export const replayCommand = defineCommand({
   },
   async run({ values, io, out }) {
     if (values.calls === undefined) throw usage("serin replay: say which calls were recorded, with --calls FILE")
-    const place = placeOf({ rollout: values.rollout, state: undefined }, io)
+    const place = rolloutFileOf(values, io)
     const asksFile = values.rollout !== undefined || values.stable === undefined || values.canary === undefined
     const named = namedBudgets(values)
     const spec = asksFile ? await readSpec(place) : null

@@ -11,6 +11,6 @@ export const resumeCommand = defineCommand({
   async run({ values, io, out }) {
     const reason = reasonOr(values.reason, "resumed by hand")
     const event = { type: "resume", actor: actorOf(values, io), reason } as const
-    return change({ values, io, out }, await targetOf({ values, io, out }), event, () => ({ undo: "pause" }))
+    return change({ values, io, out }, await targetOf("resume", { values, io, out }), event, () => ({ undo: "pause" }))
   },
 })

@@ -12,7 +12,7 @@ export const retryCommand = defineCommand({
   flags: { ...PLACE_FLAGS, ...GATE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
   async run({ values, io, out }) {
     const reason = requiredReason("retry", values.reason)
-    const target = await targetOf({ values, io, out })
+    const target = await targetOf("retry", { values, io, out })
     const before = await readState(target.place.store, target.name)
     // What never began is not begun by lifting a kill.
     const spec = before === null || before.canary === null ? undefined : await readSpec(target.place)

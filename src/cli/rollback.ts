@@ -10,7 +10,7 @@ export const rollbackCommand = defineCommand({
   async run({ values, io, out }) {
     const reason = reasonOr(values.reason, "rolled back by hand")
     const event = { type: "rollback", actor: actorOf(values, io), reason } as const
-    return change({ values, io, out }, await targetOf({ values, io, out }), event, ({ stable }) => ({
+    return change({ values, io, out }, await targetOf("rollback", { values, io, out }), event, ({ stable }) => ({
       next: `${stable} serves every session from its next call on`,
       undo: 'retry --reason "…"',
     }))

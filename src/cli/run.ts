@@ -9,11 +9,15 @@ import type { Io } from "./io.js"
 import { createPrinter } from "./printer.js"
 
 /** Run `serin` with the arguments after its name; answers the exit code. Never rejects: what went wrong is on stderr. */
-export async function run(argv: readonly string[], io: Io): Promise<number> {
+export async function run(argv: readonly string[], world: Omit<Io, "atEnd">): Promise<number> {
+  const ends: (() => void)[] = []
+  const io: Io = { ...world, atEnd: (work) => void ends.push(work) }
   try {
     return await dispatch(argv, io)
   } catch (error) {
     return fail(error, argv, io)
+  } finally {
+    for (const end of ends) end()
   }
 }
 

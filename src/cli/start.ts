@@ -6,7 +6,7 @@ import { EXIT } from "./exit-code.js"
 import { GATE_FLAGS, replayGate } from "./gate.js"
 import { formatShare, formatSpan, formatTime, formatWhen } from "./format.js"
 import type { RolloutState } from "../rollout/state.js"
-import { actorOf, placeOf, readSpec } from "./place.js"
+import { actorOf, placeOf, readSpec, requireWritable } from "./place.js"
 
 export const startCommand = defineCommand({
   name: "start",
@@ -18,7 +18,8 @@ export const startCommand = defineCommand({
   example: "serin start",
   flags: { ...PLACE_FLAGS, ...GATE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
   async run({ values, io, out }) {
-    const place = placeOf(values, io)
+    const place = await placeOf(values, io)
+    requireWritable(place, "start")
     const spec = await readSpec(place)
     const actor = actorOf(values, io)
     const reason = reasonOr(values.reason, `put ${spec.canary} to the test`)

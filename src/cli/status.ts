@@ -15,7 +15,7 @@ export const statusCommand = defineCommand({
   example: "serin status --json",
   flags: { ...PLACE_FLAGS, ...JSON_FLAG },
   async run({ values, io, out }) {
-    const place = placeOf(values, io)
+    const place = await placeOf(values, io)
     const name = await rolloutName(place, out)
     const snapshot = await takeSnapshot(place.store, name, io.clock.now())
     const exitCode = exitCodeOf(snapshot?.state ?? null)

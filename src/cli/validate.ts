@@ -6,7 +6,7 @@ import { releaseDirectory } from "../release/load.js"
 import { parseSpec, type RolloutSpec } from "../rollout/spec.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import { placeOf, readText } from "./place.js"
+import { readText, rolloutFileOf } from "./place.js"
 import { compileTree, openAt, treeOf } from "./release-read.js"
 import { planLines } from "./plan-words.js"
 import { readRoughly } from "./rough-spec.js"
@@ -33,7 +33,7 @@ export const validateCommand = defineCommand({
     if (values["spec-only"] && values.releases !== undefined) {
       throw usage("serin validate: --spec-only and --releases exclude each other")
     }
-    const place = placeOf({ rollout: values.rollout, state: undefined }, io)
+    const place = rolloutFileOf(values, io)
     const text = await readText(place.file, place.shownFile)
     const { spec, problems } = readWithProblems(text, place.shownFile)
     const versions = spec === null ? readRoughly(text).versions : [spec.stable, spec.canary]

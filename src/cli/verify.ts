@@ -30,7 +30,7 @@ export const verifyCommand = defineCommand({
     if (file !== undefined) {
       text = await readRecord(resolve(io.cwd, file), file)
     } else {
-      const place = placeOf(values, io)
+      const place = await placeOf(values, io)
       text = await newestRecord(place.store, await rolloutName(place, out))
       if (text === null) {
         if (values.json) out.json({ same: null, why: "no verdict is kept" })

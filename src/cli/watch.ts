@@ -23,7 +23,7 @@ export const watchCommand = defineCommand({
   example: "serin watch",
   flags: { ...PLACE_FLAGS, ...JSON_FLAG },
   async run({ values, io, out }) {
-    const place = placeOf(values, io)
+    const place = await placeOf(values, io)
     const name = await rolloutName(place, out)
     const draw = io.isTTY && !values.json ? screen(io, place.command) : null
     let shown: string | null = null

@@ -56,7 +56,7 @@ function parseBase(given: string | URL): URL {
   if (url.username !== "" || url.password !== "")
     throw new TypeError("url must be without name and password; pass token")
   if (url.search !== "" || url.hash !== "")
-    throw new TypeError(`url must be without query and hash, got ${url.search}${url.hash}`)
+    throw new TypeError("url must be without query and hash: the names of documents are added to it")
   return url
 }
 

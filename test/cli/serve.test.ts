@@ -1,0 +1,127 @@
+import { request } from "node:http"
+import { afterEach, describe, expect, it } from "vitest"
+import { httpStore } from "../../src/stores/http.js"
+import { NAME, useBench, type Ran } from "./harness.js"
+
+const bench = useBench()
+const TOKEN = "0123456789abcdef"
+const ends: (() => unknown)[] = []
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end()
+})
+
+/** `serin serve` while it runs; `end` is Ctrl-C. */
+async function serving(...argv: string[]) {
+  const signal = new AbortController()
+  let said = ""
+  let heard = (): void => {}
+  const first = new Promise<void>((resolve) => (heard = resolve))
+  const stdout = {
+    write(text: string) {
+      said += text
+      heard()
+    },
+  }
+  const running = bench().serinWith({ stdout, signal: signal.signal }, "serve", "--port", "0", ...argv)
+  const end = async (): Promise<Ran> => {
+    signal.abort()
+    return running
+  }
+  ends.push(end)
+  await Promise.race([first, running])
+  const url = /(?: at |"url":")(http:[^",]+)/.exec(said)?.[1] ?? ""
+  return { url, said: () => said, end, running }
+}
+
+/** The status of a GET, with whatever headers. */
+const statusOf = (url: string, headers: Record<string, string> = {}): Promise<number | undefined> =>
+  new Promise((resolve, reject) => {
+    request(url, { headers, agent: false }, (response) => resolve(response.resume().statusCode))
+      .on("error", reject)
+      .end()
+  })
+
+describe("serin serve", () => {
+  it("says where, serves every rollout of the store, and ends with 0 and all its streams", async () => {
+    await bench().serin("init", "safety")
+    await bench().serin("start")
+    const { url, said, end } = await serving()
+    expect(said()).toBe(`serving safety/state at ${url}, to this machine alone, without a token\n`)
+    const store = httpStore({ url })
+    const stop = new AbortController()
+    await new Promise<void>((resolve) => store.watch(`${NAME}/state`, resolve, { signal: stop.signal }))
+    expect(await store.get(`${NAME}/state`)).toMatchObject({ revision: 2 })
+    expect(await store.get("other/state")).toBe(null)
+    const since = performance.now()
+    expect(await end()).toMatchObject({ code: 0, err: "" })
+    // Well below the two seconds after which it would cut what is left.
+    expect(performance.now() - since).toBeLessThan(1500)
+    stop.abort()
+    store.close()
+  })
+
+  it("takes in evidence, which is in the store afterwards", async () => {
+    await bench().serin("init", "safety")
+    await bench().serin("start")
+    const { url } = await serving()
+    const body = JSON.stringify({ format: "serin/evidence/1", rollout: NAME, publisher: "p", sequence: 1 })
+    const headers = { "content-type": "application/json" }
+    const answer = await fetch(`${url}/${NAME}/evidence/p`, { method: "PUT", body, headers })
+    expect(answer.status).toBe(204)
+    expect((await bench().store.get(`${NAME}/evidence/p`))?.envelope).toBe(body)
+  })
+
+  it("lets in who has a token of the file, where there is one", async () => {
+    await bench().write("tokens", `# rotated in May\n${TOKEN}\n\nfedcba9876543210\n`)
+    const { url, said } = await serving("--token-file", "tokens", "--json")
+    expect(JSON.parse(said())).toEqual({ url, port: Number(new URL(url).port), state: "safety/state", token: true })
+    expect(await statusOf(`${url}/a/state`)).toBe(401)
+    expect(await statusOf(`${url}/a/state`, { authorization: "Bearer fedcba987654321x" })).toBe(403)
+    for (const token of [TOKEN, "fedcba9876543210"]) {
+      expect(await statusOf(`${url}/a/state`, { authorization: `Bearer ${token}` })).toBe(404)
+    }
+  })
+
+  it("without a token lets nobody in who calls it by another name, as a page of a browser would", async () => {
+    const { url } = await serving()
+    const { port } = new URL(url)
+    expect(await statusOf(`${url}/a/state`, { host: `attacker.example:${port}` })).toBe(401)
+    for (const host of [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`]) {
+      expect(await statusOf(`${url}/a/state`, { host })).toBe(404)
+    }
+  })
+
+  it.each([
+    [["--host", "0.0.0.0"], "0.0.0.0 can be reached from elsewhere, and that needs --token-file"],
+    [["--port", "70000"], "--port must be a whole number from 0 to 65535"],
+    [["--token-file", "nowhere"], "nowhere cannot be read: ENOENT"],
+    [["--token-file", "short"], "short: a token must have 16 characters at least, got 3"],
+    [["--token-file", "empty"], "empty: bearer needs one token at least"],
+    [["--state", "htp://x"], "did you mean http:?"],
+  ])("refuses %j", async (argv, message) => {
+    await bench().write("short", "abc\n")
+    await bench().write("empty", "# nothing yet\n")
+    const { code, err } = await bench().serin("serve", ...argv)
+    expect(code).toBe(2)
+    expect(err).toContain(message)
+  })
+
+  it("says when another process has the port", async () => {
+    const { url } = await serving()
+    const { code, err } = await bench().serin("serve", "--port", new URL(url).port)
+    expect(code).toBe(2)
+    expect(err).toContain("another process does; choose another with --port")
+  })
+
+  it("serves what another one serves, to read", async () => {
+    await bench().serin("init", "safety")
+    await bench().serin("start")
+    const first = await serving()
+    const second = await serving("--state", first.url)
+    const store = httpStore({ url: second.url })
+    expect(await store.get(`${NAME}/state`)).toMatchObject({ revision: 2 })
+    store.close()
+    const answer = await fetch(`${second.url}/${NAME}/evidence/p`, { method: "PUT", body: "{}" })
+    expect(answer.status).toBe(405)
+  })
+})
