@@ -48,8 +48,9 @@ export function etcdGateway(options: GatewayOptions): EtcdGateway {
   }
 
   /** A connection that was idle can be dead. So are, then, all others to where it led. */
-  function suspect(member: number): void {
-    agents[member]?.destroy()
+  function suspect(member: number, used: AgentHttp | undefined): void {
+    if (agents[member] !== used) return
+    used?.destroy()
     agents = agents.map((agent, i) => (i === member ? agentFor(endpoints[i]) : agent))
     for (const watch of watches) watch.abort()
   }
@@ -59,6 +60,7 @@ export function etcdGateway(options: GatewayOptions): EtcdGateway {
     const members = [current, ...endpoints.map((_, i) => (current + i) % endpoints.length)]
     for (const [i, member] of members.entries()) {
       const isLast = i === members.length - 1
+      const used = agents[member]
       try {
         const answer = await lessPatience(patience, isLast ? timeoutMs : STALL_MS, ({ signal }) =>
           exchange(requestTo(member, path, message, signal)),
@@ -67,7 +69,7 @@ export function etcdGateway(options: GatewayOptions): EtcdGateway {
         return answer
       } catch (error) {
         if (isLast || patience.signal.aborted || isFinal(error)) throw error
-        if (!(error instanceof EtcdError)) suspect(member)
+        if (!(error instanceof EtcdError)) suspect(member, used)
       }
     }
     throw new Error("no endpoint")

@@ -54,13 +54,16 @@ export function redisLine(open: () => Promise<Redis>): RedisLine {
 
   return {
     async ask(patience, question) {
-      const line = connection()
-      if (!line.used) return run(patience, line, question)
-      try {
-        return await lessPatience(patience, STALL_MS, (less) => run(less, line, question))
-      } catch (error) {
-        if (isReply(error) || patience.signal.aborted) throw error
-        return run(patience, connection(), question)
+      for (;;) {
+        const known = current
+        const line = connection()
+        try {
+          if (!line.used) return await run(patience, line, question)
+          return await lessPatience(patience, STALL_MS, (less) => run(less, line, question))
+        } catch (error) {
+          // A connection that others had made, or began to make, says nothing about the server.
+          if (isReply(error) || patience.signal.aborted || line !== known) throw error
+        }
       }
     },
     once: (patience, sent, work) =>

@@ -2,6 +2,7 @@ export { parseCalls, readCalls, recordedCalls, type RecordedCall } from "./calls
 export { streamCalls, type CallStream } from "./call-stream.js"
 export { fakeClock, type FakeClock } from "./fake-clock.js"
 export { readStoreContract, type ReadStoreFixture } from "./read-store-contract.js"
+export { NETWORK_REQUIREMENTS, networkStoreContract, type NetworkFixture } from "./network-contract.js"
 export { sfc32 } from "./sfc32.js"
 export { storeContract, type StoreFixture, type TestFramework } from "./store-contract.js"
 export { replaySessions, type ReplayedCall, type ReplayOptions } from "./traffic.js"

@@ -3,7 +3,7 @@ import type { CasResult, StateStore, Versioned } from "../rollout/store.js"
 /** What the contract needs of a test framework; vitest, jest and bun:test have it. */
 export interface TestFramework {
   describe(name: string, body: () => void): unknown
-  it(name: string, body: () => Promise<void>): unknown
+  it(name: string, body: () => Promise<void>, timeoutMs?: number): unknown
   expect(value: unknown): { toEqual(expected: unknown): unknown; toBe(expected: unknown): unknown }
 }
 

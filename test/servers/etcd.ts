@@ -28,3 +28,14 @@ export function startEtcd(...more: readonly string[]): Promise<TestServer> {
     },
   })
 }
+
+/** Have it forget all revisions of its own but the newest. */
+export async function compact(port: number): Promise<void> {
+  const post = async (path: string, message: object): Promise<unknown> => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { method: "POST", body: JSON.stringify(message) })
+    if (!response.ok) throw new Error(await response.text())
+    return response.json()
+  }
+  const { header } = (await post("/v3/kv/range", { key: "AA==" })) as { readonly header: { readonly revision: string } }
+  await post("/v3/kv/compaction", { revision: header.revision, physical: true })
+}

@@ -1,22 +1,24 @@
 import { once } from "node:events"
 import { connect, createServer, type Socket } from "node:net"
+import { resetSocket } from "../../src/stores/socket.js"
 
 /** What lies between a client and a server on loopback, and fails when a test says so. */
 export interface Proxy {
   readonly port: number
   /** End all established connections; new ones get through. */
   cut(): void
-  /** Lose every packet, of established connections and of new ones, and tell nobody. */
-  stall(): void
+  /** Lose every packet, and tell nobody: of the connections that there are, or of new ones as well. */
+  stall(which: "established" | "all"): void
   /** Let through again. What was sent meanwhile arrives now, as TCP sends again, unless its sender reset the connection. */
   heal(): void
-  /** Hold back everything for so long, ms. */
-  delay(ms: number): void
   close(): Promise<void>
 }
 
-interface Way {
-  readonly deliver: () => void
+interface Pair {
+  readonly sockets: readonly Socket[]
+  stalled: boolean
+  /** What arrived and is not sent on yet; null is the end. */
+  readonly held: { readonly chunk: Buffer | null; readonly to: Socket }[]
 }
 
 /**
@@ -24,50 +26,41 @@ interface Way {
  * answered. It tells a connection that was closed (its last bytes are sent again when the network is back) from one that was reset.
  */
 export async function startProxy(target: number): Promise<Proxy> {
-  const sockets = new Set<Socket>()
-  const ways = new Set<Way>()
-  let stalled = false
-  let delayMs = 0
+  const pairs = new Set<Pair>()
+  let losesNew = false
 
   const server = createServer({ allowHalfOpen: true }, (client) => {
     const upstream = connect({ port: target, host: "127.0.0.1", allowHalfOpen: true })
-    const pair = [client, upstream]
-    for (const socket of pair) {
-      sockets.add(socket.setNoDelay(true))
-      socket.on("close", () => sockets.delete(socket))
-    }
-    const there = oneWay(client, upstream)
-    const back = oneWay(upstream, client)
-    for (const socket of pair) {
-      socket.on("error", () => {
-        ways.delete(there)
-        ways.delete(back)
-        for (const side of pair) side.destroy()
-      })
+    const pair: Pair = { sockets: [client, upstream], stalled: losesNew, held: [] }
+    pairs.add(pair)
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      const take = (chunk: Buffer | null): void => {
+        pair.held.push({ chunk, to })
+        deliver(pair)
+      }
+      from.setNoDelay(true)
+      from.on("data", take)
+      from.on("end", () => take(null))
+      from.on("error", () => end(pair))
+      from.on("close", () => pair.sockets.every((socket) => socket.destroyed) && pairs.delete(pair))
     }
   })
 
-  function oneWay(from: Socket, to: Socket): Way {
-    const held: (Buffer | null)[] = []
-    const way: Way = {
-      deliver() {
-        if (stalled || to.destroyed) return
-        for (const chunk of held.splice(0)) {
-          if (chunk === null) to.end()
-          else to.write(chunk)
-        }
-      },
+  function deliver({ stalled, held }: Pair): void {
+    if (stalled) return
+    for (const { chunk, to } of held.splice(0)) {
+      if (to.destroyed) continue
+      if (chunk === null) to.end()
+      else to.write(chunk)
     }
-    const take = (chunk: Buffer | null): void => {
-      held.push(chunk)
-      if (delayMs > 0) setTimeout(way.deliver, delayMs)
-      else way.deliver()
-    }
-    from.on("data", take)
-    from.on("end", () => take(null))
-    from.on("close", () => held.length === 0 && ways.delete(way))
-    ways.add(way)
-    return way
+  }
+
+  function end(pair: Pair): void {
+    pair.held.length = 0
+    for (const socket of pair.sockets) socket.destroy()
   }
 
   await once(server.listen(0, "127.0.0.1"), "listening")
@@ -77,16 +70,21 @@ export async function startProxy(target: number): Promise<Proxy> {
   return {
     port: address.port,
     cut() {
-      for (const socket of sockets) socket.resetAndDestroy()
+      for (const { sockets } of pairs) sockets.forEach(resetSocket)
     },
-    stall: () => void (stalled = true),
+    stall(which) {
+      losesNew = which === "all"
+      for (const pair of pairs) pair.stalled = true
+    },
     heal() {
-      stalled = false
-      for (const way of ways) way.deliver()
+      losesNew = false
+      for (const pair of pairs) {
+        pair.stalled = false
+        deliver(pair)
+      }
     },
-    delay: (ms) => void (delayMs = ms),
     async close() {
-      for (const socket of sockets) socket.destroy()
+      for (const pair of pairs) end(pair)
       await new Promise((resolve) => server.close(resolve))
     },
   }

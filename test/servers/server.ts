@@ -1,6 +1,6 @@
 import { execFileSync, spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
+import { cpSync, mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -10,10 +10,14 @@ export interface TestServer {
   readonly port: number
   /** Folder of its data. */
   readonly dir: string
-  /** Start on the data that is there; resolves when it answers. */
+  /** Start on the data that is there, unless it runs; resolves when it answers. */
   start(): Promise<void>
   /** End it at once, as a crash does. */
   kill(): Promise<void>
+  /** Keep a copy of the data as they are now, for `rollBack`. */
+  save(): Promise<void>
+  /** Put back the data that were saved, as a restored backup or a fail-over that lost writes does. */
+  rollBack(): Promise<void>
   /** End the process and remove its data. */
   destroy(): Promise<void>
 }
@@ -50,6 +54,7 @@ export function skipNote(program: string, count: number): void {
 export async function startServer(program: ServerProgram): Promise<TestServer> {
   const root = mkdtempSync(join(tmpdir(), "serin-server-"))
   const dir = join(root, "data")
+  const saved = join(root, "saved")
   const ports = await freePorts(1 + (program.morePorts ?? 0))
   const [port = 0] = ports
   let child: ChildProcess | null = null
@@ -57,6 +62,7 @@ export async function startServer(program: ServerProgram): Promise<TestServer> {
   process.once("exit", end)
 
   async function start(): Promise<void> {
+    if (child !== null) return
     const started = spawn(program.program, program.args(dir, ports), { stdio: ["ignore", "pipe", "pipe"], cwd: root })
     child = started
     let told = ""
@@ -87,6 +93,17 @@ export async function startServer(program: ServerProgram): Promise<TestServer> {
     dir,
     start,
     kill,
+    async save() {
+      await kill()
+      cpSync(dir, saved, { recursive: true })
+      await start()
+    },
+    async rollBack() {
+      await kill()
+      rmSync(dir, { recursive: true })
+      cpSync(saved, dir, { recursive: true })
+      await start()
+    },
     async destroy() {
       await kill()
       process.removeListener("exit", end)
