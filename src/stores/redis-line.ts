@@ -48,7 +48,7 @@ export function redisLine(open: () => Promise<Redis>): RedisLine {
       return answer
     } catch (error) {
       if (!isReply(error)) drop(line)
-      throw error
+      throw withoutCommand(error)
     }
   }
 
@@ -78,6 +78,12 @@ export function redisLine(open: () => Promise<Redis>): RedisLine {
 /** Whether the server itself answered with an error: then the connection is good. */
 export const isReply = (error: unknown): error is Error => error instanceof Error && error.name === "ReplyError"
 
+/** The library puts the command into its errors, password and text included; errors get logged. */
+function withoutCommand(error: unknown): unknown {
+  if (isReply(error)) delete (error as Error & { command?: unknown }).command
+  return error
+}
+
 /**
  * End a connection so that nothing which waits in this machine is sent any more: closing it would go on sending, and a write that
  * its caller gave up on would arrive when the network is back.
@@ -103,7 +109,7 @@ export function openRedis(make: () => Redis, ms: number, lifetime: AbortSignal):
     } catch (error) {
       reset(client)
       // The library only says that the connection is closed; why, it told as an event before.
-      throw cause ?? error
+      throw withoutCommand(cause ?? error)
     }
   })
 }

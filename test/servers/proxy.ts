@@ -9,6 +9,10 @@ export interface Proxy {
   cut(): void
   /** Lose every packet, and tell nobody: of the connections that there are, or of new ones as well. */
   stall(which: "established" | "all"): void
+  /** Lose every packet of the connection that next sends this text, from then on. */
+  stallOn(text: string): void
+  /** Resolves when this text has been sent on. */
+  delivered(text: string): Promise<void>
   /** Let through again. What was sent meanwhile arrives now, as TCP sends again, unless its sender reset the connection. */
   heal(): void
   close(): Promise<void>
@@ -25,8 +29,14 @@ interface Pair {
  * Stand before the port of a server. A stall is what a network does that loses everything: connections are accepted and nothing is ever
  * answered. It tells a connection that was closed (its last bytes are sent again when the network is back) from one that was reset.
  */
-export async function startProxy(target: number): Promise<Proxy> {
+export async function startProxy(
+  target: number,
+  /** `keeps`: it is a middle box, which sends on what it has taken whatever became of the sender. */
+  { keeps = false }: { readonly keeps?: boolean } = {},
+): Promise<Proxy> {
   const pairs = new Set<Pair>()
+  let trap: string | null = null
+  let awaited: { readonly text: string; readonly resolve: () => void } | null = null
   let losesNew = false
 
   const server = createServer({ allowHalfOpen: true }, (client) => {
@@ -38,13 +48,17 @@ export async function startProxy(target: number): Promise<Proxy> {
       [upstream, client],
     ] as const) {
       const take = (chunk: Buffer | null): void => {
+        if (trap !== null && chunk?.includes(trap) === true) {
+          trap = null
+          pair.stalled = true
+        }
         pair.held.push({ chunk, to })
         deliver(pair)
       }
       from.setNoDelay(true)
       from.on("data", take)
       from.on("end", () => take(null))
-      from.on("error", () => end(pair))
+      from.on("error", () => void (keeps && pair.stalled ? from.destroy() : end(pair)))
       from.on("close", () => pair.sockets.every((socket) => socket.destroyed) && pairs.delete(pair))
     }
   })
@@ -54,7 +68,10 @@ export async function startProxy(target: number): Promise<Proxy> {
     for (const { chunk, to } of held.splice(0)) {
       if (to.destroyed) continue
       if (chunk === null) to.end()
-      else to.write(chunk)
+      else {
+        to.write(chunk)
+        if (awaited !== null && chunk.includes(awaited.text)) awaited.resolve()
+      }
     }
   }
 
@@ -76,6 +93,8 @@ export async function startProxy(target: number): Promise<Proxy> {
       losesNew = which === "all"
       for (const pair of pairs) pair.stalled = true
     },
+    stallOn: (text) => void (trap = text),
+    delivered: (text) => new Promise((resolve) => (awaited = { text, resolve })),
     heal() {
       losesNew = false
       for (const pair of pairs) {
