@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto"
 import { link, open, readdir, stat, unlink } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
+import { SerinError } from "../errors.js"
 import { codeOf } from "./system-error.js"
 
 const FILE_MODE = 0o600
@@ -39,7 +40,9 @@ async function claim(temporary: string, target: string): Promise<boolean> {
     return true
   } catch (error) {
     // On network file systems the answer to a link that worked can get lost; a second name tells (open(2), O_EXCL).
-    const { nlink } = await stat(temporary)
+    const { nlink } = await stat(temporary).catch((cause: unknown) => {
+      throw new SerinError("STORE_AMBIGUOUS", `${target} may be written or not`, { cause })
+    })
     if (nlink > 1) return true
     if (codeOf(error) === "EEXIST") return false
     throw error

@@ -1,5 +1,6 @@
 import { watch, type FSWatcher } from "node:fs"
 import { stat } from "node:fs/promises"
+import { basename } from "node:path"
 import { callSafely } from "./document.js"
 
 /**
@@ -7,6 +8,10 @@ import { callSafely } from "./document.js"
  * runs out (Linux has 128 inotify instances a user), and dies with the folder.
  */
 const POLL_MS = 250
+/** Looks at the names themselves after the folder's own time has changed: two changes within a tick of it look like one. */
+const LOOKS_AFTER = 12
+
+const UNREADABLE = -1
 
 export interface FolderWatch {
   readonly folder: string
@@ -25,9 +30,17 @@ export function watchFolder({ folder, newest, from, concerns, hint, signal }: Fo
   if (signal.aborted) return
   let watcher: FSWatcher | null = null
   let watchedInode: number | null = null
+  /** What the system says of the folder when nothing in it changed, and how many looks do not trust that yet. */
+  let stamp = ""
+  let doubtful = LOOKS_AFTER
   let known = from
   let looking = false
   let again = false
+
+  function notice(): void {
+    doubtful = LOOKS_AFTER
+    void look()
+  }
 
   const timer = setInterval(() => void look(), POLL_MS)
   timer.unref()
@@ -42,8 +55,8 @@ export function watchFolder({ folder, newest, from, concerns, hint, signal }: Fo
     looking = true
     do {
       again = false
-      await attach()
-      const current = await newest().catch(() => -1)
+      if (await isUnchanged()) continue
+      const current = await newest().catch(() => UNREADABLE)
       if (signal.aborted) break
       if (current !== known) {
         known = current
@@ -53,19 +66,29 @@ export function watchFolder({ folder, newest, from, concerns, hint, signal }: Fo
     looking = false
   }
 
+  /** To list a folder of a thousand revisions four times a second for every document would be felt; to ask for its time is not. */
+  async function isUnchanged(): Promise<boolean> {
+    const found = await stat(folder, { bigint: true }).catch(() => null)
+    attach(found === null ? null : Number(found.ino))
+    const now = found === null ? "" : `${found.dev}:${found.ino}:${found.mtimeNs}:${found.ctimeNs}`
+    doubtful = now === stamp ? doubtful - 1 : LOOKS_AFTER
+    stamp = now
+    return doubtful < 0 && known !== UNREADABLE
+  }
+
   /** Watch the folder that is there now: it may not exist yet, and one that was made anew is another. */
-  async function attach(): Promise<void> {
-    const inode = await stat(folder).then(
-      ({ ino }) => ino,
-      () => null,
-    )
+  function attach(inode: number | null): void {
     if (signal.aborted || (watcher !== null && inode === watchedInode)) return
     detach()
     if (inode === null) return
     try {
       const opened = watch(folder, { persistent: false })
       // The name can be missing; then any file may be meant.
-      opened.on("change", (_event, name) => void ((name === null || concerns(String(name))) && look()))
+      opened.on("change", (_event, name) => {
+        // Its own name: it is gone, and one that is made anew can get its inode.
+        if (name === basename(folder)) detach()
+        if (name === null || name === basename(folder) || concerns(String(name))) notice()
+      })
       opened.on("error", detach)
       watcher = opened
       watchedInode = inode

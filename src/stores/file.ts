@@ -1,21 +1,28 @@
-import type { Dirent } from "node:fs"
-import { mkdir, open, readdir, readFile, stat, unlink } from "node:fs/promises"
+import { unlink } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { SerinError } from "../errors.js"
 import { refuseUnknown } from "../model/options.js"
 import type { CasResult, StateStore, Versioned } from "../rollout/store.js"
+import { checkKeep, checkWrite, keySegments, MAX_DOCUMENT_BYTES, refuseAborted } from "./document.js"
 import {
-  checkKeep,
-  checkWrite,
-  isSegment,
-  keySegments,
-  MAX_DOCUMENT_BYTES,
-  refuseAborted,
-  versioned,
-} from "./document.js"
+  exists,
+  fileOf,
+  isRevisionFile,
+  listKeys,
+  makeFolder,
+  mark,
+  MAX_REVISION,
+  PRUNED,
+  readRevision,
+  readRevisions,
+  remove,
+  REMOVED,
+  sweepRemoved,
+  syncFolder,
+} from "./file-folder.js"
 import { publish, sweepTemporary } from "./file-publish.js"
 import { watchFolder } from "./file-watch.js"
-import { codeOf, guarded } from "./system-error.js"
+import { guarded } from "./system-error.js"
 
 export interface FileStoreOptions {
   /** Folder for the documents; made when the first is written. Several processes may share it, on one machine. */
@@ -23,17 +30,6 @@ export interface FileStoreOptions {
   /** Revisions of each document that are kept, 2 or more. Default 1,000. */
   readonly keep?: number | undefined
 }
-
-const FOLDER_MODE = 0o700
-const FILE_MODE = 0o600
-const REVISION = /^\d{10}\.json$/
-const MAX_REVISION = 9_999_999_999
-const PRUNED = ".pruned"
-/** Says that a folder without revisions was emptied on purpose. */
-const REMOVED = ".removed"
-
-const fileOf = (revision: number): string => `${String(revision).padStart(10, "0")}.json`
-const isRevisionFile = (name: string): boolean => REVISION.test(name)
 
 /**
  * Keep documents as folders of numbered revisions, `<dir>/<key>/0000000042.json`: history for free, and readable by people.
@@ -97,6 +93,8 @@ export function fileStore(options: FileStoreOptions): StateStore {
     if (revision > MAX_REVISION) throw new SerinError("STORE_UNAVAILABLE", `${folder} has no number left`)
     if (!(await publish(folder, fileOf(revision), envelope))) return false
     await settle(folder, revision)
+    // It is there again: if it is gone once more, nobody meant it.
+    if (revision === 1) await remove(join(folder, REMOVED)).catch(() => {})
     seen.set(key, Math.max(revision, seen.get(key) ?? 0))
     await prune(folder, [...revisions, revision], kept)
     return true
@@ -155,62 +153,14 @@ export function fileStore(options: FileStoreOptions): StateStore {
       await guarded(folder, async () => {
         const revisions = await readRevisions(folder)
         if (revisions.length === 0) return
-        await (await open(join(folder, REMOVED), "a", FILE_MODE)).close()
+        await mark(join(folder, REMOVED))
         for (const revision of revisions) await remove(join(folder, fileOf(revision)))
+        await syncFolder(folder)
         seen.delete(key)
+        await sweepRemoved(dirname(folder)).catch(() => {})
       })
     },
   }
-}
-
-/** Folders below a folder that hold a revision, as keys. */
-async function listKeys(folder: string, under: string): Promise<readonly string[]> {
-  const keys: string[] = []
-  for (const entry of await readFolder(folder)) {
-    if (!entry.isDirectory() || !isSegment(entry.name)) continue
-    const key = `${under}/${entry.name}`
-    const below = join(folder, entry.name)
-    if ((await readRevisions(below)).length > 0) keys.push(key)
-    keys.push(...(await listKeys(below, key)))
-  }
-  return keys
-}
-
-async function readRevisions(folder: string): Promise<readonly number[]> {
-  const files = (await readFolder(folder)).filter((entry) => entry.isFile() && isRevisionFile(entry.name))
-  return files.map((entry) => Number.parseInt(entry.name, 10)).toSorted((a, b) => a - b)
-}
-
-async function readFolder(folder: string): Promise<readonly Dirent[]> {
-  try {
-    return await readdir(folder, { withFileTypes: true })
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return []
-    throw error
-  }
-}
-
-/** Null: it has been pruned. */
-async function readRevision(folder: string, revision: number): Promise<Versioned | null> {
-  const path = join(folder, fileOf(revision))
-  try {
-    const { size } = await stat(path)
-    if (size > MAX_DOCUMENT_BYTES) {
-      throw new SerinError("STORE_UNAVAILABLE", `${path} has ${size} bytes, at most ${MAX_DOCUMENT_BYTES} are read`)
-    }
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await readFile(path))
-    return versioned(revision, text)
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return null
-    throw error
-  }
-}
-
-/** Every new folder is an entry of the one above it, which must survive a power cut as well. */
-async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
-  if (first === undefined) return
-  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
 }
 
 /** Make sure that what was just linked is the newest revision, and that it survives a power cut. */
@@ -233,45 +183,15 @@ async function isNew(folder: string, revision: number): Promise<boolean> {
   return !(await exists(join(folder, PRUNED))) || (await readRevisions(folder)).at(-1) === 1
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return false
-    throw error
-  }
-}
-
 /** Remove the oldest revisions and what dead writers left. The write is done: whatever fails here is tried again with the next. */
 async function prune(folder: string, revisions: readonly number[], keep: number): Promise<void> {
   try {
     if (revisions.length > keep) {
-      await (await open(join(folder, PRUNED), "a", FILE_MODE)).close()
+      await mark(join(folder, PRUNED))
       for (const revision of revisions.slice(0, -keep)) await remove(join(folder, fileOf(revision)))
     }
     await sweepTemporary(folder)
   } catch {
     // Upwards and no further than the first that fails: `isNew` relies on it.
-  }
-}
-
-/** Remove a file that another process may have removed already. */
-async function remove(path: string): Promise<void> {
-  await unlink(path).catch((error: unknown) => {
-    if (codeOf(error) !== "ENOENT") throw error
-  })
-}
-
-/** Folders cannot be synced on every system; where they can, a failure counts. */
-async function syncFolder(folder: string): Promise<void> {
-  let handle
-  try {
-    handle = await open(folder, "r")
-    await handle.sync()
-  } catch (error) {
-    if (!["EISDIR", "EPERM", "EINVAL", "ENOTSUP"].includes(codeOf(error) ?? "")) throw error
-  } finally {
-    await handle?.close()
   }
 }

@@ -51,6 +51,20 @@ describe("file systems that are not like others", () => {
   })
 })
 
+describe("a link of which nothing is known", () => {
+  it("may have been made: the system answers neither it nor the question", async () => {
+    const store = fileStore({ dir: path("lost") })
+    await store.compareAndSet("r/state", 0, "x")
+    link.mockImplementationOnce(async (from, to) => {
+      await real.link(from, to)
+      throw failWith("EIO")
+    })
+    vi.mocked(fs.stat).mockRejectedValueOnce(failWith("EIO"))
+    await expect(store.compareAndSet("r/state", 1, "y")).rejects.toMatchObject({ code: "STORE_AMBIGUOUS" })
+    expect(await store.get("r/state")).toMatchObject({ revision: 2, envelope: "y" })
+  })
+})
+
 describe("a reader", () => {
   it("whose revision is pruned under its hands reads the newest", async () => {
     const store = fileStore({ dir: path("pruned") })
@@ -76,5 +90,51 @@ describe("a watch", () => {
     await real.mkdir(path("anew", "r", "state"))
     await vi.waitFor(() => expect(watch).toHaveBeenCalledTimes(2), 2000)
     stop.abort()
+  })
+
+  it("watches anew when the system says that the folder itself went, whatever its inode is", async () => {
+    const store = fileStore({ dir: path("reused") })
+    await store.compareAndSet("r/state", 0, "x")
+    const watch = vi.mocked(events.watch).mockClear()
+    const stop = new AbortController()
+    store.watch("r/state", () => {}, { signal: stop.signal })
+    await vi.waitFor(() => expect(watch).toHaveBeenCalledTimes(1), 2000)
+    const [first] = watch.mock.results
+    if (first?.type === "return") first.value.emit("change", "rename", "state")
+    await vi.waitFor(() => expect(watch).toHaveBeenCalledTimes(2), 2000)
+    stop.abort()
+  })
+
+  it("does not list a folder again and again in which nothing happens, and still sees what does", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
+    try {
+      vi.mocked(events.watch).mockImplementation(() => {
+        throw failWith("EMFILE")
+      })
+      const store = fileStore({ dir: path("quiet") })
+      await store.compareAndSet("r/state", 0, "x")
+      await store.get("r/state")
+      const [readdir, stat] = [vi.mocked(fs.readdir), vi.mocked(fs.stat)]
+      const stop = new AbortController()
+      let hints = 0
+      store.watch("r/state", () => hints++, { signal: stop.signal })
+      const look = async (): Promise<void> => {
+        const before = stat.mock.calls.length
+        vi.advanceTimersByTime(250)
+        await vi.waitFor(() => expect(stat.mock.calls.length).toBeGreaterThan(before))
+      }
+      for (let looks = 0; looks < 16; looks++) await look()
+      readdir.mockClear()
+      for (let looks = 0; looks < 4; looks++) await look()
+      expect(readdir).not.toHaveBeenCalled()
+      expect(hints).toBe(0)
+      await fileStore({ dir: path("quiet") }).compareAndSet("r/state", 1, "y")
+      vi.advanceTimersByTime(250)
+      await vi.waitFor(() => expect(hints).toBe(1))
+      stop.abort()
+    } finally {
+      vi.useRealTimers()
+      vi.mocked(events.watch).mockReset()
+    }
   })
 })

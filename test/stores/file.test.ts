@@ -1,5 +1,16 @@
-import { mkdirSync, readdirSync, rmSync, statSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from "node:fs"
+import {
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs"
 import { hostname } from "node:os"
+import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { isSerinError } from "../../src/errors.js"
 import type { StateStore } from "../../src/rollout/store.js"
@@ -275,6 +286,71 @@ describe("a watch", () => {
     await hinted
     expect(hints).toBe(1)
     stop.abort()
+  })
+})
+
+describe("a folder that is mounted from a ConfigMap", () => {
+  /** Files are links into a folder that is swapped as a whole; `..data` names the one that counts. */
+  function swap(file: (...names: string[]) => string, version: string, revision: number): void {
+    const name = `000000000${revision}.json`
+    mkdirSync(file(`..${version}`), { recursive: true })
+    writeFileSync(file(`..${version}`, name), version)
+    symlinkSync(`..${version}`, file("..data_tmp"))
+    renameSync(file("..data_tmp"), file("..data"))
+    symlinkSync(join("..data", name), file(name))
+  }
+
+  it("is read, and a swap is seen", async () => {
+    const { store, file } = fresh()
+    swap(file, "v1", 1)
+    expect(await store.get("r/state")).toMatchObject({ revision: 1, envelope: "v1" })
+    const stop = new AbortController()
+    const hinted = new Promise<void>((resolve) => store.watch("r/state", resolve, { signal: stop.signal }))
+    swap(file, "v2", 2)
+    await hinted
+    stop.abort()
+    expect(await store.get("r/state")).toMatchObject({ revision: 2, envelope: "v2" })
+  })
+
+  it("may be a link itself that is swapped", async () => {
+    const { store, file } = fresh()
+    for (const revision of [1, 2]) {
+      mkdirSync(file("..", `v${revision}`), { recursive: true })
+      writeFileSync(file("..", `v${revision}`, `000000000${revision}.json`), `v${revision}`)
+    }
+    symlinkSync("v1", file())
+    expect(await store.get("r/state")).toMatchObject({ revision: 1 })
+    const stop = new AbortController()
+    const hinted = new Promise<void>((resolve) => store.watch("r/state", resolve, { signal: stop.signal }))
+    symlinkSync("v2", file("..", "tmp"))
+    renameSync(file("..", "tmp"), file())
+    await hinted
+    stop.abort()
+    expect(await store.get("r/state")).toMatchObject({ revision: 2 })
+  })
+})
+
+describe("a document that was removed", () => {
+  it("and written again is missed when it goes without being removed", async () => {
+    const { store, file, names } = fresh()
+    await fill(store, 2)
+    await store.remove("r/state")
+    expect(await store.get("r/state")).toBe(null)
+    await fill(store, 2)
+    for (const name of names()) if (name.endsWith(".json")) rmSync(file(name))
+    expect(await failure(store.get("r/state"))).toContain("revision 2 was in it")
+  })
+
+  it("leaves nothing behind for ever: the next one that is removed sweeps it", async () => {
+    const { store, dir } = fresh()
+    const there = () => readdirSync(join(dir, "r", "evidence")).toSorted()
+    for (const name of ["old", "young", "live"]) await store.compareAndSet(`r/evidence/${name}`, 0, "x")
+    await store.remove("r/evidence/old")
+    const longAgo = Date.now() / 1000 - 7200
+    utimesSync(join(dir, "r", "evidence", "old", ".removed"), longAgo, longAgo)
+    await store.remove("r/evidence/young")
+    expect(there()).toEqual(["live", "young"])
+    expect(await store.list("r")).toEqual(["r/evidence/live"])
   })
 })
 

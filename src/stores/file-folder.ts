@@ -1,0 +1,133 @@
+import type { Dirent } from "node:fs"
+import { mkdir, open, readdir, readFile, realpath, rmdir, stat, unlink } from "node:fs/promises"
+import { dirname, join, sep } from "node:path"
+import { SerinError } from "../errors.js"
+import type { Versioned } from "../rollout/store.js"
+import { isSegment, MAX_DOCUMENT_BYTES, versioned } from "./document.js"
+import { codeOf } from "./system-error.js"
+
+const FOLDER_MODE = 0o700
+const FILE_MODE = 0o600
+const REVISION = /^\d{10}\.json$/
+/** Says that revisions were taken away from below. */
+export const PRUNED = ".pruned"
+/** Says that a folder without revisions was emptied on purpose. */
+export const REMOVED = ".removed"
+/** Whoever had read a document that was removed knows by now, ms. */
+const KNOWN_MS = 3_600_000
+
+export const MAX_REVISION = 9_999_999_999
+
+export const fileOf = (revision: number): string => `${String(revision).padStart(10, "0")}.json`
+export const isRevisionFile = (name: string): boolean => REVISION.test(name)
+
+/** Folders below a folder that hold a revision, as keys. */
+export async function listKeys(folder: string, under: string): Promise<readonly string[]> {
+  const keys: string[] = []
+  for (const entry of await readFolder(folder)) {
+    if (!entry.isDirectory() || !isSegment(entry.name)) continue
+    const key = `${under}/${entry.name}`
+    const below = join(folder, entry.name)
+    if ((await readRevisions(below)).length > 0) keys.push(key)
+    keys.push(...(await listKeys(below, key)))
+  }
+  return keys
+}
+
+export async function readRevisions(folder: string): Promise<readonly number[]> {
+  const named = (await readFolder(folder)).filter((entry) => isRevisionFile(entry.name))
+  const isThere = await Promise.all(named.map((entry) => entry.isFile() || isLinkWithin(folder, entry)))
+  const files = named.filter((_, i) => isThere[i])
+  return files.map((entry) => Number.parseInt(entry.name, 10)).toSorted((a, b) => a - b)
+}
+
+/** A ConfigMap that is mounted is links into a folder below; a link that leads elsewhere is not looked at. */
+async function isLinkWithin(folder: string, entry: Dirent): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return false
+  try {
+    const [root, file] = [await realpath(folder), await realpath(join(folder, entry.name))]
+    return file.startsWith(root + sep) && (await stat(file)).isFile()
+  } catch {
+    return false
+  }
+}
+
+async function readFolder(folder: string): Promise<readonly Dirent[]> {
+  try {
+    return await readdir(folder, { withFileTypes: true })
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return []
+    throw error
+  }
+}
+
+/** Null: it has been pruned. */
+export async function readRevision(folder: string, revision: number): Promise<Versioned | null> {
+  const path = join(folder, fileOf(revision))
+  try {
+    const { size } = await stat(path)
+    if (size > MAX_DOCUMENT_BYTES) {
+      throw new SerinError("STORE_UNAVAILABLE", `${path} has ${size} bytes, at most ${MAX_DOCUMENT_BYTES} are read`)
+    }
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await readFile(path))
+    return versioned(revision, text)
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return null
+    throw error
+  }
+}
+
+/** Every new folder is an entry of the one above it, which must survive a power cut as well. */
+export async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+  if (first === undefined) return
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+}
+
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return false
+    throw error
+  }
+}
+
+/** Leave a mark, which says something by being there. */
+export async function mark(path: string): Promise<void> {
+  await (await open(path, "a", FILE_MODE)).close()
+}
+
+/** Remove folders beside this one whose documents were removed long ago: processes come and go, and each leaves one. */
+export async function sweepRemoved(above: string): Promise<void> {
+  for (const entry of await readFolder(above)) {
+    const folder = join(above, entry.name)
+    const removed = entry.isDirectory() ? await stat(join(folder, REMOVED)).catch(() => null) : null
+    if (removed === null || Date.now() - removed.mtimeMs < KNOWN_MS) continue
+    if ((await readFolder(folder)).some(({ name }) => name !== REMOVED && name !== PRUNED)) continue
+    for (const name of [PRUNED, REMOVED]) await remove(join(folder, name))
+    // Not empty: somebody writes there now.
+    await rmdir(folder).catch(() => {})
+  }
+}
+
+/** Remove a file that another process may have removed already. */
+export async function remove(path: string): Promise<void> {
+  await unlink(path).catch((error: unknown) => {
+    if (codeOf(error) !== "ENOENT") throw error
+  })
+}
+
+/** Folders cannot be synced on every system; where they can, a failure counts. */
+export async function syncFolder(folder: string): Promise<void> {
+  let handle
+  try {
+    handle = await open(folder, "r")
+    await handle.sync()
+  } catch (error) {
+    if (!["EISDIR", "EPERM", "EINVAL", "ENOTSUP"].includes(codeOf(error) ?? "")) throw error
+  } finally {
+    await handle?.close()
+  }
+}
