@@ -151,6 +151,25 @@ describe("the package, packed and installed in an empty project", () => {
     expect(await program("isolated.mjs", text)).toEqual([{ result: "flagged" }, "no answer within 500 ms"])
   })
 
+  it("reaches for Redis once ioredis is installed, explains itself before, and keeps no process alive", async () => {
+    const text = `import { redisStore } from "serin/stores/redis"
+      const told = ({ code, message, cause }) => ({ code, message, cause: cause.code })
+      try {
+        const store = redisStore({ url: "redis://127.0.0.1:1" })
+        store.watch("a/state", () => {}, { signal: new AbortController().signal })
+        await store.get("a/state").catch((error) => console.log(JSON.stringify(told(error))))
+      } catch (error) {
+        console.log(JSON.stringify(told(error)))
+      }`
+    expect(await program("redis.mjs", text)).toMatchObject({
+      code: "LIBRARY_MISSING",
+      message: expect.stringContaining("npm install ioredis"),
+      cause: "MODULE_NOT_FOUND",
+    })
+    await symlink(join(root, "node_modules/ioredis"), join(project, "node_modules/ioredis"), "dir")
+    expect(await program("redis.mjs", text)).toMatchObject({ code: "STORE_UNAVAILABLE", cause: "ECONNREFUSED" })
+  })
+
   it("does not open what is not published", async () => {
     const code = await program(
       "closed.mjs",

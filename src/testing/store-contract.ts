@@ -1,4 +1,5 @@
 import type { CasResult, StateStore, Versioned } from "../rollout/store.js"
+import { hintCounter } from "./hint-counter.js"
 
 /** What the contract needs of a test framework; vitest, jest and bun:test have it. */
 export interface TestFramework {
@@ -14,9 +15,6 @@ export interface StoreFixture {
   reopen?(): StateStore
   destroy(): Promise<void>
 }
-
-/** Longest wait for a hint, ms. */
-const HINT_DEADLINE_MS = 2000
 
 /** Hold a store to what the controller relies on. Every driver passes it, built-in or not. */
 export function storeContract(
@@ -279,35 +277,6 @@ async function drain(history: AsyncIterable<Versioned>): Promise<Versioned[]> {
   const all: Versioned[] = []
   for await (const revision of history) all.push(revision)
   return all
-}
-
-/** Counts hints, and waits for the next one. */
-function hintCounter() {
-  let hints = 0
-  let wake = (): void => {}
-  return {
-    hint(): void {
-      hints++
-      wake()
-    },
-    count: () => hints,
-    /** True as soon as there were more than `before`; false when the deadline is over. */
-    async beyond(before: number): Promise<boolean> {
-      if (hints > before) return true
-      const { promise, resolve } = deferred()
-      const timer = setTimeout(resolve, HINT_DEADLINE_MS)
-      wake = () => void (hints > before && resolve())
-      await promise
-      clearTimeout(timer)
-      return hints > before
-    },
-  }
-}
-
-function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve = (): void => {}
-  const promise = new Promise<void>((settle) => (resolve = settle))
-  return { promise, resolve }
 }
 
 const failureOf = (promise: Promise<unknown>): Promise<unknown> =>

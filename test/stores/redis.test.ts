@@ -44,8 +44,8 @@ describe.skipIf(!hasServer("redis-server"))("redisStore on a server", () => {
   it("has a write refused that was held up on its way, also where a reset does not reach", async () => {
     const proxy = await startProxy(server.port, { keeps: true })
     const { store: direct, prefix } = open()
-    const { store } = open({ port: proxy.port, prefix, timeoutMs: 300 })
-    await store.compareAndSet("r/state", 0, "one")
+    await direct.compareAndSet("r/state", 0, "one")
+    const { store } = open({ port: proxy.port, prefix, timeoutMs: 1000 })
     proxy.stallOn("ghost")
     await expect(store.compareAndSet("r/state", 1, "ghost")).rejects.toMatchObject({ code: "STORE_AMBIGUOUS" })
     const changed = new Promise<string>((resolve) => {
