@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events"
 import { Agent as AgentHttp } from "node:http"
 import { Agent as AgentHttps } from "node:https"
 import type { SecureContextOptions } from "node:tls"
@@ -35,6 +36,8 @@ const UNAUTHENTICATED = 16
 export function etcdGateway(options: GatewayOptions): EtcdGateway {
   const { endpoints, tls, headers, user, timeoutMs } = options
   const lifetime = new AbortController()
+  // One for each watch, and nobody knows how many those will be.
+  setMaxListeners(0, lifetime.signal)
   const watches = new Set<AbortController>()
   let token: string | undefined
   /** The member that answered last. */
@@ -162,7 +165,10 @@ export function etcdGateway(options: GatewayOptions): EtcdGateway {
     watch(key, hint, signal) {
       if (signal.aborted || lifetime.signal.aborted) return
       const stop = new AbortController()
-      const end = (): void => stop.abort()
+      const end = (): void => {
+        lifetime.signal.removeEventListener("abort", end)
+        stop.abort()
+      }
       signal.addEventListener("abort", end, { once: true })
       lifetime.signal.addEventListener("abort", end, { once: true })
       void watchOn(key, () => void (stop.signal.aborted || hint()), stop.signal)
