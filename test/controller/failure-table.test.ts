@@ -3,7 +3,6 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { leaderKey } from "../../src/controller/keys.js"
-import { newSalt } from "../../src/controller/verbs.js"
 import { SerinError } from "../../src/errors.js"
 import { serializeState } from "../../src/rollout/state.js"
 import type { RolloutState } from "../../src/rollout/state.js"
@@ -221,7 +220,7 @@ describe("the failure table: same revision, other content", () => {
   it("keeps the first, unchanged, and raises an alarm once", async () => {
     const process = await live()
     const first = await fleet.state()
-    fleet.forge(serializeState({ ...first, salt: newSalt() }))
+    fleet.forge(serializeState({ ...first, salt: "other" }))
     await fleet.pass(30_000)
     expect(process.guard.status().state).toEqual(first)
     expect(process.canary()).toBe(true)
@@ -316,6 +315,18 @@ describe("the canary lease", () => {
     expect(process.canary()).toBe(true)
   })
 
+  it("does not begin with the first beat that there is, where there was none before", async () => {
+    await fleet.begin()
+    const process = await fleet.process()
+    await fleet.pass(2000)
+    await fleet.beat()
+    await fleet.pass(3000)
+    expect(process.canary()).toBe(false)
+    await fleet.beat()
+    await fleet.pass(1250)
+    expect(process.canary()).toBe(true)
+  })
+
   it("ends within 15 s of the leader's last beat, at its very end and not at the next look", async () => {
     const process = await live()
     const { guard } = process
@@ -325,10 +336,11 @@ describe("the canary lease", () => {
     expect(leftMs).toBeLessThanOrEqual(15_000)
     expect(leftMs).toBeGreaterThan(10_000)
     await fleet.pass(3000)
-    const lastBeat = guard.status().follower.lease!.leftMs!
+    const left = guard.status().follower.lease!.leftMs!
+    expect(3000 + left).toBeLessThanOrEqual(15_000)
     let changes = 0
     guard.onChange(() => changes++)
-    fleet.clock.advance(lastBeat - 1)
+    fleet.clock.advance(left - 1)
     expect(session.arm).toBe("canary")
     fleet.clock.advance(1)
     expect(changes).toBe(1)
@@ -345,8 +357,12 @@ describe("the canary lease", () => {
       const hour = 3_600_000
       fleet.clock.now = () => now() + hour
       if (how.startsWith("monotonic")) fleet.clock.monotonic = () => monotonic() + hour
+      let changes = 0
+      guard.onChange(() => changes++)
       expect(session.evaluate({ action: "x" })).toMatchObject({ rule: "1.0.0", arm: "stable" })
       expect(process.canary()).toBe(false)
+      await Promise.resolve()
+      expect(changes).toBe(1)
       fleet.clock.monotonic = monotonic
       await fleet.pass(5000)
       expect(process.canary()).toBe(true)

@@ -1,5 +1,5 @@
 import { leaderKey, stateKey } from "../../src/controller/keys.js"
-import { act, ensureState, newSalt, readState } from "../../src/controller/verbs.js"
+import { act, ensureState, readState } from "../../src/controller/verbs.js"
 import { connect } from "../../src/connect.js"
 import type { Connected, ConnectOptions } from "../../src/connect.js"
 import { SerinError } from "../../src/errors.js"
@@ -102,7 +102,7 @@ export function createFleet() {
     /** The state at 5 %, and long enough for it to count. */
     async begin(): Promise<RolloutState> {
       await ensureState(inner, spec, ada, clock.now())
-      await elsewhere({ type: "start", spec, salt: newSalt(), actor: ada, reason })
+      await elsewhere({ type: "start", spec, salt: "salt", actor: ada, reason })
       const state = await elsewhere({ type: "promote", actor: ada, reason })
       clock.advance(20_000)
       return state
