@@ -24,7 +24,7 @@ interface Opened {
   close(): unknown
 }
 
-const SCHEMES = ["file", "redis", "rediss", "http", "https"]
+const SCHEMES = ["file", "redis", "rediss", "etcd", "etcds", "http", "https"]
 /** A letter alone is a drive, and no scheme. */
 const SCHEME = /^([a-z][a-z0-9+.-]+):(?=\/\/)|^(file):/i
 
@@ -63,6 +63,11 @@ async function open(scheme: string, location: string, env: Io["env"]): Promise<O
     const store = redisStore({ url: location })
     return { store, close: () => store.close() }
   }
+  if (scheme.startsWith("etcd")) {
+    const { etcdStore } = await import("../stores/etcd.js")
+    const store = etcdStore(etcdOptions(location))
+    return { store, close: () => store.close() }
+  }
   const { httpStore } = await import("../stores/http.js")
   const store = httpStore({ url: location, token: env["SERIN_TOKEN"] || undefined })
   return { store, close: () => store.close() }
@@ -80,6 +85,18 @@ function pathOf(location: string, cwd: string): string {
   } catch {
     throw usage(`${location} is no file on this machine; file:///absolute/path is one, and so is a path`)
   }
+}
+
+/** `etcd://name:password@host:2379,host:2379`. */
+function etcdOptions(location: string) {
+  const [, scheme, , who, hosts = ""] = /^(etcds?):\/\/((.*)@)?([^@/]+)\/?$/i.exec(location) ?? []
+  if (scheme === undefined)
+    throw new TypeError("it must be etcd:// or etcds://, and host:port, or some of them with commas between")
+  const web = scheme.toLowerCase() === "etcds" ? "https" : "http"
+  const endpoints = hosts.split(",").map((host) => `${web}://${host}`)
+  if (who === undefined) return { endpoints }
+  const [name = "", ...password] = who.split(":")
+  return { endpoints, user: { name: decodeURIComponent(name), password: decodeURIComponent(password.join(":")) } }
 }
 
 /** An address for messages, histories of shells and logs. */

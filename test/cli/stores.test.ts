@@ -50,6 +50,7 @@ describe("a store by its address", () => {
     ["s3://bucket/x", "s3: is unknown; there are file, redis,"],
     ["http://u:secret@host/v1", "http://u:***@host/v1: url must be without name and password"],
     ["https://host/v1?sig=secret", "https://host/v1?***: url must be without query and hash"],
+    ["etcd://", "it must be etcd:// or etcds://, and host:port"],
     ["file://server/share", "is no file on this machine"],
   ])("that is none is a mistake on the command line: %s", async (state, message) => {
     const { code, err } = await bench().serin("status", "--state", state)
@@ -58,11 +59,16 @@ describe("a store by its address", () => {
     expect(err).not.toContain("secret")
   })
 
-  it("tells no password in messages", async () => {
-    const place = { cwd: "/", env: {} }
-    const { shown, dir, readOnly, close } = await storeAt("redis://ana:secret@host:6379/2", place)
+  it.each([
+    ["redis://ana:secret@host:6379/2", "redis://ana:***@host:6379/2"],
+    ["rediss://:secret@host", "rediss://:***@host"],
+    ["etcd://host:2379", "etcd://host:2379"],
+    ["etcds://ana:secret@a:2379,b:2379", "etcds://ana:***@a:2379,b:2379"],
+    ["etcd://root:s%40cret@a", "etcd://root:***@a"],
+  ])("tells no password in messages: %s", async (location, as) => {
+    const { shown, dir, readOnly, close } = await storeAt(location, { cwd: "/", env: {} })
     close()
-    expect({ shown, dir, readOnly }).toEqual({ shown: "redis://ana:***@host:6379/2", dir: null, readOnly: false })
+    expect({ shown, dir, readOnly }).toEqual({ shown: as, dir: null, readOnly: false })
   })
 })
 
