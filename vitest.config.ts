@@ -24,6 +24,8 @@ export default defineConfig(({ mode }) => ({
       { find: /^serin\/serve$/, replacement: source("serve.ts") },
       { find: /^serin\/stores\/http$/, replacement: source("stores/http.ts") },
       { find: /^serin\/testing$/, replacement: source("testing/index.ts") },
+      { find: /^serin\/sources\/prometheus$/, replacement: source("sources/prometheus.ts") },
+      { find: /^serin\/metric-producer$/, replacement: source("telemetry/producer.ts") },
       { find: /^serin\/decision-log$/, replacement: source("decision-log.ts") },
     ],
   },

@@ -38,6 +38,7 @@ import type { RolloutSpec } from "./rollout/spec.js"
 import type { Actor, RolloutState } from "./rollout/state.js"
 import type { StateStore } from "./rollout/store.js"
 import type { RolloutEvent } from "./rollout/transition.js"
+import type { EvidenceSource } from "./evidence/source.js"
 import { localSource } from "./sources/local.js"
 import { fileStore } from "./stores/file.js"
 
@@ -71,6 +72,11 @@ export interface EmbedOptions<C extends Call, M extends Mode>
    * at once when it closes, and after three such times when it dies.
    */
   readonly judgeEveryMs?: number | undefined
+  /**
+   * Where evidence is read. Default: what this process counts. One that reads all processes, as `serin/sources/prometheus` does, has the
+   * process that judges judge by all of them.
+   */
+  readonly source?: EvidenceSource | undefined
 }
 
 const { state: _none, ...GUARDS } = GUARD_KEYS
@@ -83,6 +89,7 @@ const EMBED_KEYS: KeysOf<EmbedOptions<Call, Mode> & { readonly async: boolean }>
   store: true,
   start: true,
   judgeEveryMs: true,
+  source: true,
 }
 
 /** Processes of one machine beat as they judge: each beat is a write that a disk has to keep. Within the bounds of a lease, ms. */
@@ -147,7 +154,7 @@ export async function embed<C extends Call = Call>(
 ): Promise<Embedded<C> | Embedded<C, "async">> {
   checkOptions(options)
   const { releases: from, trustedKeys, modules, moduleTimeoutMs, sdks, ...others } = options
-  const { store: given, start, judgeEveryMs = 5000, ...forGuard } = others
+  const { store: given, start, judgeEveryMs = 5000, source, ...forGuard } = others
   const { clock = systemClock } = options
   const spec = await readSpec(options.rollout)
   const actor: Actor = { kind: "controller", id: `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}` }
@@ -186,7 +193,7 @@ export async function embed<C extends Call = Call>(
     store,
     rollout: spec.rollout,
     follower,
-    source: localSource(guard),
+    source: source ?? localSource(guard),
     clock,
     actor,
     everyMs: judgeEveryMs,
@@ -258,7 +265,7 @@ function checkOptions<C extends Call>(options: EmbedOptions<C, Mode>): void {
     throw new TypeError(`embed takes its options as an object, got ${String(options)}; write ${least}`)
   }
   refuseUnknown("embed", options, EMBED_KEYS)
-  const { rollout, store, clock, judgeEveryMs, modules } = options
+  const { rollout, store, source, clock, judgeEveryMs, modules } = options
   if (typeof rollout !== "string") {
     throw new TypeError(
       `rollout must be the path of a rollout file, got ${typeof rollout}; \`serin init\` writes one in safety/rollout.yaml`,
@@ -267,6 +274,14 @@ function checkOptions<C extends Call>(options: EmbedOptions<C, Mode>): void {
   if (store !== undefined) {
     const fix = "leave it out for files in state/ beside the rollout's file, or pass fileStore({ dir })"
     requireMethods("store", store, ["get", "compareAndSet", "watch", "history", "list", "remove"], fix)
+  }
+  if (source !== undefined) {
+    requireMethods(
+      "source",
+      source,
+      ["read"],
+      "leave it out for what this process counts, or pass prometheusSource({ … })",
+    )
   }
   if (clock !== undefined) requireClock(clock)
   if (judgeEveryMs !== undefined && !(judgeEveryMs > 0)) {

@@ -16,7 +16,7 @@ import { createTelemetry } from "./telemetry/telemetry.js"
 import { createBook, coverageOf, openStrata } from "./guard/core.js"
 import { createFuse } from "./guard/fuse.js"
 import type { BlownFuse } from "./guard/fuse.js"
-import { gaugesOf } from "./guard/gauges.js"
+import { countedIn, gaugesOf } from "./guard/gauges.js"
 import { letGo } from "./guard/judge.js"
 import type { Limit } from "./guard/judge.js"
 import { CANARY, STABLE } from "./guard/seat.js"
@@ -146,6 +146,7 @@ export function createGuard<C extends Call = Call>(
     clock,
     meterProvider: options.meterProvider,
     metrics: options.metrics,
+    evidence: options.evidenceMetrics === true ? () => countedIn(made) : undefined,
     gauges: () => {
       const now = clock.now()
       return gaugesOf(state, now, made)

@@ -58,10 +58,13 @@ describe("the package, packed and installed in an empty project", () => {
     return JSON.parse(stdout)
   }
 
-  it("holds what was built, docs, README.md, LICENSE and package.json, and nothing else", () => {
+  it("holds what was built, docs, rules, README.md, LICENSE and package.json, and nothing else", () => {
     const paths = packed.files.map((file) => file.path)
     expect(
-      paths.filter((path) => !/^(dist\/.+\.(js|d\.ts)|docs\/.+\.md|README\.md|LICENSE|package\.json)$/.test(path)),
+      paths.filter(
+        (path) =>
+          !/^(dist\/.+\.(js|d\.ts)|docs\/.+\.md|prometheus\/.+\.yml|README\.md|LICENSE|package\.json)$/.test(path),
+      ),
     ).toEqual([])
     const published = Object.values(manifest.exports).flatMap((targets) => Object.values(targets))
     const files = [...published, ...Object.values(manifest.bin ?? {})].map((path) => path.replace("./", ""))

@@ -3,7 +3,7 @@ import type { BinRange } from "../model/evidence.js"
 import { binLowerMs } from "./histogram.js"
 
 /**
- * Divide the bins into ranges that are as wide as a latency limit can bear: a quarter of the limit, or 1/16 of the duration where that is
+ * Divide the bins into ranges that are as wide as a latency limit can bear: a quarter of the limit, or 1/32 of the duration where that is
  * more. A range of one bin loses nothing. All processes of a rollout have the same limit, and so the same ranges.
  */
 export function rangesFor(limitMs: number): readonly BinRange[] {
@@ -12,7 +12,7 @@ export function rangesFor(limitMs: number): readonly BinRange[] {
   const overflow = BINS - 1
   for (let from = 0; from < overflow;) {
     const lowerMs = binLowerMs(from)
-    const upperMs = lowerMs + Math.max(limitMs / 4, lowerMs / 16)
+    const upperMs = lowerMs + Math.max(limitMs / 4, lowerMs / 32)
     let to = from + 1
     while (to < overflow && binLowerMs(to) < upperMs) to++
     ranges.push([from, to])

@@ -1,5 +1,6 @@
 import { armWeights, phaseOf } from "../rollout/phase.js"
 import type { Gauges } from "../telemetry/gauges.js"
+import type { CountedEvidence } from "../telemetry/evidence-metrics.js"
 import { coverageOf } from "./core.js"
 import type { Core } from "./core.js"
 import type { StateReader } from "./guard-options.js"
@@ -15,4 +16,11 @@ export function gaugesOf(reader: StateReader, now: number, core: Core<never> | n
     shadowCoverage: core === null ? null : coverageOf(core.book),
     fuseBlown: core?.view.fuseBlown ?? false,
   }
+}
+
+/** Evidence that is judged: while a canary is under way. */
+export function countedIn(core: Core<never> | null): CountedEvidence | null {
+  if (core === null || core.view.state === null || !core.view.underWay) return null
+  const { strata, generation } = core.book
+  return { evidence: { generation, strata }, criteria: core.view.state.spec.criteria }
 }

@@ -68,6 +68,8 @@ export interface GuardOptions<C extends Call, M extends Mode> extends TraceOptio
   readonly meterProvider?: MeterProvider | undefined
   /** Have metrics read at collection by a `metricProducer()` instead: a decision then calls no instrument. */
   readonly metrics?: MetricSink | undefined
+  /** Export the evidence with the metrics, for a leader that reads it from Prometheus. Default false: it stays in the process. */
+  readonly evidenceMetrics?: boolean | undefined
   /** Have every decision and scan written down. Default: nothing is. Who made the sink closes it, after the guard. */
   readonly decisionLog?: DecisionSink | DecisionLogOptions | undefined
   readonly clock?: Clock | undefined
@@ -95,6 +97,7 @@ export const GUARD_KEYS: KeysOf<GuardOptions<Call, Mode> & { readonly async: boo
   onEvent: true,
   meterProvider: true,
   metrics: true,
+  evidenceMetrics: true,
   clock: true,
   sessionMemory: true,
   shadow: true,

@@ -1,8 +1,7 @@
 import { createNoopMeter } from "@opentelemetry/api"
-import type { BatchObservableResult, Meter, MeterProvider } from "@opentelemetry/api"
+import type { BatchObservableResult, Meter, MeterProvider, Observable } from "@opentelemetry/api"
 import type { Complain } from "./complaint.js"
 import type { Counters } from "./counters.js"
-import type { GaugeReader } from "./gauges.js"
 import type { Histograms } from "./histograms.js"
 
 /** Which provider the instruments of one guard are on. Nothing here throws, whatever the provider does. */
@@ -19,11 +18,17 @@ export interface Binding {
 export interface Bindable {
   readonly counters: Counters
   readonly histograms: Histograms
-  readonly gauges: GaugeReader
+  /** What is read when metrics are collected. */
+  readonly observed: readonly Observed[]
   readonly complain: Complain
 }
 
-export function createBinding({ counters, histograms, gauges, complain }: Bindable): Binding {
+export interface Observed {
+  /** Make the instruments on a meter; the answer observes all of them. */
+  on(meter: Meter): { readonly all: readonly Observable[]; observe(result: BatchObservableResult): void }
+}
+
+export function createBinding({ counters, histograms, observed, complain }: Bindable): Binding {
   let current: MeterProvider | undefined
   let handOver = (): void => {}
 
@@ -33,23 +38,26 @@ export function createBinding({ counters, histograms, gauges, complain }: Bindab
     // Nobody listens: counts stay for the provider that comes.
     if (meter === createNoopMeter()) return () => {}
     counters.bind(meter)
-    const gauge = gauges.on(meter)
+    const readers = observed.map((one) => one.on(meter))
+    const all = readers.flatMap((reader) => reader.all)
     let left = false
     const callback = (result: BatchObservableResult): void => {
       // A meter that could not remove it calls it for ever.
       if (left) return
       counters.flush()
-      try {
-        gauge.observe(result)
-      } catch (error) {
-        complain("the meter takes no gauge", error)
+      for (const reader of readers) {
+        try {
+          reader.observe(result)
+        } catch (error) {
+          complain("the meter takes no gauge", error)
+        }
       }
     }
-    meter.addBatchObservableCallback(callback, [...gauge.all])
+    meter.addBatchObservableCallback(callback, all)
     return () => {
       left = true
       counters.flush()
-      meter.removeBatchObservableCallback(callback, [...gauge.all])
+      meter.removeBatchObservableCallback(callback, all)
     }
   }
 

@@ -6,6 +6,8 @@ import type { Clock } from "../model/clock.js"
 import { createBinding } from "./binding.js"
 import { complainOnce } from "./complaint.js"
 import { createCounters } from "./counters.js"
+import { createEvidenceMetrics } from "./evidence-metrics.js"
+import type { CountedEvidence } from "./evidence-metrics.js"
 import { createGauges } from "./gauges.js"
 import type { Gauges } from "./gauges.js"
 import { createHistograms } from "./histograms.js"
@@ -15,6 +17,8 @@ export interface TelemetryOptions {
   readonly rollout: string
   readonly clock: Clock
   readonly gauges: () => Gauges
+  /** Export evidence as well, as far as there is any to be judged. Default: none. */
+  readonly evidence?: (() => CountedEvidence | null) | undefined
   /** Default: the global provider, whenever one is registered. */
   readonly meterProvider?: MeterProvider | undefined
   /** Hand metrics to this instead of a meter. */
@@ -106,7 +110,8 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const counters = createCounters(COUNTERS, complain)
   const histograms = createHistograms(HISTOGRAMS, DURATION_BOUNDARIES, complain)
   const gauges = createGauges(options.gauges, base, complain)
-  const binding = createBinding({ counters, histograms, gauges, complain })
+  const evidence = options.evidence === undefined ? [] : [createEvidenceMetrics(options.evidence, base, complain)]
+  const binding = createBinding({ counters, histograms, observed: [gauges, ...evidence], complain })
   const durationSlots = arms.map((a) => histograms.slot("serin.evaluation.duration", a))
   const evaluations = arms.map((arm) => OUTCOME_LABELS.map((o) => ({ ...arm, "serin.outcome": o }))).flat()
   const evaluationSlots = evaluations.map((a) => counters.slot("serin.evaluations", a))
@@ -168,7 +173,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     if (options.metrics === undefined) return binding.move(options.meterProvider ?? metrics.getMeterProvider())
     try {
       unregister = options.metrics.register(() => ({
-        counters: counters.read(),
+        counters: [...counters.read(), ...evidence.flatMap((metrics) => metrics.read())],
         histograms: histograms.read(),
         gauges: gauges.read(),
       }))

@@ -56,14 +56,14 @@ describe("ranges of bins", () => {
   const times = fc.array(fc.double({ min: 0.001, max: 100_000, noNaN: true }), { minLength: 1, maxLength: 200 })
   const limits = fc.constantFrom(0, 0.5, 5, 50, 1000)
 
-  it("cover all bins, each a quarter of the limit or a bin more than 1/16 of a duration wide at most", () => {
+  it("cover all bins, each a quarter of the limit or a bin more than 1/32 of a duration wide at most", () => {
     for (const limit of [0, 0.1, 5, 50, 1000, 60_000]) {
       const ranges = rangesFor(limit)
       expect(ranges.map(([from]) => from)).toEqual([0, ...ranges.slice(0, -1).map(([, to]) => to)])
       expect(ranges.at(-1)).toEqual([BINS - 1, BINS])
       for (const [from, to] of ranges.slice(0, -1)) {
         const width = binLowerMs(to - 1) - binLowerMs(from)
-        expect(width).toBeLessThan(Math.max(limit / 4, binLowerMs(from) / 16))
+        expect(width).toBeLessThan(Math.max(limit / 4, binLowerMs(from) / 32))
       }
     }
   })

@@ -54,7 +54,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   // Releases by version, loaded and kept as the state names them: for whoever brings a guard its releases.
   shelf: { units: ["guard/guard-options", "release", "signing/trust", "rollout/state", "engines"] },
   embed: {
-    units: ["guard", "controller", "shelf", "release", "signing", "rollout", "replay", ...DRIVERS],
+    units: ["guard", "controller", "shelf", "release", "signing", "rollout", "replay", "evidence/source", ...DRIVERS],
     packages: ["type:@opentelemetry/api"],
     node: true,
   },
