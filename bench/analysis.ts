@@ -1,7 +1,8 @@
 import { lookAgain } from "../src/analysis/replay.js"
+import type { TripState } from "../src/analysis/trip.js"
 import { mergePacked, packEvidence, readPacked } from "../src/evidence/packed.js"
 import { ARRAYS, type Evidence } from "../src/model/evidence.js"
-import { RAMP, emptyEvidence, serve } from "./evidence.js"
+import { RAMP, emptyEvidence, serve, serveMore } from "./evidence.js"
 import { cpuNsSince, quantile } from "./measure.js"
 import { CRITERIA } from "./verdicts/points.js"
 
@@ -19,12 +20,13 @@ const MERGE_AIM_MS = 50
 
 /** What a look at full evidence costs, and merging that of 1,000 processes, which have `sizes` evaluations together. */
 export function analysisCosts(sizes: readonly number[], rounds: number): Cost[] {
-  return sizes.flatMap((size) => {
+  return sizes.flatMap((size, i) => {
     const of = `of ${size.toLocaleString("en-US")} evaluations in ${RAMP.length + 1} strata`
     const { parts, packMs } = processes(size)
-    const whole = mergePacked(1, parts)
+    const { look, more } = looking(mergePacked(1, parts))
     return [
-      cost(`judge evidence ${of}`, judging(whole), rounds * 10, JUDGE_AIM_MS),
+      ...(i === 0 ? [first(`the first look of a process, at evidence ${of}`, look)] : []),
+      cost(`judge evidence ${of}`, look, rounds * 10, JUDGE_AIM_MS, more),
       cost(`merge ${PROCESSES} processes ${of}`, () => mergePacked(1, parts), rounds, MERGE_AIM_MS),
       cost(
         `read what they sent (${kilobytes(parts)} KB each)`,
@@ -36,11 +38,15 @@ export function analysisCosts(sizes: readonly number[], rounds: number): Cost[] 
   })
 }
 
-/** A look as the leader has it every 5 s: the trip and the verdict, three criteria, both arms judging. */
-function judging(evidence: Evidence): () => unknown {
+/** Looks as the leader has them every 5 s: the trip and the verdict, three criteria, both arms judging. Between two of them come `more` sessions. */
+function looking(evidence: Evidence) {
   const input = { criteria: CRITERIA, evidence, ramp: RAMP, shadow: true, falseAlarmRate: 0.05, at: 0 }
-  const { trip } = lookAgain({ ...input, tripBefore: undefined })
-  return () => lookAgain({ ...input, tripBefore: trip })
+  let tripBefore: TripState | undefined
+  let seed = 0
+  return {
+    look: () => (tripBefore = lookAgain({ ...input, tripBefore }).trip),
+    more: () => serveMore(evidence, ++seed),
+  }
 }
 
 function processes(evaluations: number) {
@@ -57,15 +63,28 @@ function processes(evaluations: number) {
   return { parts, packMs }
 }
 
-function cost(name: string, work: () => unknown, rounds: number, aim?: number): Cost {
+/** Of work that has never run in this process: most of it is compiling. */
+function first(name: string, work: () => unknown): Cost {
+  const ms = cpuMs(work)
+  return { name, best: ms, p50: ms }
+}
+
+/** `before` is not timed. */
+function cost(name: string, work: () => unknown, rounds: number, aim?: number, before = () => {}): Cost {
   const times: number[] = []
   // The first rounds warm it up.
   for (let i = -Math.ceil(rounds / 4); i < rounds; i++) {
-    const before = process.cpuUsage()
-    work()
-    if (i >= 0) times.push(cpuNsSince(before) / 1e6)
+    before()
+    const ms = cpuMs(work)
+    if (i >= 0) times.push(ms)
   }
   return { name, best: Math.min(...times), p50: quantile(times, 0.5), ...(aim === undefined ? {} : { aim }) }
+}
+
+function cpuMs(work: () => unknown): number {
+  const before = process.cpuUsage()
+  work()
+  return cpuNsSince(before) / 1e6
 }
 
 const kilobytes = (parts: readonly { readonly bytes: Uint8Array }[]): string =>

@@ -28,6 +28,13 @@ export function serve({ strata }: Evidence, evaluations: number, seed: number): 
   return served
 }
 
+/** Count what comes between two looks: a few sessions of the stratum in force, that of the last entry of the ramp. */
+export function serveMore({ strata }: Evidence, seed: number): void {
+  const random = randomOf(seed)
+  const newest = { ...WORLD, ramp: [{ ...RAMP.at(-1)!, minute: 0 }], minutes: 0.2 }
+  for (const session of sessionsOf(newest, random)) record(strata[RAMP.length]!, session, random)
+}
+
 function record(stratum: Stratum, { calls, weightBp }: SimulatedSession, random: Random): void {
   const arm = random.uniform() * 10_000 < weightBp ? 1 : 0
   const cohort = Math.floor(random.uniform() * COHORTS)

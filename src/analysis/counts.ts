@@ -1,7 +1,7 @@
 import { ARMS, OUTCOMES, SCAN_RESULTS, type Outcome } from "../model/decision.js"
 import { CELLS, COHORTS, cellIndex, pairIndex, type Cell, type Evidence, type Stratum } from "../model/evidence.js"
 import type { PairTally } from "./pairs.js"
-import { total, type Tally } from "./rates.js"
+import { cohortZeros, type Tally } from "./rates.js"
 
 /** Position of an arm in evidence arrays. */
 export const STABLE = 0
@@ -65,6 +65,13 @@ export function armTotal(stratum: Stratum, arm: ArmIndex, cell: Cell): number {
   return sum
 }
 
+/** Sum of an array of evidence. */
+export function sumOf(values: Float64Array): number {
+  let sum = 0
+  for (let i = 0; i < values.length; i++) sum += values[i]!
+  return sum
+}
+
 /** Cohort totals of one outcome over pairs. */
 export function pairTally({ pairs, pairedSessions }: Stratum, outcome: Outcome): PairTally {
   return tallyPairs(pairs, pairedSessions, [OUTCOMES.indexOf(outcome)])
@@ -79,18 +86,21 @@ export function scanPairTally({ scanPairs, scanPairedSessions }: Stratum): PairT
 
 /** Tally an array `[cohort][stable][canary]`, in which an event is any of `events`. */
 function tallyPairs(pairs: Float64Array, sessions: Float64Array, events: readonly number[]): PairTally {
-  const [plus, minus, stable, trials] = [cohorts(), cohorts(), cohorts(), cohorts()]
+  const [plus, minus, stable, trials] = [cohortZeros(), cohortZeros(), cohortZeros(), cohortZeros()]
   const isEvent = [0, 1, 2, 3].map((answer) => events.includes(answer))
-  for (let cell = 0; cell < COHORTS * 16; cell++) {
-    const calls = pairs[cell]!
-    if (calls === 0) continue
-    const [cohort, ofStable, ofCanary] = [cell >> 4, isEvent[(cell >> 2) & 3]!, isEvent[cell & 3]!]
-    trials[cohort]! += calls
-    if (ofStable) stable[cohort]! += calls
-    if (ofCanary && !ofStable) plus[cohort]! += calls
-    if (ofStable && !ofCanary) minus[cohort]! += calls
+  for (let cohort = 0; cohort < COHORTS; cohort++) {
+    for (let ofStable = 0; ofStable < 4; ofStable++) {
+      for (let ofCanary = 0; ofCanary < 4; ofCanary++) {
+        const calls = pairs[pairIndex(cohort, ofStable, ofCanary)]!
+        if (calls === 0) continue
+        trials[cohort]! += calls
+        if (isEvent[ofStable]!) stable[cohort]! += calls
+        if (isEvent[ofCanary]! && !isEvent[ofStable]!) plus[cohort]! += calls
+        if (isEvent[ofStable]! && !isEvent[ofCanary]!) minus[cohort]! += calls
+      }
+    }
   }
-  return { plus, minus, stable, trials, sessions: total(sessions) }
+  return { plus, minus, stable, trials, sessions: sumOf(sessions) }
 }
 
 /** Cohort totals of those of `pairs` (the stratum's, or those after a difference) that `matches`. */
@@ -99,17 +109,17 @@ export function flipTally(
   pairs: Float64Array,
   matches: (stable: Outcome, canary: Outcome) => boolean,
 ): Tally {
-  const [events, trials] = [cohorts(), cohorts()]
+  const [events, trials] = [cohortZeros(), cohortZeros()]
   eachPair(pairs, (cohort, stable, canary, calls) => {
     trials[cohort]! += calls
     if (matches(stable, canary)) events[cohort]! += calls
   })
-  return { events, trials, sessions: total(stratum.pairedSessions) }
+  return { events, trials, sessions: sumOf(stratum.pairedSessions) }
 }
 
 /** Pairs of all outcomes, per cohort, of an array `[cohort][stable][canary]`. */
 export function pairTrials(pairs: Float64Array): readonly number[] {
-  const trials = cohorts()
+  const trials = cohortZeros()
   for (let cell = 0; cell < COHORTS * 16; cell++) trials[cell >> 4]! += pairs[cell]!
   return trials
 }
@@ -131,16 +141,9 @@ function eachPair(
 /** One cell of one arm, per cohort. */
 export function column(stratum: Stratum, arm: ArmIndex, cell: Cell): number[] {
   const at = CELLS.indexOf(cell)
-  const values = cohorts()
+  const values = cohortZeros()
   for (let cohort = 0; cohort < COHORTS; cohort++) values[cohort] = stratum.cells[cellIndex(arm, cohort, at)]!
   return values
-}
-
-/** Copied, and plain: an array is dearer to fill, a typed one of this size lives outside the heap, and we need hundreds. */
-const ZEROS: readonly number[] = Array.from({ length: COHORTS }, () => 0)
-
-function cohorts(): number[] {
-  return ZEROS.slice()
 }
 
 function checkRow(values: Float64Array, length: number, name: string, cell: (index: number) => string): void {

@@ -1,13 +1,10 @@
 import { BIN_MIN_LOG2_SECONDS, BINS, BINS_PER_OCTAVE, BLOCK, COHORTS, isEmptyBlock } from "../model/evidence.js"
 import type { BinRange } from "../model/evidence.js"
 import { checkLength, type ArmIndex } from "./counts.js"
-import { total, type PerCohort } from "./rates.js"
+import { cohortZeros, total, type PerCohort } from "./rates.js"
 
-/** One arm's durations. They stay where they are, and only the upper ones are read: as far down as a quantile asks. */
+/** One arm's durations. They stay where they are, and only the upper ones are read: as far down as somebody asks. */
 export interface Histogram {
-  /** `[bin][cohort]`, from `offset` on. */
-  readonly data: Uint32Array
-  readonly offset: number
   readonly bins: number
   /** Durations per cohort: as many as there are evaluations, of which each leaves one. */
   readonly totals: PerCohort
@@ -17,9 +14,17 @@ export interface Histogram {
   readonly coarse: readonly BinRange[]
   /** Durations in a bin, all cohorts together. */
   at(bin: number): number
+  /** Durations in `bin` and above it, per cohort: an array of the histogram's own, which the next call changes. */
+  above(bin: number): readonly number[]
+  /** The bin that `above` was last asked for: what is near to it is told sooner. */
+  reached(): number
+  /** Durations above a position in bins, per cohort. A position inside a bin splits the bin. */
+  exceedances(position: number): number[]
 }
 
 const LOG2_MS = Math.log2(1000)
+/** Bins that a search for a quantile goes at once. */
+const STRIDE = 8
 
 /** Open one arm of a latency array `[arm][bin][cohort]`. `name` is for the error: `strata[2].latency`. */
 export function readHistogram(
@@ -33,7 +38,7 @@ export function readHistogram(
   return openHistogram(data, arm * COHORTS * BINS, BINS, totals, coarse)
 }
 
-/** The same for any number of bins and cohorts, one for each of `totals`. */
+/** The same for any number of bins, and for a cohort for each of `totals`. */
 export function openHistogram(
   data: Uint32Array,
   offset: number,
@@ -41,21 +46,48 @@ export function openHistogram(
   totals: PerCohort,
   coarse: readonly BinRange[] = [],
 ): Histogram {
-  const end = total(totals) === 0 ? 0 : endOf(data, offset, offset + bins * totals.length, totals.length)
-  // From the upper end down, as far as anybody has asked.
-  const pooled: number[] = []
+  const cohorts = totals.length
+  const rowOf = (bin: number): number => offset + bin * cohorts
+  const end = total(totals) === 0 ? 0 : endOf(data, offset, rowOf(bins), cohorts)
+  // Of what is in `reached` and above. Counts are whole, so what is added and taken away again leaves nothing behind.
+  const sums = cohortZeros(cohorts)
+  let reached = end
+
+  function above(bin: number): readonly number[] {
+    const to = Math.min(bin, end)
+    if (to < reached) addRows(sums, data, rowOf(to), rowOf(reached), 1)
+    else addRows(sums, data, rowOf(reached), rowOf(to), -1)
+    reached = to
+    return sums
+  }
+
   return {
-    data,
-    offset,
     bins,
     totals,
     end,
     coarse,
-    at(bin) {
-      while (pooled.length < end - bin)
-        pooled.push(sumOf(data, offset + (end - 1 - pooled.length) * totals.length, totals.length))
-      return pooled[end - 1 - bin] ?? 0
+    at: (bin) => (bin < end ? sumOf(data, rowOf(bin), cohorts) : 0),
+    above,
+    reached: () => reached,
+    exceedances(position) {
+      const first = Math.floor(position)
+      const counts = above(first + 1).slice()
+      if (first >= end) return counts
+      const row = rowOf(first)
+      for (let cohort = 0; cohort < cohorts; cohort++) counts[cohort]! += (first + 1 - position) * data[row + cohort]!
+      return counts
     },
+  }
+}
+
+/** Add rows, cohort by cohort, so that a sum stays in a register. */
+function addRows(sums: number[], data: Uint32Array, first: number, past: number, sign: 1 | -1): void {
+  if (first === past) return
+  const cohorts = sums.length
+  for (let cohort = 0; cohort < cohorts; cohort++) {
+    let sum = 0
+    for (let i = first + cohort; i < past; i += cohorts) sum += data[i]!
+    sums[cohort]! += sign * sum
   }
 }
 
@@ -74,35 +106,22 @@ function sumOf(data: Uint32Array, from: number, cohorts: number): number {
 
 /** Find the p-quantile of durations, of all histograms together, as a position in bins; the fraction is interpolated inside the bin. */
 export function quantilePosition(histograms: readonly Histogram[], p: number): number {
-  const bins = histograms[0]?.bins ?? 0
   const all = histograms.reduce((sum, { totals }) => sum + total(totals), 0)
-  if (all === 0) return bins
+  if (all === 0) return histograms[0]?.bins ?? 0
   const target = p * all
-  let upTo = all
+  const upTo = (bin: number): number => histograms.reduce((rest, histogram) => rest - total(histogram.above(bin)), all)
   const end = histograms.reduce((most, histogram) => Math.max(most, histogram.end), 0)
-  for (let bin = end - 1; bin >= 0; bin--) {
-    let inside = 0
-    for (const histogram of histograms) inside += histogram.at(bin)
-    if (inside > 0 && upTo - inside < target) return bin + (target - (upTo - inside)) / inside
-    upTo -= inside
+  let bin = histograms.reduce((most, histogram) => Math.max(most, histogram.reached()), 0)
+  while (bin < end && upTo(bin) < target) bin += STRIDE
+  while (bin > 0 && upTo(bin) >= target) bin = Math.max(0, bin - STRIDE)
+  let below = upTo(bin)
+  if (below >= target) return 0
+  for (;;) {
+    const inside = histograms.reduce((sum, histogram) => sum + histogram.at(bin), 0)
+    if (below + inside >= target) return bin + (target - below) / inside
+    below += inside
+    bin += 1
   }
-  return 0
-}
-
-/** Count the durations above a position in bins (and below `end`, a whole one), per cohort. A position inside a bin splits the bin. */
-export function exceedances(histogram: Histogram, position: number, end: number = histogram.bins): number[] {
-  const { data, offset, totals } = histogram
-  const first = Math.floor(position)
-  const upTo = Math.min(histogram.end, end)
-  const sums: number[] = []
-  for (let cohort = 0; cohort < totals.length; cohort++) {
-    sums.push(first < upTo ? (first + 1 - position) * data[offset + first * totals.length + cohort]! : 0)
-  }
-  for (let bin = first + 1; bin < upTo; bin++) {
-    const row = offset + bin * totals.length
-    for (let cohort = 0; cohort < totals.length; cohort++) sums[cohort]! += data[row + cohort]!
-  }
-  return sums
 }
 
 /** The next position from `position` on up to which is known how many durations there are. */

@@ -1,10 +1,9 @@
 import type { Evidence } from "../model/evidence.js"
 import { CRITERIA, type Criterion, type CriterionVerdict, type SrmVerdict, type Verdict } from "../model/verdict.js"
-import { CANARY, STABLE, armTotal, checkCounts } from "./counts.js"
+import { CANARY, STABLE, armTotal, checkCounts, sumOf } from "./counts.js"
 import { FACTS } from "./criteria.js"
 import { holds, verdictOn, weighCriterion, type Weighed } from "./criterion.js"
 import { rampStrata, type Ramped } from "./ramp.js"
-import { total } from "./rates.js"
 import { logSumExp } from "./special.js"
 import { sampleRatio } from "./srm.js"
 import type { TripState } from "./trip.js"
@@ -116,7 +115,7 @@ function heaviest(weighed: readonly Weighed[]): Weighed | undefined {
 function isEmpty(strata: readonly Ramped[]): boolean {
   return strata.every(({ stratum }) => {
     const served = armTotal(stratum, STABLE, "evaluations") + armTotal(stratum, CANARY, "evaluations")
-    return served === 0 && total(stratum.pairs) === 0
+    return served === 0 && sumOf(stratum.pairs) === 0
   })
 }
 
@@ -125,7 +124,7 @@ function countSessions(strata: readonly Ramped[]): Verdict["sessions"] {
   return {
     stable: sum(({ stratum }) => armTotal(stratum, STABLE, "sessions")),
     canary: sum(({ stratum }) => armTotal(stratum, CANARY, "sessions")),
-    paired: sum(({ stratum }) => total(stratum.pairedSessions)),
+    paired: sum(({ stratum }) => sumOf(stratum.pairedSessions)),
   }
 }
 

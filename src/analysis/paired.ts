@@ -1,6 +1,6 @@
 import type { Outcome } from "../model/decision.js"
 import type { Criterion } from "../model/verdict.js"
-import { CANARY, STABLE, flipTally, pairTally, pairTrials, scanPairTally } from "./counts.js"
+import { CANARY, STABLE, flipTally, pairTally, pairTrials, scanPairTally, sumOf } from "./counts.js"
 import { FACTS, type CriterionFacts } from "./criteria.js"
 import { readHistogram } from "./histogram.js"
 import { eventWager, pairedDelta, pairedWager } from "./pairs.js"
@@ -75,7 +75,7 @@ function measureLatency(maxMs: number, scans: boolean, ramped: Ramped): Measurem
   const trials = pairTrials(scans ? stratum.scanPairs : stratum.pairs)
   const stable = readHistogram(stratum[array], STABLE, trials, name, coarse)
   const canary = readHistogram(stratum[array], CANARY, trials, name, coarse)
-  const sessions = total(scans ? stratum.scanPairedSessions : stratum.pairedSessions)
+  const sessions = sumOf(scans ? stratum.scanPairedSessions : stratum.pairedSessions)
   const timed = enoughTimed({ stable: total(stable.totals), canary: total(canary.totals) })
   const valid = timed && isValid({ trials: stable.totals, sessions })
   const found = valid ? pairedLatency(stable, canary, sessions, maxMs) : same(null)

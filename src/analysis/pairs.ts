@@ -1,4 +1,4 @@
-import { clusteredDeff, clusterVariance, cohortsInUse, ownDeff, total } from "./rates.js"
+import { clusteredDeff, clusterVariance, cohortsInUse, cohortZeros, ownDeff, total } from "./rates.js"
 import type { Delta, PerCohort, Tally } from "./rates.js"
 import type { Wager } from "./wager.js"
 
@@ -35,15 +35,24 @@ export function pairedDelta(pairs: PairTally, max: number): Delta {
 
 /** What discordant pairs have to bet on: +1 where only the canary ends in X, −1 where only stable does. */
 export function pairedWager(pairs: PairTally): Wager {
-  const [plus, minus, trials] = [total(pairs.plus), total(pairs.minus), total(pairs.trials)]
-  const difference = differenceOf(pairs)
   const prior = clusteredDeff({ events: pairs.stable, trials: pairs.trials, sessions: pairs.sessions })
+  const net = { plus: total(pairs.plus), minus: total(pairs.minus), difference: differenceOf(pairs) }
+  return discordantWager(net, pairs.trials, prior)
+}
+
+/** The same where the design effect is about `prior`: `plus` and `minus` in all, their `difference` per cohort. */
+export function discordantWager(
+  { plus, minus, difference }: { readonly plus: number; readonly minus: number; readonly difference: PerCohort },
+  perCohort: PerCohort,
+  prior: number,
+): Wager {
+  const trials = total(perCohort)
   const estimate = (plus - minus) / trials
   const spread = {
-    variance: clusterVariance(difference, pairs.trials),
+    variance: clusterVariance(difference, perCohort),
     binomial: (plus + minus) / trials - estimate * estimate,
   }
-  const sizes = { events: plus + minus, trials, cohorts: cohortsInUse(pairs.trials) }
+  const sizes = { events: plus + minus, trials, cohorts: cohortsInUse(perCohort) }
   return { plus, minus, trials, deff: ownDeff(spread, sizes, prior) }
 }
 
@@ -65,7 +74,7 @@ export function wagerOn(tally: Tally, prior: number): Wager {
 
 /** Σ of +1 and −1 per cohort. */
 function differenceOf({ plus, minus }: PairTally): PerCohort {
-  const difference = new Float64Array(plus.length)
+  const difference = cohortZeros(plus.length)
   for (let k = 0; k < difference.length; k++) difference[k] = plus[k]! - minus[k]!
   return difference
 }

@@ -1,7 +1,16 @@
 import { TAIL_PORTFOLIO, type Game } from "./betting.js"
-import { exceedances, knownAbove, knownBelow, msAt, positionOf, quantilePosition, type Histogram } from "./histogram.js"
-import { pairedWager, wagerOn } from "./pairs.js"
-import { clusteredDeff, clusterVariance, priorDeff, rateDelta, total, type Delta, type PerCohort } from "./rates.js"
+import { knownAbove, knownBelow, msAt, positionOf, quantilePosition, type Histogram } from "./histogram.js"
+import { discordantWager, wagerOn } from "./pairs.js"
+import {
+  clusteredDeff,
+  clusterVariance,
+  cohortZeros,
+  priorDeff,
+  rateDelta,
+  total,
+  type Delta,
+  type PerCohort,
+} from "./rates.js"
 import type { Wager, Wagers } from "./wager.js"
 
 /** The quantile that latency criteria bound. */
@@ -65,20 +74,30 @@ export function pairedLatency(
   sessions: number,
   maxMs: number,
 ): Exceedance & { readonly wagers: Wagers } {
-  const { totals } = stable
+  const { totals: trials } = stable
   const atStables = slowAt(stable, canary, maxMs)
   const atCanarys = slowAt(canary, stable, -maxMs)
-  const delta = (slow: readonly number[]): Delta => netDelta(atStables.own, slow, totals, sessions)
-  const wagers = (own: readonly number[], other: readonly number[]): Wager[] => [
-    netWager(own, other, totals, sessions),
-    shareWager(own, other, totals, sessions),
-  ]
+  const stables = clusteringOf(atStables.own, trials, sessions)
+  const canarys = clusteringOf(atCanarys.own, trials, sessions)
+  const [fewest, most] = [netOf(atStables.own, atStables.fewest), netOf(atStables.own, atStables.most)]
+  const share = (events: readonly number[], { share }: Clustering): Wager =>
+    wagerOn({ events, trials, sessions }, share)
   return {
-    worse: delta(atStables.fewest),
-    within: delta(atStables.most),
+    worse: netDelta(fewest, trials, stables.net),
+    within: netDelta(most, trials, stables.net),
     wagers: {
-      worse: [...wagers(atStables.own, atStables.fewest), ...wagers(atCanarys.own, atCanarys.most).map(turned)],
-      within: [...wagers(atStables.own, atStables.most).map(turned), ...wagers(atCanarys.own, atCanarys.fewest)],
+      worse: [
+        discordantWager(fewest, trials, stables.net),
+        share(atStables.fewest, stables),
+        turned(discordantWager(netOf(atCanarys.own, atCanarys.most), trials, canarys.net)),
+        turned(share(atCanarys.most, canarys)),
+      ],
+      within: [
+        turned(discordantWager(most, trials, stables.net)),
+        turned(share(atStables.most, stables)),
+        discordantWager(netOf(atCanarys.own, atCanarys.fewest), trials, canarys.net),
+        share(atCanarys.fewest, canarys),
+      ],
     },
   }
 }
@@ -97,43 +116,52 @@ function slowAt(arm: Histogram, other: Histogram, ms: number): Slow {
   // How slow the overflow bin is, is not known: no evidence of a breach, and no proof of a pass.
   const above = Math.min(other.bins, knownAbove(other, shifted(knownAbove(arm, quantile))))
   const below = Math.min(other.bins - 1, knownBelow(other, shifted(knownBelow(arm, quantile))))
-  const fewest = exceedances(other, above)
-  const between = exceedances(other, below, above)
-  return {
-    // Splitting the quantile's own bin makes the arm's share exactly 1 − p, also when half of all durations are alike.
-    own: exceedances(arm, quantile),
-    fewest,
-    most: fewest.map((slow, k) => slow + between[k]!),
-  }
+  // Splitting the quantile's own bin makes the arm's share exactly 1 − p, also when half of all durations are alike.
+  return { own: arm.exceedances(quantile), fewest: other.exceedances(above), most: other.exceedances(below) }
 }
 
-function netDelta(own: readonly number[], other: readonly number[], totals: PerCohort, sessions: number): Delta {
-  const trials = total(totals)
-  const difference = subtract(other, own)
-  const deff = clusteredDeff({ events: own, trials: totals, sessions })
-  const discordant = 1 + difference.reduce((sum, value) => sum + Math.abs(value), 0)
+/** Calls that only the other arm is slow on (`plus`), or only the arm itself, as far as they do not cancel in a cohort. */
+interface Net {
+  readonly plus: number
+  readonly minus: number
+  /** Per cohort. */
+  readonly difference: readonly number[]
+}
+
+function netOf(own: readonly number[], other: readonly number[]): Net {
+  const difference = cohortZeros(own.length)
+  let plus = 0
+  let minus = 0
+  for (let k = 0; k < own.length; k++) {
+    const net = other[k]! - own[k]!
+    difference[k] = net
+    plus += Math.max(0, net)
+    minus += Math.max(0, -net)
+  }
+  return { plus, minus, difference }
+}
+
+/** How slow calls cluster is first taken from those that the arm itself is slow on: for net counts, and for the other arm's share. */
+interface Clustering {
+  readonly net: number
+  readonly share: number
+}
+
+function clusteringOf(own: readonly number[], trials: PerCohort, sessions: number): Clustering {
+  const tally = { events: own, trials, sessions }
+  return { net: clusteredDeff(tally), share: wagerOn(tally, priorDeff(tally)).deff }
+}
+
+function netDelta({ difference }: Net, perCohort: PerCohort, deff: number): Delta {
+  const trials = total(perCohort)
+  const discordant = 1 + difference.reduce((sum, net) => sum + Math.abs(net), 0)
   return {
     estimate: total(difference) / trials,
-    variance: Math.max(clusterVariance(difference, totals), (deff * discordant) / (trials * trials)),
+    variance: Math.max(clusterVariance(difference, perCohort), (deff * discordant) / (trials * trials)),
     deff,
   }
 }
 
-/** Calls that only the other arm is slow on. How they cluster is first taken from those that the arm itself is slow on. */
-function netWager(own: readonly number[], other: readonly number[], trials: PerCohort, sessions: number): Wager {
-  const difference = subtract(other, own)
-  const plus = difference.map((value) => Math.max(0, value))
-  const minus = difference.map((value) => Math.max(0, -value))
-  return pairedWager({ plus, minus, stable: own, trials, sessions })
+function turned({ plus, minus, trials, deff }: Wager): Wager {
+  return { plus: minus, minus: plus, trials, deff }
 }
-
-function shareWager(own: readonly number[], other: readonly number[], trials: PerCohort, sessions: number): Wager {
-  const clustering = { events: own, trials, sessions }
-  return wagerOn({ events: other, trials, sessions }, wagerOn(clustering, priorDeff(clustering)).deff)
-}
-
-function turned({ plus, minus, ...wager }: Wager): Wager {
-  return { ...wager, plus: minus, minus: plus }
-}
-
-const subtract = (a: readonly number[], b: readonly number[]): number[] => a.map((value, k) => value - b[k]!)

@@ -1,5 +1,15 @@
+import { COHORTS } from "../model/evidence.js"
+
 /** One number per cohort. */
 export type PerCohort = ArrayLike<number>
+
+/** Of halves first: so it is an array of doubles, as its copies are, and what reads them meets one kind of array. */
+const ZEROS: readonly number[] = Array.from({ length: COHORTS }, () => 0.5).fill(0)
+
+/** Make a 0 for each cohort. Plain, since a typed array of this size lives outside the heap and costs ten times as much, and a look needs hundreds. */
+export function cohortZeros(cohorts: number = COHORTS): number[] {
+  return ZEROS.slice(0, cohorts)
+}
 
 /** What one arm did in one stratum: per cohort the events and the trials they are a share of. */
 export interface Tally {

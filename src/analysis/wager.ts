@@ -1,4 +1,4 @@
-import { bettingLogE, logReturns, type Game } from "./betting.js"
+import { PORTFOLIO, type Game } from "./betting.js"
 import { lateStart } from "./strata.js"
 
 /** What one stratum has to bet on: trials that ended in +1, in −1 and in 0, and how much sessions inflate their noise. */
@@ -36,20 +36,19 @@ export const NO_WAGER: Wager = { plus: 0, minus: 0, trials: 0, deff: 1 }
  * independent: n of them are worth n/deff.
  */
 export function wagerLogE(wagers: readonly Wager[], game: Game): number {
-  const play = table(game)
   let rest = NOTHING
   const logEFrom: number[] = []
   // From the last stratum to the first, so that each start has all that came after it.
   for (let i = wagers.length - 1; i >= 0; i--) {
     rest = add(rest, wagers[i]!)
-    logEFrom.unshift(play(rest))
+    logEFrom.unshift(logEOf(rest, game))
   }
   return lateStart(logEFrom)
 }
 
 /** The same without asking where it started. */
 export function pooledLogE(wagers: readonly Wager[], game: Game): number {
-  return table(game)(wagers.reduce(add, NOTHING))
+  return logEOf(wagers.reduce(add, NOTHING), game)
 }
 
 /** Lower bound of the mean at level `alpha`, at every look: the largest limit that all strata bet successfully against. */
@@ -61,7 +60,7 @@ export function wagerLower(wagers: readonly Wager[], least: Game["least"], alpha
   let above = 1
   for (let i = 0; i < 30; i++) {
     const middle = (below + above) / 2
-    if (table({ max: middle, least, bets })(all) >= target) below = middle
+    if (logEOf(all, { max: middle, least, bets }) >= target) below = middle
     else above = middle
   }
   return below
@@ -77,7 +76,7 @@ export function leastExcess(stakes: readonly Stake[], alpha: number): number {
     // One look tells that a stake is not the least successful so far.
     const max = game.max + excess
     if (max <= game.least) return excess
-    if (max < Infinity && table({ ...game, max })(strata.reduce(add, NOTHING)) >= target) return excess
+    if (max < Infinity && logEOf(strata.reduce(add, NOTHING), { ...game, max }) >= target) return excess
     return Math.min(excess, wagerLower(strata, game.least, alpha, game.bets) - game.max)
   }, Infinity)
 }
@@ -99,14 +98,20 @@ function add(sum: Effective, { plus, minus, trials, deff }: Wager): Effective {
   }
 }
 
-/** Log e-value of trials, with the returns of each outcome worked out once. */
-function table(game: Game): (trials: Effective) => number {
-  const won = logReturns(1, game)
-  const lost = game.least < 0 ? logReturns(-1, game) : won
-  const drawn = logReturns(0, game)
-  return ({ plus, minus, zero }) =>
-    bettingLogE(
-      won.map((win, i) => plus * win + minus * lost[i]! + zero * drawn[i]!),
-      game.bets,
-    )
+/** Log e-value of trials: what `logReturns` and `bettingLogE` make of them, without a list for each step; it is asked hundreds of times a look. */
+function logEOf({ plus, minus, zero }: Effective, { max, least, bets = PORTFOLIO }: Game): number {
+  const logs: number[] = []
+  let largest = -Infinity
+  for (const { fraction, weight } of bets) {
+    const stake = fraction / (max - least)
+    const won = Math.log1p(stake * (1 - max))
+    const lost = least < 0 ? Math.log1p(stake * (-1 - max)) : 0
+    const capital = plus * won + minus * lost + zero * Math.log1p(stake * (0 - max)) + Math.log(weight)
+    if (capital > largest) largest = capital
+    logs.push(capital)
+  }
+  if (!Number.isFinite(largest)) return largest
+  let sum = 0
+  for (const log of logs) sum += Math.exp(log - largest)
+  return largest + Math.log(sum)
 }

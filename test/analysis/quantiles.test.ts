@@ -1,7 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import {
-  exceedances,
   msAt,
   openHistogram,
   positionOf,
@@ -132,7 +131,7 @@ describe("histograms", () => {
 
   it("count what is above a position, splitting its bin", () => {
     const [stable] = histograms([1, 1, 1, 1, 2, 4], [])
-    const sum = (position: number): number => exceedances(stable, position).reduce((a, b) => a + b, 0)
+    const sum = (position: number): number => stable.exceedances(position).reduce((a, b) => a + b, 0)
     expect(quantilePosition([stable], 0.5)).toBeCloseTo(binOf(1) + 0.75, 9)
     expect(sum(binOf(1))).toBe(6)
     expect(sum(binOf(1) + 0.25)).toBe(5)
@@ -144,17 +143,17 @@ describe("histograms", () => {
   it("count what is in the overflow bin and in rows of every length", () => {
     const [stable] = histograms([1e9, 0.0000001, 63_500], [])
     expect([0, 1, BINS - 3, BINS - 2, BINS - 1, BINS].map(stable.at)).toEqual([1, 0, 0, 1, 1, 0])
-    expect(exceedances(stable, 0.25).slice(0, 4)).toEqual([1, 0.75, 1, 0])
+    expect(stable.exceedances(0.25).slice(0, 4)).toEqual([1, 0.75, 1, 0])
   })
 
   it("read as far down as they are asked, in whatever order", () => {
     const durations = ramp(500, 1, 300)
     const [once] = histograms(durations, [])
     const [twice] = histograms(durations, [])
-    const below = exceedances(once, binOf(2))
+    const below = once.exceedances(binOf(2))
     expect(twice.end).toBe(binOf(Math.max(...durations)) + 1)
-    expect(exceedances(twice, binOf(200)).reduce((a, b) => a + b, 0)).toBeLessThan(200)
-    expect(exceedances(twice, binOf(2))).toEqual(below)
+    expect(twice.exceedances(binOf(200)).reduce((a, b) => a + b, 0)).toBeLessThan(200)
+    expect(twice.exceedances(binOf(2))).toEqual(below)
     expect(below.reduce((a, b) => a + b, 0)).toBe(durations.filter((ms) => binOf(ms) >= binOf(2)).length)
   })
 
@@ -173,14 +172,16 @@ describe("histograms", () => {
       const once = open()
       expect(all.map((_, bin) => once.at(bins - 1 - bin))).toEqual(all.toReversed())
       expect(once.at(bins)).toBe(0)
-      for (const bin of [0, 1, 15, 16, 63, 64, 100, 189, 190, 191, 199]) {
+      for (const bin of [0, 64, 1, 15, 100, 16, 63, 189, 199, 190, 191]) {
         expect(open().at(bin)).toBe(all[bin])
-        const above = (cohort: number, from: number, end: number): number =>
-          Array.from({ length: Math.max(0, end - from) }, (_, i) => read(cohort, from + i)).reduce((a, b) => a + b, 0)
-        expect(exceedances(open(), bin + 0.75)).toEqual(
-          [0, 1, 2].map((c) => read(c, bin) / 4 + above(c, bin + 1, bins)),
-        )
-        expect(exceedances(open(), bin, 150)).toEqual([0, 1, 2].map((c) => above(c, bin, 150)))
+        const above = (cohort: number, from: number): number =>
+          Array.from({ length: Math.max(0, bins - from) }, (_, i) => read(cohort, from + i)).reduce((a, b) => a + b, 0)
+        const split = [0, 1, 2].map((c) => read(c, bin) / 4 + above(c, bin + 1))
+        expect(open().exceedances(bin + 0.75)).toEqual(split)
+        // Whatever was asked before, above it or below.
+        expect(once.exceedances(bin + 0.75)).toEqual(split)
+        expect(once.above(bin)).toEqual([0, 1, 2].map((c) => above(c, bin)))
+        expect(once.reached()).toBe(Math.min(bin, once.end))
       }
     }
     // Without a single evaluation nothing is read.
@@ -229,7 +230,7 @@ describe("latency", () => {
   it("makes stable's share of slow calls exactly one in a hundred, also when most durations are alike", () => {
     for (const durations of [calm, calm.map(() => 10)]) {
       const [stable] = histograms(durations, [])
-      const slow = exceedances(stable, quantilePosition([stable], 0.99)).reduce((a, b) => a + b, 0)
+      const slow = stable.exceedances(quantilePosition([stable], 0.99)).reduce((a, b) => a + b, 0)
       expect(slow).toBeCloseTo(64, 6)
     }
   })
@@ -493,8 +494,8 @@ describe("latency", () => {
       expect(relativeError(c.gamma ** (quantile - origin), c.qStable)).toBeLessThan(1e-9)
       const threshold = origin + Math.log(c.qStable + c.deltaMax) / Math.log(c.gamma)
       const delta = rateDelta(
-        { events: exceedances(stable, quantile), trials: stable.totals, sessions: c.stable.sessions },
-        { events: exceedances(canary, threshold), trials: canary.totals, sessions: c.canary.sessions },
+        { events: stable.exceedances(quantile), trials: stable.totals, sessions: c.stable.sessions },
+        { events: canary.exceedances(threshold), trials: canary.totals, sessions: c.canary.sessions },
         0,
         1 - c.p,
       )
