@@ -164,7 +164,11 @@ export async function embed<C extends Call = Call>(
 
   await ensureState(bounded, spec, actor, clock.now())
   const replay = replayOnce(spec, options.rollout, from === undefined ? null : shelf)
-  const notice = start === true ? await startCanary(bounded, spec, actor, () => clock.now(), replay) : null
+  const digests = async () => {
+    await shelf.fetch([spec.stable, spec.canary])
+    return shelf.digests(spec.stable, spec.canary)
+  }
+  const notice = start === true ? await startCanary(bounded, spec, actor, () => clock.now(), replay, digests) : null
   const follower = await createWritingFollower({ store, rollout: spec.rollout, clock })
   const first = follower.current()
   if (first === null) {
@@ -174,6 +178,7 @@ export async function embed<C extends Call = Call>(
   }
   let guard: Guard<C>
   try {
+    shelf.pin(first)
     await shelf.require(first.stable)
     await shelf.fetch([first.canary, spec.stable, spec.canary])
     // The overloads keep mode and releases together; here they are one.

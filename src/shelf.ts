@@ -4,6 +4,8 @@ import type { Call } from "./model/call.js"
 import { checkRelease } from "./release/check.js"
 import type { Evaluation, ReleaseSource, ScanReport } from "./release/ports.js"
 import type { CodeOptions } from "./release/code-options.js"
+import { digestOf, nameOf, type Digests } from "./rollout/digests.js"
+import type { RolloutState } from "./rollout/state.js"
 import type { TrustedKeys } from "./signing/trust.js"
 
 /** Where releases come from: a directory of release directories, an address as `releaseBundles` takes it, a source, or releases made by the host, by version. */
@@ -19,6 +21,9 @@ export async function createShelf<C extends Call>(from: ReleasesFrom<C, Mode> | 
   const releases = new Map<string, ReleaseFor<C, Mode>>()
   const problems = new Map<string, string>()
   const loading = new Map<string, Promise<void>>()
+  /** Loaded, and not what the state means by their version: held until nobody uses them, and run by nobody. */
+  const aside = new Map<string, ReleaseFor<C, Mode>>()
+  let pinned: RolloutState | null = null
   const source = await sourceOf(from, options)
 
   async function load(version: string, { get, drop }: Source): Promise<void> {
@@ -26,10 +31,14 @@ export async function createShelf<C extends Call>(from: ReleasesFrom<C, Mode> | 
     if (!problems.has(version)) problems.set(version, "it is being loaded")
     let got = false
     try {
-      const release = (await get(version)) as ReleaseFor<C, Mode>
+      const digest = pinned === null ? undefined : digestOf(pinned, version)
+      const release = (await get(version, { digest })) as ReleaseFor<C, Mode>
       got = true
       const error = checkRelease(version, release)
       if (error !== null) throw error
+      // Attack: other bytes under a version that is known, put where releases are read from; or an honest one that was built twice.
+      const other = otherThan(version, release)
+      if (other !== null) throw new SerinError("RELEASE_UNTRUSTED", other)
       releases.set(version, release)
       problems.delete(version)
     } catch (error) {
@@ -40,8 +49,39 @@ export async function createShelf<C extends Call>(from: ReleasesFrom<C, Mode> | 
     }
   }
 
+  /** Why a release is not the one that the state means by its version; null: it is. */
+  function otherThan(version: string, { digest }: { readonly digest?: string | undefined }): string | null {
+    const meant = pinned === null ? undefined : digestOf(pinned, version)
+    if (meant === undefined || digest === meant) return null
+    const what = digest === undefined ? "has no digest, for it was made in code" : `is ${digest}`
+    return `release ${version} ${what}, and the state means ${meant}`
+  }
+
+  /** Have nothing on the shelf but what a state means by its versions. True: something was put aside, or back. */
+  function pin(state: RolloutState | null): boolean {
+    pinned = state
+    let changed = false
+    for (const version of state === null ? [] : [state.stable, state.canary ?? ""]) {
+      const [here, there] = [releases.get(version), aside.get(version)]
+      const other = here === undefined ? null : otherThan(version, here)
+      if (here !== undefined && other !== null) {
+        releases.delete(version)
+        aside.set(version, here)
+        problems.set(version, other)
+      } else if (there !== undefined && otherThan(version, there) === null) {
+        aside.delete(version)
+        releases.set(version, there)
+        problems.delete(version)
+      } else continue
+      changed = true
+    }
+    return changed
+  }
+
   function require(version: string): Promise<void> {
     if (source === null || releases.has(version)) return Promise.resolve()
+    // Its source would give the same one again.
+    if (aside.has(version)) return Promise.reject(new SerinError("RELEASE_UNTRUSTED", problems.get(version) ?? version))
     const under = loading.get(version) ?? load(version, source).finally(() => loading.delete(version))
     loading.set(version, under)
     return under
@@ -50,7 +90,15 @@ export async function createShelf<C extends Call>(from: ReleasesFrom<C, Mode> | 
   return {
     releases,
     problems: problems as ReadonlyMap<string, string>,
-    versions: (): readonly string[] => [...releases.keys()],
+    versions: (): readonly string[] => [...releases.keys(), ...aside.keys()],
+    /** Tell whether what is held of a version is not what the state means by it. */
+    isAside: (version: string): boolean => aside.has(version),
+    pin,
+    /** Digests of what is loaded, for a state that is to mean it. */
+    digests: (stable: string, canary: string): Digests => ({
+      stable: nameOf(releases.get(stable)?.digest),
+      canary: nameOf(releases.get(canary)?.digest),
+    }),
     has: (version: string | null): boolean => source === null || version === null || releases.has(version),
     require,
     /** Load what is not there yet; what fails is in `problems`. */
@@ -59,7 +107,7 @@ export async function createShelf<C extends Call>(from: ReleasesFrom<C, Mode> | 
     },
     /** Take a release off the shelf that nobody needs; its source ends what it holds. */
     drop(version: string): void {
-      if (!releases.delete(version)) return
+      if (!releases.delete(version) && !aside.delete(version)) return
       void (async () => source?.drop?.(version))().catch(() => {})
     },
   }
@@ -71,7 +119,7 @@ export interface FileOptions extends CodeOptions {
 }
 
 interface Source {
-  get(version: string): unknown
+  get(version: string, options: { readonly digest: string | undefined }): unknown
   drop?: ((version: string) => unknown) | undefined
 }
 
@@ -114,5 +162,5 @@ async function sourceOf<C extends Call>(
     )
   }
   const own = from as Source
-  return { get: (version) => own.get(version), drop: (version) => own.drop?.(version) }
+  return { get: (version, options) => own.get(version, options), drop: (version) => own.drop?.(version) }
 }

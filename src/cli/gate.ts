@@ -17,8 +17,9 @@ export const GATE_FLAGS = {
   releases: {
     type: "string",
     value: "DIR",
-    text: "the releases, for a gate (default: releases/ beside the rollout file)",
+    text: "the releases, to pin them and for a gate (default: releases/ beside the rollout file)",
   },
+  unpinned: { type: "boolean", text: "do not write into the state which releases are meant, byte for byte" },
 } as const satisfies Flags
 
 /** Replay the recorded calls that a rollout's gate names; undefined: it has none. `verb` is for messages. */

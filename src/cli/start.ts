@@ -6,6 +6,7 @@ import { EXIT } from "./exit-code.js"
 import { GATE_FLAGS, replayGate } from "./gate.js"
 import { formatShare, formatSpan, formatTime, formatWhen } from "./format.js"
 import type { RolloutState } from "../rollout/state.js"
+import { pinsFor } from "./pins.js"
 import { actorOf, placeOf, readSpec, requireWritable } from "./place.js"
 
 export const startCommand = defineCommand({
@@ -13,6 +14,7 @@ export const startCommand = defineCommand({
   summary: "Put the canary that the rollout file names to the test",
   notes: [
     "Makes the state if there is none. Refuses, with the way out, what the state does not allow.",
+    "Writes the digests of the releases into the state: processes then load these bytes, or nothing.",
     "With a gate in the rollout file, both releases judge the recorded calls first; over a limit, nothing begins.",
   ],
   example: "serin start",
@@ -29,8 +31,9 @@ export const startCommand = defineCommand({
     const event = { type: "start", spec, salt: newSalt(), actor, reason } as const
     // What is refused anyway is refused before the calls are replayed.
     transition(state, { ...event, spec: { ...spec, gate: undefined } }, now())
+    const digests = await pinsFor("start", spec, place, values, io)
     const gate = await replayGate("start", spec, place, values, io)
-    const after = await act(place.store, spec.rollout, { ...event, gate }, now)
+    const after = await act(place.store, spec.rollout, { ...event, gate, digests }, now)
     printChange({ values, io, out }, place, {
       before,
       after,

@@ -1,6 +1,7 @@
 import { isSerinError } from "../errors.js"
 import { serializeState } from "../rollout/state.js"
 import type { Actor, RolloutState } from "../rollout/state.js"
+import type { Digests } from "../rollout/digests.js"
 import type { GateReport } from "../rollout/gate.js"
 import type { RolloutSpec } from "../rollout/spec.js"
 import type { StateStore } from "../rollout/store.js"
@@ -15,7 +16,8 @@ const MAX_PAST = 1000
 /**
  * Start the spec's canary as a controller may, unless it is the canary of the state. Not one that was rolled back, contained or killed
  * when it was last under way, as far as the newest 1,000 revisions that the store keeps tell: that takes a human. Answers why it was not
- * started; null when it was, or is under way or promoted already. `replay` makes the replay that a gate asks for, once nothing else is in the way. Throws `STATE_INVALID` and what the store throws.
+ * started; null when it was, or is under way or promoted already. `replay` makes the replay that a gate asks for, once nothing else is in the way; `digests`
+ * those of the releases that are meant. Throws `STATE_INVALID` and what the store throws.
  */
 export async function startCanary(
   store: StateStore,
@@ -23,6 +25,7 @@ export async function startCanary(
   actor: Actor,
   now: () => number,
   replay: () => Promise<GateReport>,
+  digests?: () => Promise<Digests>,
 ): Promise<string | null> {
   const state = await readState(store, spec.rollout)
   if (state === null) throw new RangeError(`rollout must have a state, got none for ${spec.rollout}`)
@@ -43,10 +46,10 @@ export async function startCanary(
     // What is wrong with the recording or with the canary is told: it is no reason not to serve by stable.
     return `${spec.canary} is not started: its replay failed: ${error instanceof Error ? error.message : String(error)}`
   }
-  const started = next(state, { ...event, gate }, now())
+  const started = next(state, { ...event, gate, digests: await digests?.() }, now())
   if (typeof started === "string") return started
   const written = await store.compareAndSet(stateKey(spec.rollout), state.revision, serializeState(started))
-  return written.ok ? null : startCanary(store, spec, actor, now, replay)
+  return written.ok ? null : startCanary(store, spec, actor, now, replay, digests)
 }
 
 /** The state after a start, or why it is refused. */

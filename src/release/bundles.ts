@@ -50,6 +50,8 @@ const BUNDLE_KEYS: KeysOf<BundleOptions> = {
 
 interface Refusal {
   readonly etag: string
+  /** Digest that was asked for: the same bundle may be the one that is meant next. */
+  readonly meant: string | undefined
   readonly error: unknown
   /** How often the server is asked for another before this one is tried again. */
   left: number
@@ -75,20 +77,22 @@ export function releaseBundles<C = Call>(options: BundleOptions<C>): ReleaseSour
   const resolved = resolveLoad(options)
   const fetching = resolveFetch(options)
   const place = resolvePlace(options.from)
-  const build = async (bytes: Uint8Array, shown: string, version: string): Promise<Release<C>> =>
-    buildRelease(await packedFiles(bytes, shown), resolved, version)
+  const build = async (bytes: Uint8Array, shown: string, version: string, meant?: string): Promise<Release<C>> =>
+    buildRelease(await packedFiles(bytes, shown), resolved, version, meant)
   if (place.kind === "file") {
-    return keepLoaded(async (version) => build(await readPacked(place.path(version)), place.path(version), version))
+    return keepLoaded(async (version, meant) => {
+      return build(await readPacked(place.path(version)), place.path(version), version, meant)
+    })
   }
 
   const cache = options.cacheDir === undefined ? null : bundleCache(options.cacheDir, (one) => place.url(one).href)
   const refusals = new Map<string, Refusal>()
 
-  return keepLoaded(async (version) => {
+  return keepLoaded(async (version, meant) => {
     const url = place.url(version)
     const shown = shownUrl(url)
     const before = refusals.get(version)
-    const refusal = before !== undefined && before.left-- > 0 ? before : undefined
+    const refusal = before !== undefined && before.meant === meant && before.left-- > 0 ? before : undefined
     const cached = refusal === undefined ? ((await cache?.read(version)) ?? null) : null
     const fetched = await fetchFile(url, refusal?.etag ?? cached?.etag ?? null, fetching).catch((error: unknown) => {
       // The server is down: a bundle that was verified once, and will be again below, is as good as it was.
@@ -103,13 +107,13 @@ export function releaseBundles<C = Call>(options: BundleOptions<C>): ReleaseSour
     if (bundle === null) throw new SerinError("RELEASE_UNAVAILABLE", `${shown} was answered with status 304 to nothing`)
     let release: Release<C>
     try {
-      release = await build(bundle.bytes, shown, version)
+      release = await build(bundle.bytes, shown, version, meant)
     } catch (error) {
       refusals.delete(version)
       const mayPass = resolved.refusals.has(error)
       const left = mayPass ? RETRY_AFTER : Infinity
       if (bundle.etag !== null && refusals.size < MAX_REFUSALS)
-        refusals.set(version, { etag: bundle.etag, error, left })
+        refusals.set(version, { etag: bundle.etag, meant, error, left })
       // A copy that may be taken the next time is as good as it was.
       if (!mayPass) await cache?.remove(version).catch(() => {})
       throw error

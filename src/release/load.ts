@@ -74,10 +74,10 @@ export function releaseDirectory<C = Call>(root: string, options: LoadOptions<C>
   // Misspelt, `trustedKeys` would be no keys at all.
   refuseUnknown("releaseDirectory", options, LOAD_KEYS)
   const resolved = resolveLoad(options)
-  return keepLoaded(async (version) => {
+  return keepLoaded(async (version, digest) => {
     const directory = join(root, version)
     if (!(await isDirectory(directory))) throw await notFound(root, version)
-    return buildRelease(await directoryFiles(directory), resolved, version)
+    return buildRelease(await directoryFiles(directory), resolved, version, digest)
   })
 }
 
@@ -116,10 +116,12 @@ interface Kept<C> {
  * Serve what `load` gives for a version, once; a failure is not kept: the release may be put right, or arrive, while the host runs. When all
  * who got it have dropped it, it is closed and forgotten.
  */
-export function keepLoaded<C>(load: (version: string) => Promise<Release<C>>): ReleaseSource<C> {
+export function keepLoaded<C>(
+  load: (version: string, digest: string | undefined) => Promise<Release<C>>,
+): ReleaseSource<C> {
   const loaded = new Map<string, Kept<C>>()
   return {
-    async get(version) {
+    async get(version, { digest } = {}) {
       // Attack: a version from remote state that climbs out of the root, such as `../../tmp/evil`.
       if (!VERSION.test(version)) {
         const message = `${JSON.stringify(version).slice(0, 60)} is no version`
@@ -128,7 +130,7 @@ export function keepLoaded<C>(load: (version: string) => Promise<Release<C>>): R
         })
       }
       const before = loaded.get(version)
-      const kept = before ?? { loading: load(version), holders: 0 }
+      const kept = before ?? { loading: load(version, digest), holders: 0 }
       if (before === undefined) {
         loaded.set(version, kept)
         // What was dropped meanwhile and asked for again is another one.
@@ -153,7 +155,9 @@ export async function buildRelease<C>(
   from: ReleaseFiles,
   { engines, trust, code, refusals }: ResolvedLoad<C>,
   version: string | undefined,
+  meant?: string,
 ): Promise<Release<C>> {
+  if (from.all !== null) refuseOther(from, treeDigest(from.all), meant)
   const problems: Problem[] = []
   // Where all files are known, they are verified before the first of them is parsed.
   if (trust !== null && from.all !== null)
@@ -165,6 +169,7 @@ export async function buildRelease<C>(
   if (trust !== null && problems.length === 0 && manifest !== undefined && digest !== undefined) {
     await verifySignatures(from, trust, { version: manifest.version, digest })
   }
+  if (problems.length === 0 && digest !== undefined) refuseOther(from, digest, meant)
   if (manifest !== undefined) refuseCode(from, manifest, code)
   if (digest !== undefined) refusals.check(digest)
   // Problems in the files that are there are told as well, beside those that are not; but only those of trusted files.
@@ -194,6 +199,16 @@ export async function buildRelease<C>(
     sdk: made.sdk,
     digest,
     ...(made.close !== null && { close: made.close }),
+  })
+}
+
+/** Attack: other files under a version that is known, perhaps well signed: another build of it, with a hole or with code. */
+function refuseOther({ place }: ReleaseFiles, digest: string, meant: string | undefined): void {
+  if (meant === undefined || digest === meant) return
+  const message = `is ${digest}, and the state means ${meant}`
+  const fix = "put the release back that was started, or start this one: `serin start`"
+  throw new SerinError("RELEASE_UNTRUSTED", `the release in ${place} ${message}; ${fix}`, {
+    problems: [{ where: place, message, fix }],
   })
 }
 

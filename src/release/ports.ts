@@ -132,7 +132,11 @@ export interface ReleaseSource<
   R extends Evaluation | Promise<Evaluation> = Evaluation,
   S extends ScanReport | Promise<ScanReport> = ScanReport,
 > {
-  get(version: string): Promise<Release<C, R, S>> | Release<C, R, S>
+  /**
+   * `digest`: of the release that is meant, where that is known. A source that reads files fails with `RELEASE_UNTRUSTED` for others before it
+   * runs any of them; one that ignores it is found out by the digest of what it gives.
+   */
+  get(version: string, options?: { readonly digest?: string | undefined }): Promise<Release<C, R, S>> | Release<C, R, S>
   /** A release that was got once is needed no more by whoever got it: nothing runs it, and no call of it is under way. */
   drop?(version: string): Promise<void> | void
 }

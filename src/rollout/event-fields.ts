@@ -1,3 +1,4 @@
+import { DIGEST } from "./digests.js"
 import type { RolloutEvent } from "./event.js"
 
 type Check = (value: unknown) => boolean
@@ -17,11 +18,17 @@ const SALT: Rules = { salt: ["a text that is not empty: random, for example newS
 const GATE: Rules = {
   gate: ["a report, as replayCalls() makes it", (value) => value === undefined || isReport(value)],
 }
+const DIGESTS: Rules = {
+  digests: [
+    "{ stable?, canary? } with digests of releases, such as sha256:…",
+    (value) => value === undefined || areDigests(value),
+  ],
+}
 const SPEC = ["a spec, as parseSpec() makes it", isObject] as const
 
 /** What each kind of event has besides its actor and reason. */
 const FIELDS: Readonly<Record<RolloutEvent["type"], Rules>> = {
-  start: { ...SALT, ...GATE, spec: SPEC },
+  start: { ...SALT, ...GATE, ...DIGESTS, spec: SPEC },
   pause: {},
   resume: {},
   approve: {},
@@ -29,7 +36,7 @@ const FIELDS: Readonly<Record<RolloutEvent["type"], Rules>> = {
   rollback: {},
   contain: {},
   kill: { position: ["stable or deny", oneOf("stable", "deny")] },
-  retry: { ...SALT, ...GATE, spec: [SPEC[0], (value) => value === undefined || isObject(value)] },
+  retry: { ...SALT, ...GATE, ...DIGESTS, spec: [SPEC[0], (value) => value === undefined || isObject(value)] },
   lead: { epoch: ["a whole number from 1 on", (value) => Number.isSafeInteger(value) && (value as number) > 0] },
   tick: { verdict: ["a verdict or null", (value) => value === null || isObject(value)] },
 }
@@ -52,6 +59,16 @@ export function checkEvent(event: unknown): asserts event is RolloutEvent {
   for (const [name, [rule, check]] of Object.entries(FIELDS[type as RolloutEvent["type"]])) {
     must(`event.${name}`, rule, fields[name], check(fields[name]))
   }
+}
+
+function areDigests(value: unknown): boolean {
+  if (!isObject(value)) return false
+  return Object.entries(value as object).every(([arm, digest]) => {
+    return (
+      (arm === "stable" || arm === "canary") &&
+      (digest === undefined || (typeof digest === "string" && DIGEST.test(digest)))
+    )
+  })
 }
 
 function isReport(value: unknown): boolean {

@@ -1,4 +1,5 @@
 import type { NoData, Verdict } from "../model/verdict.js"
+import type { Digests } from "./digests.js"
 import type { GateReport } from "./gate.js"
 import type { RolloutSpec } from "./spec.js"
 import type { Actor, Kill } from "./state.js"
@@ -17,6 +18,8 @@ export interface StartEvent extends Asked {
   readonly salt: string
   /** Needed when the spec has a gate. */
   readonly gate?: GateReport | undefined
+  /** Which of the releases of these versions are meant. Default: those of the gate's replay, and those that the state has of the same versions. */
+  readonly digests?: Digests | undefined
 }
 
 /** Stay where it is. A breach still rolls back. */
@@ -63,6 +66,8 @@ export interface RetryEvent extends Asked {
   readonly spec?: RolloutSpec | undefined
   /** Needed when the spec has a gate. */
   readonly gate?: GateReport | undefined
+  /** Which of the releases of these versions are meant. Default: those of the gate's replay, and those that the state has of the same versions. */
+  readonly digests?: Digests | undefined
 }
 
 /** Fence off every leader before this one: the state bears its epoch from now on. Changes nothing else. */

@@ -1,6 +1,7 @@
 import { z } from "zod"
 import { CRITERIA, type Criterion, type CriterionVerdict, type SrmVerdict, type Verdict } from "../model/verdict.js"
 import { firstNarrower } from "./eligibility.js"
+import { DIGEST, type Digests } from "./digests.js"
 import { exactly } from "./json-document.js"
 import { ROLLOUT_NAME, VERSION } from "./names.js"
 import type { Eligible, Pin, Pins, RolloutSpec, Stage } from "./spec.js"
@@ -13,6 +14,7 @@ const span = z.number().min(0).max(MAX_TIME)
 const basisPoints = z.int().min(0).max(10_000)
 const count = z.number().min(0)
 const text = z.string().max(4000)
+const digest = z.string().regex(DIGEST)
 const version = z.string().regex(VERSION)
 const index = z.int().min(0).max(63)
 const result = z.enum(["breach", "pass", "inconclusive"])
@@ -153,6 +155,7 @@ const stateShape = exactly<RolloutState>({
   spec,
   stable: version,
   canary: version.nullable(),
+  digests: exactly<Digests>({ stable: digest.optional(), canary: digest.optional() }).optional(),
   ramp: z.array(rampEntry).max(64),
   holds: z.array(hold).max(16),
   approvals: z.array(approval).max(64),
@@ -170,6 +173,7 @@ export const STATE_SCHEMA = stateShape.superRefine((state, context) => {
   if (canary !== null && canary !== spec.canary) fail(["canary"], `is not the spec's, ${spec.canary}`)
   if ((canary === null) !== (state.generation === 0)) fail(["canary"], "is null exactly before the first generation")
   if ((canary === null) !== (ramp.length === 0)) fail(["ramp"], "is empty exactly before the first generation")
+  if (canary === null && state.digests?.canary !== undefined) fail(["digests", "canary"], "is of no canary")
   if (canary === null && state.ended !== null) fail(["ended"], "what never began cannot have ended")
   if (state.ended?.kind === "promoted" && ramp.at(-1)?.weightBp !== 10_000) fail(["ended"], "is promoted below 100 %")
   for (const [i, { at, weightBp, stage }] of ramp.entries()) {

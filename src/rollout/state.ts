@@ -1,5 +1,6 @@
 import { describeProblems, SerinError, type Problem } from "../errors.js"
 import type { Verdict } from "../model/verdict.js"
+import type { Digests } from "./digests.js"
 import { parseDocument } from "./json-document.js"
 import type { RolloutSpec } from "./spec.js"
 import { STATE_SCHEMA } from "./state-schema.js"
@@ -64,6 +65,8 @@ export interface RolloutState {
   readonly stable: string
   /** Release under canary; null before the first start. */
   readonly canary: string | null
+  /** Which of the releases of these versions are meant. */
+  readonly digests?: Digests | undefined
   readonly ramp: readonly RampEntry[]
   readonly holds: readonly Hold[]
   readonly approvals: readonly Approval[]

@@ -1,4 +1,5 @@
 import { SerinError } from "../errors.js"
+import { digestRefusal, digestsOf } from "./digests.js"
 import type {
   ContainEvent,
   KillEvent,
@@ -103,7 +104,7 @@ function begin(
     throw refusal(state, name, `the spec is of another rollout, ${spec.rollout}`)
   }
   if (salt === "") throw new RangeError("salt must not be empty")
-  const refused = gateRefusal(spec, event.gate)
+  const refused = gateRefusal(spec, event.gate) ?? digestRefusal(event)
   if (refused !== null) throw refusal(state, name, refused)
   return revise(
     state,
@@ -115,6 +116,7 @@ function begin(
       spec,
       stable: spec.stable,
       canary: spec.canary,
+      digests: digestsOf(state, spec, event),
       ramp: extendRamp(spec, [], 0, now),
       holds: [],
       approvals: [],

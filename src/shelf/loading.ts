@@ -4,7 +4,7 @@ import type { RolloutState } from "../rollout/state.js"
 import type { Shelf } from "../shelf.js"
 
 export interface LoadingOptions {
-  readonly shelf: Pick<Shelf<Call>, "has" | "fetch" | "versions" | "drop">
+  readonly shelf: Pick<Shelf<Call>, "has" | "fetch" | "versions" | "drop" | "pin" | "isAside">
   readonly guard: { refresh(): void; inUse(): ReadonlySet<string> }
   readonly state: () => RolloutState | null
   /** Loaded in advance, for a start that may come: kept until the state has named them. */
@@ -15,7 +15,7 @@ export interface LoadingOptions {
 
 /**
  * Keep on the shelf what the state names, and nothing that is superseded. A release is loaded whole before the guard sees it; one that cannot
- * be loaded is tried again at each interval, and meanwhile stable serves. One that the state names no longer is dropped when no call
+ * be loaded is tried again at each interval, and meanwhile stable serves. One that is not what the state means by its version is run by nobody. One that the state names no longer is dropped when no call
  * that began on it is under way.
  */
 export function keepLoading({ shelf, guard, state, awaited, clock, everyMs }: LoadingOptions) {
@@ -28,6 +28,7 @@ export function keepLoading({ shelf, guard, state, awaited, clock, everyMs }: Lo
   function look(): void {
     cancel()
     const { stable, canary } = named()
+    if (shelf.pin(state())) guard.refresh()
     const isDone = clear()
     if (shelf.has(stable) && shelf.has(canary)) {
       if (!isDone) cancel = clock.schedule(look, everyMs)
@@ -50,7 +51,8 @@ export function keepLoading({ shelf, guard, state, awaited, clock, everyMs }: Lo
     const used = guard.inUse()
     let isDone = true
     for (const version of shelf.versions()) {
-      if (version === stable || version === canary || expected.has(version)) continue
+      const isNamed = version === stable || version === canary || expected.has(version)
+      if (isNamed && !shelf.isAside(version)) continue
       if (used.has(version)) isDone = false
       else shelf.drop(version)
     }

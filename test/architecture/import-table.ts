@@ -52,7 +52,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   sources: { units: ["evidence", "analysis"], node: true },
   engines: { units: ["release"], packages: ["zod", "yaml", "@marcbachmann/cel-js"], node: true },
   // Releases by version, loaded and kept as the state names them: for whoever brings a guard its releases.
-  shelf: { units: ["guard/guard-options", "release", "signing/trust", "rollout/state", "engines"] },
+  shelf: { units: ["guard/guard-options", "release", "signing/trust", "rollout/state", "rollout/digests", "engines"] },
   embed: {
     units: ["guard", "controller", "shelf", "release", "signing", "rollout", "replay", "evidence/source", ...DRIVERS],
     packages: ["type:@opentelemetry/api"],

@@ -62,6 +62,7 @@ const FIELDS: Record<keyof RolloutState, true> = {
   spec: true,
   stable: true,
   canary: true,
+  digests: true,
   ramp: true,
   holds: true,
   approvals: true,
