@@ -63,12 +63,15 @@ export async function change(
   } catch (error) {
     const stops =
       event.type === "kill" || event.type === "contain" || event.type === "rollback" || event.type === "pause"
-    if (!stops || !isSerinError(error) || error.code !== "STATE_INVALID") throw error
-    const written = await stopOverBroken(place.store, name, event, now())
+    // Without a key, what is written over a signed state stops nobody.
+    const isBroken =
+      isSerinError(error) && (error.code === "STATE_INVALID" || (error.code === "STATE_UNTRUSTED" && place.signs))
+    if (!stops || !isBroken) throw error
+    const written = await stopOverBroken(place, name, event, now())
     if (written === null) throw error
     after = written
     out.note(
-      "note: the newest revision cannot be read; this was applied to the newest one that can, and written after it",
+      "note: the newest revision cannot be read, or not be trusted; this was applied to the newest one that can, and written after it",
     )
   }
   printChange({ values, io, out }, place, { before, after, asked: event.type, told: tell(after) })

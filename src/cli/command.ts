@@ -22,6 +22,13 @@ export const PLACE_FLAGS = {
     value: "STORE",
     text: "where its state lives: a folder, or a store's address (default: $SERIN_STATE, then state/ beside that file)",
   },
+  "state-key": { type: "string", value: "FILE", text: "the private key that signs state (default: $SERIN_STATE_KEY)" },
+  "trusted-keys": {
+    type: "string",
+    value: "FILE",
+    text: "the public keys that may have signed it (default: $SERIN_TRUSTED_KEYS, or that of the state key)",
+  },
+  "trusted-threshold": { type: "string", value: "N", text: "how many different ones must have signed (default: 1)" },
 } as const satisfies Flags
 export const JSON_FLAG = {
   json: { type: "boolean", text: "write one JSON document to stdout" },

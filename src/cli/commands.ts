@@ -5,6 +5,7 @@ import { containCommand } from "./contain.js"
 import { explainCommand } from "./explain.js"
 import { historyCommand } from "./history.js"
 import { initCommand } from "./init.js"
+import { keygenCommand } from "./keygen.js"
 import { killCommand } from "./kill.js"
 import { pauseCommand } from "./pause.js"
 import { planCommand } from "./plan.js"
@@ -20,6 +21,7 @@ import { resumeCommand } from "./resume.js"
 import { retryCommand } from "./retry.js"
 import { rollbackCommand } from "./rollback.js"
 import { serveCommand } from "./serve.js"
+import { signCommand } from "./sign.js"
 import { startCommand } from "./start.js"
 import { statusCommand } from "./status.js"
 import { validateCommand } from "./validate.js"
@@ -48,6 +50,8 @@ export const COMMANDS: readonly Command[] = [
   explainCommand,
   verifyCommand,
   serveCommand,
+  signCommand,
+  keygenCommand,
   releasePackCommand,
   releaseSignCommand,
   releaseVerifyCommand,

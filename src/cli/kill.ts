@@ -43,7 +43,7 @@ export const killCommand = defineCommand({
     /** Before the first start, a kill is for those who will start. */
     async function createMissing(): Promise<boolean> {
       const state = await readState(place.store, name).catch((error: unknown) => {
-        if (isSerinError(error) && error.code === "STATE_INVALID") return "broken"
+        if (isSerinError(error) && (error.code === "STATE_INVALID" || error.code === "STATE_UNTRUSTED")) return "broken"
         throw error
       })
       if (state !== null) return false

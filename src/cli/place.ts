@@ -7,6 +7,7 @@ import type { Actor } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { usage, type ACTOR_FLAGS, type PLACE_FLAGS, type Values } from "./command.js"
 import type { Io } from "./io.js"
+import { keyedStore } from "./keyed-store.js"
 import type { Printer } from "./printer.js"
 import { readRoughly } from "./rough-spec.js"
 import { storeAt } from "./store-at.js"
@@ -29,7 +30,12 @@ export interface Place extends RolloutFile {
   readonly shownState: string
   /** The state's folder; null: it is in none. */
   readonly stateDir: string | null
+  /** Verified and signed by the keys that are named. */
   readonly store: StateStore
+  /** Whether a state key is named. */
+  readonly signs: boolean
+  /** The same store as it is: to find out which revision is to be written over, to serve, and for what nobody has signed yet. */
+  readonly raw: StateStore
   /** Whether the store can only be read. */
   readonly readOnly: boolean
 }
@@ -39,7 +45,7 @@ type PlaceValues = Values<typeof PLACE_FLAGS>
 /** Find the rollout's file, for what needs no state. */
 export function rolloutFileOf(values: Pick<PlaceValues, "rollout">, { cwd }: Pick<Io, "cwd">): RolloutFile {
   const shownFile = values.rollout ?? DEFAULT_ROLLOUT
-  return { shownFile, file: resolve(cwd, shownFile), command: commandWith(values) }
+  return { shownFile, file: resolve(cwd, shownFile), command: commandWith({ rollout: values.rollout }) }
 }
 
 /** Find the rollout's file and its store, whose connections end with the command. Throws `USAGE` and `LIBRARY_MISSING`. */
@@ -49,27 +55,25 @@ export async function placeOf(values: PlaceValues, io: Io): Promise<Place> {
   // Beside the file: where `embed()` keeps it.
   const at = await storeAt(named ?? join(dirname(found.shownFile), "state"), io)
   io.atEnd(() => at.close())
+  const keyed = keyedStore(at.store, values, io)
   return {
     ...found,
     shownState: at.shown,
     stateDir: at.dir,
-    store: at.store,
+    ...keyed,
+    raw: at.store,
     readOnly: at.readOnly,
-    command: commandWith({ rollout: values.rollout, state: values.state === undefined ? undefined : at.shown }),
+    command: commandWith({ ...values, state: values.state === undefined ? undefined : at.shown }),
   }
 }
 
-function commandWith({
-  rollout,
-  state,
-}: {
-  readonly rollout: string | undefined
-  readonly state?: string | undefined
-}) {
-  const flags = [
-    ...(rollout === undefined ? [] : [`--rollout ${quoted(rollout)}`]),
-    ...(state === undefined ? [] : [`--state ${quoted(state)}`]),
-  ]
+const SHOWN_FLAGS = ["rollout", "state", "state-key", "trusted-keys", "trusted-threshold"] as const
+
+function commandWith(values: { readonly [K in (typeof SHOWN_FLAGS)[number]]?: string | undefined }) {
+  const flags = SHOWN_FLAGS.flatMap((flag) => {
+    const value = values[flag]
+    return value === undefined ? [] : [`--${flag} ${quoted(value)}`]
+  })
   return (verb: string): string => ["serin", verb, ...flags].join(" ")
 }
 

@@ -1,7 +1,5 @@
-import { createPrivateKey } from "node:crypto"
 import type { KeyObject } from "node:crypto"
-import { readFile, stat } from "node:fs/promises"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { packTree } from "../release/pack.js"
 import { addSignature } from "../release/sign.js"
 import { SIGNATURES, treeFile } from "../release/tree.js"
@@ -10,6 +8,7 @@ import { defineCommand, JSON_FLAG, operandAt, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import type { Io } from "./io.js"
 import type { Printer } from "./printer.js"
+import { readPrivateKeys } from "./private-key.js"
 import { compileTree, openAt, treeOf } from "./release-read.js"
 
 export const releaseSignCommand = defineCommand({
@@ -27,7 +26,7 @@ export const releaseSignCommand = defineCommand({
   },
   async run({ values, operands, io, out }) {
     const shown = operandAt(operands, 0, "release sign", "RELEASE")
-    const key = await readKey(values.key, io, out)
+    const key = readKey(values.key, io, out)
     const opened = await openAt(shown, io)
     const tree = await treeOf(opened)
     compileTree(tree) // nobody should put a name to rules that no process can load
@@ -53,26 +52,12 @@ export const releaseSignCommand = defineCommand({
 
 const count = (signatures: number): string => `${signatures} signature${signatures === 1 ? "" : "s"}`
 
-async function readKey(shown: string | undefined, io: Io, out: Printer): Promise<KeyObject> {
+function readKey(shown: string | undefined, io: Io, out: Printer): KeyObject {
   if (shown === undefined) throw usage("serin release sign: --key is missing; `serin release keygen` makes one")
-  const path = resolve(io.cwd, shown)
-  const pem = await readFile(path, "utf8").catch(() => null)
-  if (pem === null) throw usage(`serin release sign: --key ${shown} cannot be read`)
-  const passphrase = io.env["SERIN_KEY_PASSPHRASE"]
-  let key: KeyObject
-  try {
-    key = createPrivateKey({ key: pem, ...(passphrase !== undefined && { passphrase }) })
-  } catch {
-    // The cause is dropped: nothing of a key may reach a log.
-    const fix = pem.includes("ENCRYPTED") ? "$SERIN_KEY_PASSPHRASE does not open it" : "it holds no private key in PEM"
-    throw usage(`serin release sign: --key ${shown} cannot be used: ${fix}`)
-  }
-  if (key.asymmetricKeyType !== "ed25519") {
-    throw usage(`serin release sign: --key must be an Ed25519 key, got ${key.asymmetricKeyType}`)
-  }
-  const { mode } = await stat(path)
-  if (process.platform !== "win32" && (mode & 0o077) !== 0) {
-    out.note(`note: others may read ${shown}; \`chmod 600\` keeps it to you`)
-  }
+  const { keys, isOpen } = readPrivateKeys("serin release sign: --key", shown, io)
+  const [key] = keys
+  if (key === undefined || keys.length > 1)
+    throw usage(`serin release sign: --key ${shown} must hold one key; sign with one after the other`)
+  if (isOpen) out.note(`note: others may read ${shown}; \`chmod 600\` keeps it to you`)
   return key
 }

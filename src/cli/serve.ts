@@ -34,7 +34,8 @@ export const serveCommand = defineCommand({
       throw usage(`serin serve: ${host} can be reached from elsewhere, and that needs --token-file`)
     }
     const place = await placeOf(values, io)
-    const { store } = place
+    // As it is: whoever follows verifies it.
+    const { raw: store } = place
     const authorize = file === undefined ? thisMachine : await readTokens(file, io)
     const handler = storeHandler({
       // What can only be read takes no evidence either.

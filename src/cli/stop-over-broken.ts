@@ -11,13 +11,13 @@ import { transition } from "../rollout/transition.js"
  * broken one. A kill must not wait until somebody has mended a file. Null: no revision can be read, or another writer was first.
  */
 export async function stopOverBroken(
-  store: StateStore,
+  { store, raw }: { readonly store: StateStore; readonly raw: StateStore },
   rollout: string,
   event: Extract<RolloutEvent, { readonly type: "kill" | "contain" | "rollback" | "pause" }>,
   at: number,
 ): Promise<RolloutState | null> {
   const key = stateKey(rollout)
-  const newest = await store.get(key)
+  const newest = await raw.get(key)
   const good = newest === null ? null : await newestReadable(store, key, rollout)
   if (newest === null || good === null) return null
   // The broken revision keeps its number, or processes that follow would take what comes now for a replay.
@@ -31,13 +31,15 @@ export async function stopOverBroken(
 }
 
 async function newestReadable(store: StateStore, key: string, rollout: string): Promise<RolloutState | null> {
+  let newest: RolloutState | null = null
   for await (const { envelope } of store.history(key)) {
     try {
       const state = parseState(envelope)
-      if (state.rollout === rollout) return state
+      // Attack: an old state, well signed, put in the place of the newest.
+      if (state.rollout === rollout && state.revision > (newest?.revision ?? 0)) newest = state
     } catch (error) {
       if (!isSerinError(error)) throw error
     }
   }
-  return null
+  return newest
 }

@@ -22,6 +22,16 @@ export async function readTrustedKeys(
   }
   const text = await readFile(resolve(io.cwd, keys), "utf8").catch(() => null)
   if (text === null) throw usage(`serin ${verb}: --keys ${keys} cannot be read`)
+  return trustOf(`serin ${verb}`, text, threshold, { keys: `--keys ${keys}`, threshold: "--threshold" })
+}
+
+/** Check keys that a file holds. Throws `USAGE` that names the flags as the command line has them. */
+export function trustOf(
+  command: string,
+  text: string,
+  threshold: string | undefined,
+  flags: { readonly keys: string; readonly threshold: string },
+): TrustedKeys {
   const trusted = { keys: [text], threshold: threshold === undefined ? undefined : Number(threshold) }
   try {
     resolveTrust(trusted)
@@ -29,8 +39,8 @@ export async function readTrustedKeys(
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     const told = message
-      .replaceAll("trustedKeys.keys[0]", `--keys ${keys}`)
-      .replaceAll("trustedKeys.threshold", "--threshold")
-    throw usage(`serin ${verb}: ${told.replaceAll("trustedKeys.keys", "--keys")}`)
+      .replaceAll("trustedKeys.keys[0]", flags.keys)
+      .replaceAll("trustedKeys.threshold", flags.threshold)
+    throw usage(`${command}: ${told.replaceAll("trustedKeys.keys", flags.keys.split(" ", 1)[0] ?? "")}`)
   }
 }

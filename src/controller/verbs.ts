@@ -28,6 +28,11 @@ async function readStored(store: StateStore, rollout: string): Promise<Stored | 
   if (state.rollout !== rollout) {
     throw new SerinError("STATE_INVALID", `expected the state of ${rollout}, got that of ${state.rollout}`)
   }
+  // Attack: an old state, well signed, put in the place of the newest. What is written over it would bring it back.
+  if (state.revision !== found.revision) {
+    const message = `revision ${found.revision} of the store has revision ${state.revision} of the state: another was put in its place`
+    throw new SerinError("STATE_INVALID", message)
+  }
   return { state, envelope: found.envelope }
 }
 

@@ -1,0 +1,48 @@
+import { generateKeyPairSync } from "node:crypto"
+import { access, writeFile } from "node:fs/promises"
+import { resolve } from "node:path"
+import { keyId } from "../signing/trust.js"
+import { usage, type Invocation, type JSON_FLAG } from "./command.js"
+import { EXIT } from "./exit-code.js"
+
+/** What a key pair is for, in words: where the private half is kept, and where the public one goes. */
+export interface KeyUse {
+  readonly verb: string
+  readonly keep: string
+  readonly goes: string
+}
+
+export const KEYGEN_NOTES = [
+  "Writes the private key to FILE, for you alone, and the public one to FILE.pub. Overwrites nothing.",
+  "With $SERIN_KEY_PASSPHRASE the private key is encrypted by it.",
+]
+
+/** Make an Ed25519 key pair in two files. */
+export async function writeKeyPair(
+  priv: string,
+  { verb, keep, goes }: KeyUse,
+  { values, io, out }: Pick<Invocation<typeof JSON_FLAG>, "values" | "io" | "out">,
+): Promise<number> {
+  const pub = `${priv}.pub`
+  for (const path of [priv, pub]) {
+    const isThere = await access(resolve(io.cwd, path)).then(
+      () => true,
+      () => false,
+    )
+    if (isThere) throw usage(`serin ${verb}: ${path} is there already; name another file`)
+  }
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519")
+  const passphrase = io.env["SERIN_KEY_PASSPHRASE"] ?? ""
+  const encrypted = passphrase === "" ? {} : { cipher: "aes-256-cbc", passphrase }
+  const secret = privateKey.export({ type: "pkcs8", format: "pem", ...encrypted } as { type: "pkcs8"; format: "pem" })
+  await writeFile(resolve(io.cwd, priv), secret, { flag: "wx", mode: 0o600 })
+  await writeFile(resolve(io.cwd, pub), publicKey.export({ type: "spki", format: "pem" }), { flag: "wx" })
+  const id = keyId(publicKey)
+  if (values.json) {
+    out.json({ privateKey: priv, publicKey: pub, keyid: id, encrypted: passphrase !== "" })
+    return EXIT.ok
+  }
+  out.line(`wrote ${priv}  private${passphrase === "" ? "" : ", encrypted"}: ${keep}`)
+  out.line(`wrote ${pub}  public, key ${id}: ${goes}`)
+  return EXIT.ok
+}
