@@ -76,6 +76,11 @@ export async function connect<C extends Call = Call>(
 
   const kept = lastKnownGood === false ? undefined : await openLastKnownGood(lastKnownGood, rollout, clock)
   const begunAt = clock.monotonic()
+  /** Before anything that a state names is loaded. Bootstrap ships with the application, whatever a state means by its version. */
+  const pin = (state: RolloutState | null | undefined): void => {
+    if (state && state.stable !== bootstrap && state.canary !== bootstrap) shelf.pin(state)
+  }
+  pin(kept?.found?.state)
   // Loaded while the store is asked: it may not answer.
   void shelf.fetch([kept?.found?.state.stable ?? null])
   const follower = await createFollower({
@@ -91,6 +96,7 @@ export async function connect<C extends Call = Call>(
     await required
     // Stable of the state rather than bootstrap from the first call on, if that can be had in time.
     const leftMs = begunAt + DEADLINE_MS - clock.monotonic()
+    pin(follower.current())
     const stable = follower.current()?.stable ?? null
     if (leftMs > 0 && !shelf.has(stable)) await inTime(clock, leftMs, () => shelf.fetch([stable])).catch(() => {})
     // The overloads keep mode and releases together; here they are one.

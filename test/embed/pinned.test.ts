@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { embed, type Embedded } from "../../src/embed.js"
 import { parseSpec } from "../../src/rollout/spec.js"
+import { serializeState } from "../../src/rollout/state.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
 import { digestOf, type Content } from "../release/signing.js"
@@ -138,5 +139,19 @@ describe("a state that says which releases it means", () => {
       else expect(told).toContain(problem)
       await guard.close()
     }
+  })
+
+  it("is obeyed at once where it kills, whatever releases it means and whatever its clock says", async () => {
+    const store = memoryStore()
+    const { guard, clock } = await open(store)
+    await guard.act(start())
+    const newest = guard.status().state
+    const last = { ...newest.last, at: Date.UTC(2200, 0, 1) }
+    const digests = { stable: `sha256:${"0".repeat(64)}`, canary: `sha256:${"1".repeat(64)}` }
+    const killed = { ...newest, revision: newest.revision + 1, kill: "deny", digests, last } as const
+    await store.compareAndSet("pinned/state", newest.revision, serializeState(killed))
+    await clock.settle()
+    expect(guard.session("a").evaluate({ action: "x" })).toMatchObject({ outcome: "deny" })
+    expect([...guard.status().unavailable.keys()]).toEqual(["2", "1"].toSorted())
   })
 })
