@@ -205,11 +205,11 @@ export async function embed<C extends Call = Call>(
     beatEveryMs: beatEvery(judgeEveryMs),
     takeoverAfterMs: 3 * beatEvery(judgeEveryMs),
     diffs: () => guard.diffs(),
-    fuse: () => {
+    processes: () => {
       const blown = guard.fuse()
-      return blown && describeFuse(blown)
+      const isReady = shelf.has(follower.current()?.canary ?? null)
+      return { releases: isReady ? "ready" : "missing", fuse: blown && describeFuse(blown) }
     },
-    releasesReady: () => shelf.has(follower.current()?.canary ?? null),
   })
   const loading = keepLoading({
     shelf,

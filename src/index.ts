@@ -57,6 +57,7 @@ export { mergeEvidence, snapshotEvidence, subtractEvidence } from "./evidence/ce
 export { binLowerMs } from "./evidence/histogram.js"
 export { mergePacked, packEvidence, readPacked } from "./evidence/packed.js"
 export type { PackedEvidence } from "./evidence/packed.js"
+export type { EvidenceSink } from "./evidence/sink.js"
 export type { EvidenceQuery, EvidenceSource } from "./evidence/source.js"
 export { releaseBundles } from "./release/bundles.js"
 export type { BundleOptions } from "./release/bundles.js"

@@ -2,6 +2,7 @@ import { approveCommand } from "./approve.js"
 import { calibrateCommand } from "./calibrate.js"
 import type { Command } from "./command.js"
 import { containCommand } from "./contain.js"
+import { controllerCommand } from "./controller.js"
 import { explainCommand } from "./explain.js"
 import { historyCommand } from "./history.js"
 import { initCommand } from "./init.js"
@@ -49,6 +50,7 @@ export const COMMANDS: readonly Command[] = [
   historyCommand,
   explainCommand,
   verifyCommand,
+  controllerCommand,
   serveCommand,
   signCommand,
   keygenCommand,

@@ -10,5 +10,4 @@ export const verdictKey = (rollout: string): string => `${rollout}/verdict`
 /** Document that holds the beat of whoever leads. */
 export const leaderKey = (rollout: string): string => `${rollout}/leader`
 
-/** Documents of the evidence that processes publish lie below this key, one of each process. */
-export const evidenceKey = (rollout: string): string => `${rollout}/evidence`
+export { evidenceKey } from "../evidence/publication.js"

@@ -3,6 +3,7 @@ import { lookAgain, recordVerdict } from "../analysis/replay.js"
 import type { Judged, Look, VerdictRecord } from "../analysis/replay.js"
 import type { TripState } from "../analysis/trip.js"
 import type { Diff } from "../evidence/diffs.js"
+import type { Processes } from "../evidence/processes.js"
 import { noDataOf } from "../evidence/source.js"
 import type { EvidenceSource } from "../evidence/source.js"
 import type { Clock } from "../model/clock.js"
@@ -39,10 +40,8 @@ export interface LeaderOptions {
   /** Longest wait for one answer of a store or the source, and for `close()`, ms. Default 2,000. */
   readonly deadlineMs?: number | undefined
   readonly diffs?: (() => readonly Diff[]) | undefined
-  /** False while a release that the state names is not loaded: the rollout holds. */
-  readonly releasesReady?: (() => boolean) | undefined
-  /** Why the fuse of this process is blown; null while it is whole. */
-  readonly fuse?: (() => string | null) | undefined
+  /** What the processes that serve say besides their counts: it may hold the rollout. */
+  readonly processes?: (() => Processes) | undefined
 }
 
 /**
@@ -59,6 +58,10 @@ export interface Leader {
   record(): Promise<VerdictRecord | null>
   /** The last report; null before the first tick. */
   report(): Report | null
+  /** Call `listener` after each look; the answer stops it. */
+  onReport(listener: (report: Report) => void): () => void
+  /** The epoch under which this controller leads at this very instant; null when it does not. */
+  leading(): number | null
   /** Stop; resolves when the tick under way is over and the last report is written, or at the deadline. */
   close(): Promise<void>
 }
@@ -69,9 +72,12 @@ export function createLeader(options: LeaderOptions): Leader {
   const store = withDeadlines(options.store, clock, deadlineMs)
   const records = createRecords(store, rollout)
   const reports = createReports(store, rollout)
+  const listeners = new Set<(report: Report) => void>()
   let last: Report | null = null
   let running: Promise<Report> | null = null
   let trip: TripState | undefined
+  /** The lead for which the trip of the one before was taken over. */
+  let inherited: number | null = null
   let recording: Promise<VerdictRecord | null> | null = null
   /** Someone waits for the record of the next look, whatever it moves. */
   let wanted = false
@@ -128,12 +134,13 @@ export function createLeader(options: LeaderOptions): Leader {
     const [unwritten] = follower.status().pending
     if (unwritten !== undefined)
       problem ??= `a ${unwritten.event} is in force here and not written: ${unwritten.message}`
-    problem ??= records.problem()
+    problem ??= records.problem() ?? options.processes?.().problem
     const kept = rival === null && last?.generation === state?.generation ? (last?.verdict ?? null) : null
     const report = reportOf(state, verdict ?? kept, problem)
     // Not waited for: a store that is slow with reports must not keep anybody from judging.
     if (elector.leading() !== null) void reports.offer(report)
     last = rival === null ? report : { ...report, problem: `${rival} judges this rollout; this process only follows` }
+    for (const listener of listeners) listener(last)
     return last
   }
 
@@ -166,6 +173,7 @@ export function createLeader(options: LeaderOptions): Leader {
       since: begun,
       verdict,
       diffs: options.diffs?.().slice(0, REPORTED_DIFFS) ?? [],
+      trip: source.lasting === true ? trip : undefined,
       problem,
     }
   }
@@ -177,6 +185,7 @@ export function createLeader(options: LeaderOptions): Leader {
   ): Promise<{ verdict: Verdict | null; moved: Promise<void> | null }> {
     const { criteria, falseAlarmRate } = state.spec
     const settings = { criteria, falseAlarmRate, shadow: state.spec.shadowSampleBp > 0, at: clock.now() }
+    await inherit()
     let evidence: Evidence | null
     try {
       evidence = await inTime(clock, deadlineMs, (signal) => source.read({ signal, generation: state.generation }))
@@ -200,13 +209,20 @@ export function createLeader(options: LeaderOptions): Leader {
     return { verdict: look.verdict, moved }
   }
 
+  /** What a leader knows besides the evidence is in its last report. Bets that were placed there are not placed again. */
+  async function inherit(): Promise<void> {
+    const epoch = elector.leading()
+    if (source.lasting !== true || epoch === null || epoch === inherited) return
+    trip = (await reports.lastTrip()) ?? trip
+    inherited = epoch
+  }
+
   /** Act on a verdict, where it changes anything; a decrease is in force when this returns. */
   function move(verdict: Verdict | null, renewed: Promise<void>): Promise<void> | null {
     const state = follower.current()
     if (state === null) return null
-    const releases = options.releasesReady?.() === false ? "missing" : "ready"
-    const fuse = options.fuse?.() ?? undefined
-    const event = { type: "tick", actor, verdict, releases, fuse } as const
+    const { releases, fuse } = options.processes?.() ?? { releases: "ready", fuse: null }
+    const event = { type: "tick", actor, verdict, releases, fuse: fuse ?? undefined } as const
     const next = transition(state, event, clock.now())
     if (next === state) return null
     return isDecrease(state, next) ? write(event) : renewed.then(lead).then(() => write(event))
@@ -243,11 +259,18 @@ export function createLeader(options: LeaderOptions): Leader {
     tick,
     record,
     report: () => last,
+    onReport(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    leading: elector.leading,
     async close() {
       closed = true
       cancel()
       const ended = inTime(clock, deadlineMs, async () => {
         await running
+        // What was taken away and could not be written yet: without the lead it may not be.
+        await follower.settle()
         await records.settle()
         if (elector.leading() !== null) await reports.leave(last ?? reportOf(follower.current(), null))
         await elector.close()

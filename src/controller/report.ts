@@ -1,3 +1,4 @@
+import type { TripState } from "../analysis/trip.js"
 import type { Diff } from "../evidence/diffs.js"
 import type { Verdict } from "../model/verdict.js"
 
@@ -17,6 +18,8 @@ export interface Report {
   /** Null: nothing is being compared, or there was no evidence. */
   readonly verdict: Verdict | null
   readonly diffs: readonly Diff[]
+  /** What the next leader goes on from, where it reads the same evidence. */
+  readonly trip?: TripState | undefined
   /** What kept the leader from judging or from writing, if anything. */
   readonly problem?: string | undefined
 }

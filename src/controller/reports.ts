@@ -1,6 +1,8 @@
+import type { TripState } from "../analysis/trip.js"
 import type { StateStore } from "../rollout/store.js"
 import { reportKey } from "./keys.js"
 import type { Report } from "./report.js"
+import { TRIP_SCHEMA } from "./verdict-record.js"
 
 /** Reports are for people; the history that counts is that of the state. */
 export const KEPT_REPORTS = 20
@@ -9,6 +11,8 @@ export const KEPT_REPORTS = 20
 export interface Reports {
   /** Put one there, unless one is on its way. Never rejects: else people see an older one, and its age. */
   offer(report: Report): Promise<void>
+  /** What the last leader knew of catastrophes; undefined where it says nothing that can be read. Rejects with what the store throws. */
+  lastTrip(): Promise<TripState | undefined>
   /** Say that nobody judges here any more. Never rejects. */
   leave(report: Report): Promise<void>
 }
@@ -31,9 +35,21 @@ export function createReports(store: StateStore, rollout: string): Reports {
       offering ??= put(report).finally(() => (offering = null))
       return offering
     },
+    async lastTrip() {
+      const found = await store.get(key)
+      return found === null ? undefined : tripIn(found.envelope)
+    },
     async leave(report) {
       await offering
       await put({ ...report, by: undefined })
     },
+  }
+}
+
+function tripIn(text: string): TripState | undefined {
+  try {
+    return TRIP_SCHEMA.safeParse((JSON.parse(text) as Partial<Report> | null)?.trip).data
+  } catch {
+    return undefined
   }
 }

@@ -70,7 +70,8 @@ const tripRow = exactly<TripRow>({
   bad: count,
   logE: z.number(),
 })
-const tripState = exactly<TripState>({ generation, rows: z.array(tripRow).max(MAX_STRATA * CRITERIA.length) })
+/** Exported for reports: the next leader reads it there. */
+export const TRIP_SCHEMA = exactly<TripState>({ generation, rows: z.array(tripRow).max(MAX_STRATA * CRITERIA.length) })
 const inputs = exactly<VerdictInputs>({
   criteria: z
     .array(exactly<Criterion>({ name: criterion, max: count, mode: z.enum(["enforce", "notify"]) }))
@@ -78,7 +79,7 @@ const inputs = exactly<VerdictInputs>({
   falseAlarmRate: z.number(),
   shadow: z.boolean(),
   ramp: z.array(z.strictObject({ at: time, weightBp: z.int().min(0).max(10_000) })).max(64),
-  trip: tripState.nullable(),
+  trip: TRIP_SCHEMA.nullable(),
   evidence,
 })
 const RECORD = exactly<VerdictRecord>({

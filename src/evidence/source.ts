@@ -15,6 +15,8 @@ export interface EvidenceQuery {
  */
 export interface EvidenceSource {
   read(query?: EvidenceQuery): Promise<Evidence | null>
+  /** True: what it reads outlives the leader. The next one goes on from where the last was. */
+  readonly lasting?: boolean | undefined
 }
 
 const KINDS: Partial<Record<SerinErrorCode, NoData>> = { EVIDENCE_MISSING: "missing", EVIDENCE_STALE: "stale" }

@@ -29,7 +29,8 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   // Envelopes, keys and whom to trust: of releases and of state alike.
   signing: { units: [], packages: ["zod"], node: ["node:crypto"] },
   session: { units: [], packages: ["murmurhash3js-revisited"] },
-  evidence: { units: [] },
+  // What a process publishes is read as other documents are: bounded, strict, from a hostile world.
+  evidence: { units: ["rollout/json-document", "rollout/names"], packages: ["zod"] },
   analysis: { units: [] },
   rollout: { units: [], packages: ["zod", "yaml"] },
   // piscina: where scanners run in workers, and there alone; it is optional.
@@ -49,7 +50,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   // ioredis: for one driver, and there alone; it is optional.
   stores: { units: ["rollout", "signing", "evidence/sink"], packages: ["ioredis"], node: true },
   "decision-log": { units: [], packages: ["rotating-file-stream"], node: true },
-  sources: { units: ["evidence", "analysis"], node: true },
+  sources: { units: ["evidence", "analysis", "rollout/store"], node: true },
   engines: { units: ["release"], packages: ["zod", "yaml", "@marcbachmann/cel-js"], node: true },
   // Releases by version, loaded and kept as the state names them: for whoever brings a guard its releases.
   shelf: { units: ["guard/guard-options", "release", "signing/trust", "rollout/state", "rollout/digests", "engines"] },

@@ -1,0 +1,100 @@
+import { randomUUID } from "node:crypto"
+import { hostname } from "node:os"
+import process from "node:process"
+import { createLeader } from "../controller/leader.js"
+import type { Report } from "../controller/report.js"
+import { createWritingFollower } from "../controller/writing-follower.js"
+import { phaseOf } from "../rollout/phase.js"
+import type { RolloutState } from "../rollout/state.js"
+import { sharedSource } from "../sources/shared.js"
+import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
+import { EXIT } from "./exit-code.js"
+import { formatTime } from "./format.js"
+import { phaseWords } from "./next-step.js"
+import { placeOf, rolloutName } from "./place.js"
+
+/** What there is to tell: a line is written when it changes. */
+interface News {
+  readonly leads: boolean
+  readonly problem: string | undefined
+}
+
+export const controllerCommand = defineCommand({
+  name: "controller",
+  summary: "Lead the rollout by the evidence that processes publish, until interrupted",
+  notes: [
+    "Of several controllers on one store one leads; another takes over within 4 s when it dies, at once when it ends.",
+    "It writes a line for each revision and whenever it begins or ceases to lead, with --json a document a line.",
+  ],
+  example: "serin controller --state /srv/serin/state",
+  flags: { ...PLACE_FLAGS, ...JSON_FLAG },
+  async run({ values, io, out }) {
+    const { clock, signal } = io
+    const place = placeOf(values, io)
+    const rollout = await rolloutName(place, out)
+    const { store } = place
+    const id = `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}`
+    const follower = await createWritingFollower({ store, rollout, clock })
+    const source = sharedSource({ store, rollout, clock })
+    const leader = createLeader({
+      store,
+      rollout,
+      follower,
+      source,
+      clock,
+      actor: { kind: "controller", id },
+      diffs: source.diffs,
+      processes: source.processes,
+    })
+    let revision = 0
+    let told: News | null = null
+
+    function tellState(): void {
+      const state = follower.current()
+      // What is not written yet is in force in this process, which serves nobody.
+      if (state === null || state.revision <= revision || follower.status().pending.length > 0) return
+      revision = state.revision
+      if (values.json)
+        out.json({ at: clock.now(), rollout, event: "revision", revision, phase: phaseOf(state), last: state.last })
+      else out.line(`${formatTime(clock.now())} ${rollout}: ${revisionWords(state)}`)
+    }
+
+    function tellReport(report: Report): void {
+      const news = { leads: leader.leading() !== null, problem: report.problem }
+      if (news.leads === told?.leads && news.problem === told.problem) return
+      told = news
+      if (values.json)
+        out.json({ at: clock.now(), rollout, event: "leads", epoch: leader.leading(), by: id, problem: news.problem })
+      else {
+        const who = news.leads ? `${id} leads` : `${id} does not lead`
+        out.line(
+          `${formatTime(clock.now())} ${rollout}: ${who}${news.problem === undefined ? "" : `: ${news.problem}`}`,
+        )
+      }
+    }
+
+    const unsubscribe = follower.onChange(tellState)
+    const unheard = leader.onReport(tellReport)
+    tellState()
+    await leader.seated
+    tellReport(await leader.tick())
+    await ended(signal)
+    unsubscribe()
+    unheard()
+    await leader.close()
+    follower.close()
+    return EXIT.ok
+  },
+})
+
+function revisionWords(state: RolloutState): string {
+  const { event, actor, reason } = state.last
+  const holds = state.holds.map((hold) => hold.reason).join(", ")
+  const held = holds === "" ? "" : `, held by ${holds}`
+  return `${phaseWords(phaseOf(state))}, revision ${state.revision} (${event} by ${actor.id}: ${reason})${held}`
+}
+
+function ended(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }))
+}

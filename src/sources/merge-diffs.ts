@@ -1,0 +1,16 @@
+import type { Diff } from "../evidence/diffs.js"
+
+/** Add up what processes disagreed about; most frequent first. */
+export function mergeDiffs(lists: Iterable<readonly Diff[]>): readonly Diff[] {
+  const groups = new Map<string, { -readonly [K in keyof Diff]: Diff[K] }>()
+  for (const list of lists) {
+    for (const diff of list) {
+      const { action, stable, canary, calls } = diff
+      const key = JSON.stringify([action, stable.outcome, stable.rule, canary.outcome, canary.rule])
+      const group = groups.get(key)
+      if (group === undefined) groups.set(key, { ...diff })
+      else group.calls += calls
+    }
+  }
+  return [...groups.values()].toSorted((a, b) => b.calls - a.calls)
+}

@@ -1,0 +1,97 @@
+import { beforeEach, describe, expect, it, vi } from "vitest"
+import { evidenceKey, leaderKey } from "../../src/controller/keys.js"
+import { packEvidence } from "../../src/evidence/packed.js"
+import { parseBeat } from "../../src/rollout/beat.js"
+import { storeSink } from "../../src/sources/store-sink.js"
+import { paired } from "../controller/evidence.js"
+import { NAME, useBench } from "./harness.js"
+
+const bench = useBench()
+
+beforeEach(async () => {
+  await bench().serin("init")
+  await bench().serin("start")
+})
+
+/** What one process of the fleet has counted: it judged by both releases, and the canary denies every second call. */
+async function publish(publisher: string, sessions: number): Promise<void> {
+  const { generation, bytes } = packEvidence(paired(1, 2, sessions, (n) => n % 2 === 0))
+  const publication = {
+    format: "serin/evidence/1",
+    rollout: NAME,
+    publisher,
+    sequence: 1,
+    generation,
+    since: 0,
+    at: 0,
+    evidence: Buffer.from(bytes).toString("base64"),
+    diffs: [{ action: "refund", stable: { outcome: "allow" }, canary: { outcome: "deny" }, calls: sessions }],
+    releases: "ready",
+    fuse: null,
+  }
+  await storeSink(bench().store).put(`${evidenceKey(NAME)}/${publisher}`, JSON.stringify(publication))
+}
+
+function controlling(...argv: string[]) {
+  const end = new AbortController()
+  let out = ""
+  const io = { signal: end.signal, stdout: { write: (text: string) => (out += text) } }
+  const done = bench().serinWith(io, "controller", ...argv)
+  return {
+    out: () => out,
+    until: (text: string) =>
+      vi.waitFor(
+        () => {
+          bench().clock.advance(250)
+          expect(out).toContain(text)
+        },
+        { timeout: 10_000, interval: 20 },
+      ),
+    async end(): Promise<number> {
+      end.abort()
+      bench().clock.advance(0)
+      return (await done).code
+    },
+  }
+}
+
+describe("serin controller", () => {
+  it("judges what processes publish together, tells each revision, and leaves the lead when it is ended", async () => {
+    const controller = controlling()
+    await controller.until(" leads\n")
+    await controller.until("revision 3 (lead by ")
+    // Neither of them alone has seen enough.
+    await publish("one.a", 100)
+    await publish("two.a", 100)
+    await controller.until("rolled back")
+    expect(
+      controller
+        .out()
+        .split("\n")
+        .slice(0, -1)
+        .every((line) => /^2026-01-01T00:\d\d:\d\dZ refund-agent: /.test(line)),
+    ).toBe(true)
+    expect(await controller.end()).toBe(0)
+    const { last } = await bench().state()
+    expect(last).toMatchObject({ event: "rollback", verdict: { sessions: { paired: 200 } } })
+    expect(parseBeat((await bench().store.get(leaderKey(NAME)))!.envelope).holder).toBeNull()
+    expect((await bench().serin("explain")).out).toContain("refund")
+  })
+
+  it("writes a document a line with --json", async () => {
+    const controller = controlling("--json")
+    await controller.until('"event":"leads"')
+    expect(await controller.end()).toBe(0)
+    const lines = controller
+      .out()
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(lines.find(({ event }) => event === "revision")).toMatchObject({
+      rollout: NAME,
+      revision: 2,
+      phase: { phase: "shadow" },
+    })
+    expect(lines.find(({ event }) => event === "leads")).toMatchObject({ rollout: NAME, epoch: 1 })
+  })
+})

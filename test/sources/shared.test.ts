@@ -1,0 +1,244 @@
+import { describe, expect, it } from "vitest"
+import { createStratum, recordEvaluation } from "../../src/evidence/cells.js"
+import { packEvidence } from "../../src/evidence/packed.js"
+import { evidenceKey } from "../../src/evidence/publication.js"
+import type { Publication } from "../../src/evidence/publication.js"
+import { ARRAYS } from "../../src/model/evidence.js"
+import type { Evidence, Stratum } from "../../src/model/evidence.js"
+import { sharedSource } from "../../src/sources/shared.js"
+import { storeSink } from "../../src/sources/store-sink.js"
+import { memoryStore } from "../../src/stores/memory.js"
+import { fakeClock } from "../../src/testing/fake-clock.js"
+import { sfc32 } from "../../src/testing/sfc32.js"
+
+const keyOf = (publisher: string): string => `${evidenceKey("demo")}/${publisher}`
+
+function publicationOf(publisher: string, sequence: number, stratum: Stratum, more: Partial<Publication> = {}): string {
+  const { generation = 1 } = more
+  const { bytes } = packEvidence({ generation, strata: [stratum] })
+  const publication: Publication = {
+    format: "serin/evidence/1",
+    rollout: "demo",
+    publisher,
+    sequence,
+    generation,
+    since: 0,
+    at: 0,
+    evidence: Buffer.from(bytes).toString("base64"),
+    diffs: [],
+    releases: "ready",
+    fuse: null,
+    ...more,
+  }
+  return JSON.stringify(publication)
+}
+
+const EMPTY = createStratum()
+
+function fleet() {
+  const clock = fakeClock()
+  const store = memoryStore()
+  const sink = storeSink(store)
+  const source = sharedSource({ store, rollout: "demo", clock })
+  const says = (publisher: string, sequence: number, more: Partial<Publication> = {}) =>
+    sink.put(keyOf(publisher), publicationOf(publisher, sequence, EMPTY, more))
+  return { clock, store, sink, source, says }
+}
+
+function expectSame(a: Evidence, b: Stratum): void {
+  expect(a.strata.length).toBe(1)
+  for (const name of ARRAYS) {
+    expect(Buffer.from(a.strata[0]![name].buffer).equals(Buffer.from(b[name].buffer)), name).toBe(true)
+  }
+}
+
+describe("the evidence of a fleet", () => {
+  it("is what 200 processes counted, exactly: with restarts, dead ones, late and repeated publications, and bad ones", async () => {
+    const { clock, store, sink, source } = fleet()
+    const random = sfc32(7)
+    const total = createStratum()
+    const sent: string[] = []
+    const texts = new Map<string, string[]>()
+    for (let process = 0; process < 200; process++) {
+      // Every fifth is started a second time, and begins to count anew: what its first run counted is not lost.
+      for (const run of process % 5 === 0 ? ["a", "b"] : ["a"]) {
+        const publisher = `host-${process}.${run}`
+        const own = createStratum()
+        for (let sequence = 1; sequence <= 3; sequence++) {
+          for (let n = 0; n < 5; n++) {
+            const [cohort, outcome, ms] = [Math.floor(random() * 64), Math.floor(random() * 4), random() * 50]
+            for (const stratum of [own, total])
+              recordEvaluation(stratum, process % 2 ? 1 : 0, cohort, outcome, ms, n === 0)
+          }
+          texts.set(publisher, [...(texts.get(publisher) ?? []), publicationOf(publisher, sequence, own)])
+        }
+        sent.push(publisher, publisher, publisher)
+      }
+    }
+    // On their way they overtake each other, and every seventh comes twice.
+    const onTheWay = [...texts].flatMap(([publisher, own]) => own.map((text) => ({ publisher, text })))
+    for (const entry of onTheWay.filter((_, i) => i % 7 === 0)) onTheWay.push(entry)
+    for (let i = onTheWay.length - 1; i > 0; i--) {
+      const j = Math.floor(random() * (i + 1))
+      ;[onTheWay[i], onTheWay[j]] = [onTheWay[j]!, onTheWay[i]!]
+    }
+    for (const [i, { publisher, text }] of onTheWay.entries()) {
+      await sink.put(keyOf(publisher), text)
+      if (i % 300 === 0) await source.read({ generation: 1 })
+    }
+    await store.compareAndSet(keyOf("bad"), 0, '{"format":"serin/evidence/1"}')
+    clock.advance(60_000)
+    expectSame((await source.read({ generation: 1 }))!, total)
+    expect(source.processes()).toEqual({
+      releases: "ready",
+      fuse: null,
+      problem: "1 of 241 publications cannot be read",
+    })
+  })
+
+  it("does not shrink when a store goes back, or loses what is known already", async () => {
+    const { store, source, says } = fleet()
+    const counted = createStratum()
+    recordEvaluation(counted, 0, 3, 0, 1, true)
+    await says("one", 5, JSON.parse(publicationOf("one", 5, counted)) as Publication)
+    expectSame((await source.read({ generation: 1 }))!, counted)
+    await store.compareAndSet(keyOf("one"), 1, publicationOf("one", 4, EMPTY))
+    expectSame((await source.read({ generation: 1 }))!, counted)
+    await store.remove(keyOf("one"))
+    expectSame((await source.read({ generation: 1 }))!, counted)
+  })
+
+  it("is none without publications of the generation, and stale when nobody has said anything for 90 s", async () => {
+    const { clock, source, says } = fleet()
+    expect(await source.read({ generation: 1 })).toBeNull()
+    await says("one", 1, { generation: 2 })
+    expect(await source.read({ generation: 1 })).toBeNull()
+    await says("one", 2)
+    await source.read({ generation: 1 })
+    clock.advance(89_000)
+    expect(await source.read({ generation: 1 })).not.toBeNull()
+    clock.advance(2000)
+    await expect(source.read({ generation: 1 })).rejects.toMatchObject({ code: "EVIDENCE_STALE" })
+    await says("one", 3)
+    expect(await source.read({ generation: 1 })).not.toBeNull()
+  })
+
+  it("is merged again only when some process has said something new", async () => {
+    const { source, says } = fleet()
+    await says("one", 1)
+    const first = await source.read({ generation: 1 })
+    expect(await source.read({ generation: 1 })).toBe(first)
+    await says("one", 2)
+    expect(await source.read({ generation: 1 })).not.toBe(first)
+  })
+
+  it("cannot speak for a canary while publications were not read yet", async () => {
+    const { clock, store, says } = fleet()
+    for (let n = 0; n < 70; n++) await says(`p-${n}`, 1)
+    const slow = { ...store, get: (key: string) => (clock.advance(30), store.get(key)) }
+    const source = sharedSource({ store: slow, rollout: "demo", clock })
+    expect((await source.read({ generation: 1 }))?.gap?.detail).toMatch(/^\d+ of 70 publications not read yet$/)
+    expect((await source.read({ generation: 1 }))?.gap).toBeUndefined()
+  })
+
+  it("fails with the store, and goes on with what is known when some of it cannot be read", async () => {
+    const { store, says } = fleet()
+    await says("one", 1)
+    await says("two", 1)
+    let broken = ""
+    const store2 = {
+      ...store,
+      get: (key: string) => (key.includes(broken) ? Promise.reject(new Error("down")) : store.get(key)),
+    }
+    const source = sharedSource({ store: store2, rollout: "demo", clock: fakeClock() })
+    await expect(source.read({ generation: 1 })).rejects.toThrow("down")
+    broken = "nobody"
+    await source.read({ generation: 1 })
+    broken = "two"
+    expect((await source.read({ generation: 1 }))?.gap).toBeUndefined()
+  })
+
+  it("is rid of processes of an earlier generation that are silent for an hour", async () => {
+    const { clock, store, source, says } = fleet()
+    await says("old", 1)
+    await says("now", 1, { generation: 2 })
+    await source.read({ generation: 2 })
+    clock.advance(3_599_000)
+    await says("now", 2, { generation: 2 })
+    await source.read({ generation: 2 })
+    expect((await store.list(evidenceKey("demo"))).length).toBe(2)
+    clock.advance(2000)
+    await source.read({ generation: 2 })
+    expect(await store.list(evidenceKey("demo"))).toEqual([keyOf("now")])
+  })
+})
+
+describe("what processes say besides", () => {
+  it("holds for a canary that one which is alive has not loaded, until it is dead", async () => {
+    const { clock, source, says } = fleet()
+    await says("one", 1, { releases: "missing" })
+    await says("two", 1)
+    await source.read({ generation: 1 })
+    expect(source.processes().releases).toBe("missing")
+    clock.advance(60_000)
+    await says("two", 2)
+    await source.read({ generation: 1 })
+    clock.advance(60_000)
+    expect(source.processes().releases).toBe("ready")
+  })
+
+  it("holds for a fuse in a twentieth of the processes, and for none in fewer", async () => {
+    const { source, says } = fleet()
+    for (let n = 0; n < 41; n++) await says(`p-${n}`, 1, { fuse: n < 2 ? "it failed 5 times" : null })
+    await source.read({ generation: 1 })
+    expect(source.processes().fuse).toBeNull()
+    await says("p-2", 2, { fuse: "it failed 5 times" })
+    await source.read({ generation: 1 })
+    expect(source.processes().fuse).toBe("of 41 processes 3, one of them: it failed 5 times")
+  })
+
+  it("adds up what they disagreed about", async () => {
+    const { source, says } = fleet()
+    const diff = { action: "refund", stable: { outcome: "allow" }, canary: { outcome: "deny", rule: "r" } } as const
+    await says("one", 1, { diffs: [{ ...diff, calls: 3 }] })
+    await says("two", 1, {
+      diffs: [
+        { ...diff, action: "look", calls: 4 },
+        { ...diff, calls: 2 },
+      ],
+    })
+    await source.read({ generation: 1 })
+    expect(source.diffs().map(({ action, calls }) => [action, calls])).toEqual([
+      ["refund", 5],
+      ["look", 4],
+    ])
+  })
+})
+
+describe("a publication", () => {
+  it.each([
+    ["no JSON", "nonsense"],
+    ["an unknown key", publicationOf("one", 1, EMPTY, { extra: 1 } as object)],
+    ["a publisher that is no part of a key", publicationOf("../one", 1, EMPTY)],
+    [
+      "another generation than its evidence",
+      publicationOf("one", 1, EMPTY).replace('"generation":1', '"generation":2'),
+    ],
+    [
+      "counts that fit nowhere",
+      publicationOf("one", 1, EMPTY, { evidence: Buffer.from([1, 1, 1, 255]).toString("base64") }),
+    ],
+    ["more than 4 MiB", publicationOf("one", 1, EMPTY, { evidence: "A".repeat(4 * 1024 * 1024) })],
+  ])("with %s is refused before it is stored", async (_, text) => {
+    const { sink, store } = fleet()
+    await expect(sink.put(keyOf("one"), text)).rejects.toMatchObject({ code: "EVIDENCE_INVALID" })
+    expect(await store.get(keyOf("one"))).toBeNull()
+  })
+
+  it("of another process under one's key counts for nothing", async () => {
+    const { store, source } = fleet()
+    await store.compareAndSet(keyOf("one"), 0, publicationOf("two", 1, EMPTY))
+    expect(await source.read({ generation: 1 })).toBeNull()
+    expect(source.processes().problem).toBe("1 of 1 publications cannot be read")
+  })
+})
