@@ -95,10 +95,7 @@ export function createLeader(options: LeaderOptions): Leader {
     onLead: () => void lead().catch(() => {}),
   })
 
-  const seated = elector.seated.then(lead).then(
-    () => {},
-    () => {},
-  )
+  const seated = begin()
 
   function next(): void {
     void tick().then(() => {
@@ -142,6 +139,12 @@ export function createLeader(options: LeaderOptions): Leader {
     last = rival === null ? report : { ...report, problem: `${rival} judges this rollout; this process only follows` }
     for (const listener of listeners) listener(last)
     return last
+  }
+
+  async function begin(): Promise<void> {
+    await elector.seated
+    await lead().catch(() => {})
+    if (elector.leading() !== null) void reports.offer(reportOf(follower.current(), null))
   }
 
   /** A process that slept has lost its lead, and asks for it again while it judges. */

@@ -5,7 +5,7 @@ import { useBench } from "./harness.js"
 
 const bench = useBench()
 const VERBS = [
-  ..."init validate calibrate plan replay start status watch pause resume approve promote rollback contain kill retry history explain verify serve sign keygen".split(
+  ..."init validate calibrate plan replay start status watch pause resume approve promote rollback contain kill retry history explain verify controller serve sign keygen".split(
     " ",
   ),
   ..."pack sign verify inspect diff keygen".split(" ").map((verb) => `release ${verb}`),
