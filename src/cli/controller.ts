@@ -30,7 +30,7 @@ export const controllerCommand = defineCommand({
   flags: { ...PLACE_FLAGS, ...JSON_FLAG },
   async run({ values, io, out }) {
     const { clock, signal } = io
-    const place = placeOf(values, io)
+    const place = await placeOf(values, io)
     const rollout = await rolloutName(place, out)
     const { store } = place
     const id = `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}`
