@@ -13,7 +13,7 @@ export interface UnitRule {
 }
 
 /** Drivers that need nothing but this package: what the one-line entries may choose by default. */
-const DRIVERS = ["stores/memory", "stores/file", "stores/http", "sources/local", "sources/shared", "engines"]
+const DRIVERS = ["stores/memory", "stores/file", "stores/http", "sources/local", "sources/fleet", "engines"]
 
 /** Stores that sign and verify what another store keeps. */
 const SIGNING_STORES = ["stores/signed", "stores/trusted"]
