@@ -5,7 +5,13 @@ import { commonMs } from "./scaled-clock.js"
 export type Line = { readonly t: number } & (
   | { readonly is: "born"; readonly pid: number }
   /** The state in force changed. */
-  | { readonly is: "state"; readonly revision: number; readonly generation: number; readonly kill: string; readonly phase: string }
+  | {
+      readonly is: "state"
+      readonly revision: number
+      readonly generation: number
+      readonly kill: string
+      readonly phase: string
+    }
   | {
       readonly is: "decision"
       readonly session: string

@@ -28,12 +28,18 @@ export const RULES = {
   arm: "a session that stable served is never served by the canary",
   floor: "the revision in force never goes back",
   evidence: "what is published is never more than what was decided, and in the end as much as was counted",
+  ends: "every process ends by itself when it is asked to",
 } as const
 
 /** Hold what the processes wrote to the promises. The rules know nothing of the library: only what a process did. */
 export function violationsOf({ lines, isolations, leaseMs }: Told): readonly Violation[] {
   return [...lines].flatMap(([process, told]) => [
-    ...lateCanaries(process, told, isolations.filter((one) => one.process === process), leaseMs),
+    ...lateCanaries(
+      process,
+      told,
+      isolations.filter((one) => one.process === process),
+      leaseMs,
+    ),
     ...afterKill(process, told),
     ...changedArms(process, told),
     ...goneBack(process, told),

@@ -45,7 +45,9 @@ export function startActor(program: string, part: Omit<Part, "life">): Actor {
   let child = start()
 
   function start(): ChildProcess {
-    const started = fork(program, [JSON.stringify({ ...part, life } satisfies Part)], { stdio: ["ignore", "inherit", "inherit", "ipc"] })
+    const started = fork(program, [JSON.stringify({ ...part, life } satisfies Part)], {
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    })
     // What is sent to one that is gone is lost, like everything else.
     started.on("error", () => {})
     return started

@@ -1,29 +1,35 @@
 import { sfc32 } from "serin/testing"
 
 /** Something that happens to the fleet. Times are of the scripted hour, ms. */
-export type Disturbance = { readonly at: number } & (
+export type Disturbance = { readonly at: number } &
   /** A link forwards nothing, and says nothing, until it is healed. */
-  | { readonly is: "stall"; readonly link: string; readonly forMs: number }
-  /** Connections break, and no new one is made. */
-  | { readonly is: "cut"; readonly link: string; readonly forMs: number }
-  | { readonly is: "restart-store"; readonly downMs: number }
-  /** SIGKILL; another takes its place. */
-  | { readonly is: "kill-leader" }
-  /** SIGSTOP, and SIGCONT. */
-  | { readonly is: "freeze-leader"; readonly forMs: number }
-  | { readonly is: "kill-agent"; readonly agent: string }
-  | { readonly is: "freeze-agent"; readonly agent: string; readonly forMs: number }
-  | { readonly is: "jump"; readonly process: string; readonly ms: number }
-  /** What the process reads is broken, or from before. */
-  | { readonly is: "corrupt" | "replay"; readonly process: string; readonly forMs: number }
-  /** What a human does. */
-  | { readonly is: "verb"; readonly verb: "kill" | "retry" | "rollback" | "pause" | "resume" }
-)
+  (
+    | { readonly is: "stall"; readonly link: string; readonly forMs: number }
+    /** Connections break, and no new one is made. */
+    | { readonly is: "cut"; readonly link: string; readonly forMs: number }
+    | { readonly is: "restart-store"; readonly downMs: number }
+    /** SIGKILL; another takes its place. */
+    | { readonly is: "kill-leader" }
+    /** SIGSTOP, and SIGCONT. */
+    | { readonly is: "freeze-leader"; readonly forMs: number }
+    | { readonly is: "kill-agent"; readonly agent: string }
+    | { readonly is: "freeze-agent"; readonly agent: string; readonly forMs: number }
+    | { readonly is: "jump"; readonly process: string; readonly ms: number }
+    /** What the process reads is broken, or from before. */
+    | { readonly is: "corrupt" | "replay"; readonly process: string; readonly forMs: number }
+    /** What a human does. */
+    | { readonly is: "verb"; readonly verb: "kill" | "retry" | "rollback" | "pause" | "resume" }
+  )
 
 const MINUTE = 60_000
 
 /** Write the script of a seed: everything that can happen does, several times, and the last five minutes are calm. */
-export function scriptOf(seed: number, minutes: number, agents: readonly string[], leaders: readonly string[]): readonly Disturbance[] {
+export function scriptOf(
+  seed: number,
+  minutes: number,
+  agents: readonly string[],
+  leaders: readonly string[],
+): readonly Disturbance[] {
   const random = sfc32(seed)
   const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)]!
   const between = (low: number, high: number): number => Math.round(low + random() * (high - low))

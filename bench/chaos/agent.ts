@@ -1,0 +1,83 @@
+// One process of the fleet: sessions come and go, each call is decided, and every decision is written down with the revision in force.
+import { join } from "node:path"
+import { sfc32 } from "serin/testing"
+import { connect } from "../../src/connect.js"
+import { redisStore } from "../../src/stores/redis.js"
+import { lineWriter } from "./event.js"
+import { RELEASES, ROLLOUT, STABLE } from "./fleet.js"
+import { hostileStore } from "./hostile-store.js"
+import type { Order, Part } from "./program.js"
+import { scaledClock } from "./scaled-clock.js"
+
+const DECIDE_EVERY_MS = 100
+const SESSIONS = 4
+const LONGEST = 15
+
+const part = JSON.parse(process.argv[2] ?? "") as Part
+const write = lineWriter(part.lines)
+const clock = scaledClock(part.speed, part.origin)
+const random = sfc32(part.seed * 100 + part.life)
+const redis = redisStore({ url: `redis://127.0.0.1:${part.port}` })
+const hostile = hostileStore(redis, random)
+write({ is: "born", pid: process.pid })
+
+const guard = await connect({
+  rollout: ROLLOUT,
+  store: hostile.store,
+  releases: RELEASES,
+  bootstrap: STABLE,
+  lastKnownGood: join(part.dir, "state.json"),
+  clock,
+})
+
+let opened = 0
+let revision = -1
+let problem: string | undefined
+const sessions = Array.from({ length: SESSIONS }, open)
+
+/** A session belongs to this process and to this life of it. */
+function open(): { readonly id: string; readonly startedAt: number; left: number } {
+  return {
+    id: `${part.name}-${part.life}-${opened++}`,
+    startedAt: clock.now(),
+    left: 1 + Math.floor(random() * LONGEST),
+  }
+}
+
+function decide(): void {
+  for (const [i, session] of sessions.entries()) {
+    const { state, follower } = guard.status()
+    if (state.revision !== revision) {
+      revision = state.revision
+      write({
+        is: "state",
+        revision,
+        generation: state.generation,
+        kill: state.kill,
+        phase: guard.status().phase.phase,
+      })
+    }
+    if (follower.problem?.code !== problem) {
+      problem = follower.problem?.code
+      write({ is: "problem", code: problem ?? "none" })
+    }
+    const { arm, source } = guard.session(session.id, { startedAt: session.startedAt }).evaluate({ action: "refund" })
+    write({ is: "decision", session: session.id, arm, source, revision, generation: state.generation })
+    if (--session.left === 0) sessions[i] = open()
+  }
+}
+
+const timer = setInterval(decide, DECIDE_EVERY_MS)
+process.on("message", (order: Order) => {
+  if (order.is === "jump") clock.jump(order.ms)
+  if (order.is === "reads") hostile.reads(order.what)
+  if (order.is === "end") void end()
+})
+process.on("disconnect", () => process.exit(0))
+
+async function end(): Promise<void> {
+  clearInterval(timer)
+  await guard.close()
+  await redis.close()
+  process.disconnect()
+}
