@@ -15,6 +15,7 @@ const guard = await connect({
   store: await storeAt(name, place),
   releases: new Map([["1", release]]),
   bootstrap: "1",
+  lastKnownGood: false,
 })
 await listenBare(name, place, () => process.send?.({ is: "heard", at: now() }))
 

@@ -83,7 +83,7 @@ async function measure(program: string, name: StoreName): Promise<{ readonly our
     await ensureState(store, parseSpec(SPEC, { path: "bench.yaml" }), HUMAN, Date.now())
     const agents = startAgents(program, name, place)
     await agents.ready()
-    const tell = await tellBare(name, place)
+    const tell = tellBare(name, place)
     const ours: number[] = []
     const bare: number[] = []
     for (let round = 0; round < rounds; round++) {

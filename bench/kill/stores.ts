@@ -1,5 +1,4 @@
-import { readdirSync, renameSync, watch, writeFileSync } from "node:fs"
-import { mkdirSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, renameSync, watch, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Redis } from "ioredis"
 import type { StateStore } from "serin"
@@ -17,57 +16,62 @@ export function storeAt(name: StoreName, place: string): StateStore {
   return etcdStore({ endpoints: [`http://127.0.0.1:${place}`] })
 }
 
-/** Be told by the bare client of the same thing, with nothing of the library in between. Resolves when it listens. */
+/** As long as a state is, so that reading it takes as long. */
+const DOCUMENT = "x".repeat(2000)
+
+/**
+ * Be told by the bare client that a document changed, and read it, as one would by hand: with nothing of the library in between. Resolves
+ * when it listens.
+ */
 export async function listenBare(name: StoreName, place: string, heard: () => void): Promise<void> {
   if (name === "file") {
-    mkdirSync(join(place, "bare"), { recursive: true })
+    const folder = join(place, "bare")
+    mkdirSync(folder, { recursive: true })
     let last = ""
-    watch(join(place, "bare"), () => {
-      const newest =
-        readdirSync(join(place, "bare"))
-          .filter((file) => file.startsWith("r"))
-          .sort()
-          .at(-1) ?? ""
-      if (newest !== last) heard()
+    watch(folder, () => {
+      const newest = readdirSync(folder).filter(isDocument).sort().at(-1) ?? ""
+      if (newest === last) return
       last = newest
+      if (readFileSync(join(folder, newest), "utf8") === DOCUMENT) heard()
     })
     return
   }
   if (name === "redis") {
-    const client = new Redis(Number(place), "127.0.0.1")
-    client.on("message", heard)
-    await client.subscribe("bare")
+    const reader = new Redis(Number(place), "127.0.0.1")
+    const listener = new Redis(Number(place), "127.0.0.1")
+    listener.on("message", () => void reader.get("bare").then((text) => text === DOCUMENT && heard()))
+    await listener.subscribe("bare")
     return
   }
-  const key = Buffer.from("bare").toString("base64")
-  const answer = await fetch(`http://127.0.0.1:${place}/v3/watch`, {
-    method: "POST",
-    body: JSON.stringify({ create_request: { key } }),
-  })
+  // An event of etcd brings the document.
+  const answer = await post(place, "watch", { create_request: { key: BARE } })
+  const decoder = new TextDecoder()
   void (async () => {
-    const decoder = new TextDecoder()
     for await (const chunk of answer.body ?? []) if (decoder.decode(chunk).includes('"events"')) heard()
   })()
 }
 
-/** Write what those who listen bare are to hear, by the bare client. */
-export async function tellBare(name: StoreName, place: string): Promise<() => Promise<void>> {
+/** Make what writes the document that those who listen bare are to hear of, by the bare client. */
+export function tellBare(name: StoreName, place: string): () => Promise<void> {
   let n = 0
   if (name === "file") {
-    mkdirSync(join(place, "bare"), { recursive: true })
+    const folder = join(place, "bare")
     return async () => {
-      const file = join(place, "bare", `.tmp`)
-      writeFileSync(file, "x")
-      renameSync(file, join(place, "bare", `r${String(n++).padStart(6, "0")}`))
+      writeFileSync(join(folder, "next"), DOCUMENT)
+      renameSync(join(folder, "next"), join(folder, `${String(n++).padStart(6, "0")}.txt`))
     }
   }
   if (name === "redis") {
     const client = new Redis(Number(place), "127.0.0.1")
-    return async () => void (await client.publish("bare", String(n++)))
+    return async () => void (await client.multi().set("bare", DOCUMENT).publish("bare", "").exec())
   }
-  const key = Buffer.from("bare").toString("base64")
-  return async () => {
-    const value = Buffer.from(String(n++)).toString("base64")
-    await fetch(`http://127.0.0.1:${place}/v3/kv/put`, { method: "POST", body: JSON.stringify({ key, value }) })
-  }
+  const value = Buffer.from(DOCUMENT).toString("base64")
+  return async () => void (await (await post(place, "kv/put", { key: BARE, value })).text())
 }
+
+const BARE = Buffer.from("bare").toString("base64")
+
+const isDocument = (file: string): boolean => file.endsWith(".txt")
+
+const post = (port: string, what: string, body: unknown): Promise<Response> =>
+  fetch(`http://127.0.0.1:${port}/v3/${what}`, { method: "POST", body: JSON.stringify(body) })
