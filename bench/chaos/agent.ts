@@ -2,7 +2,10 @@
 import { join } from "node:path"
 import { sfc32 } from "serin/testing"
 import { connect } from "../../src/connect.js"
+import { createPublisher } from "../../src/controller/publisher.js"
+import { storeSink } from "../../src/sources/store-sink.js"
 import { redisStore } from "../../src/stores/redis.js"
+import { evaluationsOf } from "./evaluations.js"
 import { lineWriter } from "./event.js"
 import { RELEASES, ROLLOUT, STABLE } from "./fleet.js"
 import { hostileStore } from "./hostile-store.js"
@@ -19,7 +22,7 @@ const clock = scaledClock(part.speed, part.origin)
 const random = sfc32(part.seed * 100 + part.life)
 const redis = redisStore({ url: `redis://127.0.0.1:${part.port}` })
 const hostile = hostileStore(redis, random)
-write({ is: "born", pid: process.pid })
+write({ is: "born", life: part.life })
 
 const guard = await connect({
   rollout: ROLLOUT,
@@ -28,6 +31,29 @@ const guard = await connect({
   bootstrap: STABLE,
   lastKnownGood: join(part.dir, "state.json"),
   clock,
+})
+
+let published = { generation: 0, evaluations: 0 }
+const sink = storeSink(redis)
+const publisher = createPublisher({
+  rollout: ROLLOUT,
+  publisher: `${part.name}-${part.life}`,
+  sink: {
+    async put(key, text, options) {
+      const said = published
+      await sink.put(key, text, options)
+      write({ is: "published", life: part.life, ...said })
+    },
+  },
+  clock,
+  evidence() {
+    const evidence = guard.evidence()
+    published = { generation: evidence.generation, evaluations: evaluationsOf(evidence) }
+    return evidence
+  },
+  diffs: () => guard.diffs(),
+  fuse: () => null,
+  ready: () => true,
 })
 
 let opened = 0
@@ -77,6 +103,7 @@ process.on("disconnect", () => process.exit(0))
 
 async function end(): Promise<void> {
   clearInterval(timer)
+  await publisher.close()
   await guard.close()
   await redis.close()
   process.disconnect()

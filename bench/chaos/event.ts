@@ -3,7 +3,7 @@ import { commonMs } from "./scaled-clock.js"
 
 /** What a process tells of itself, a line each: enough to hold it to the promises from outside. `t` is common time, ms. */
 export type Line = { readonly t: number } & (
-  | { readonly is: "born"; readonly pid: number }
+  | { readonly is: "born"; readonly life: number }
   /** The state in force changed. */
   | {
       readonly is: "state"
@@ -20,9 +20,11 @@ export type Line = { readonly t: number } & (
       readonly revision: number
       readonly generation: number
     }
-  /** What was put where the leader reads it: evaluations counted in it. */
-  | { readonly is: "published"; readonly key: string; readonly generation: number; readonly evaluations: number }
-  | { readonly is: "counted"; readonly generation: number; readonly evaluations: number }
+  /** What has arrived where the leader reads it: evaluations counted in it. */
+  | { readonly is: "published"; readonly life: number; readonly generation: number; readonly evaluations: number }
+  /** What the evidence of all came to, in the eyes of one that may lead. */
+  | { readonly is: "merged"; readonly generation: number; readonly evaluations: number }
+  | { readonly is: "leads"; readonly epoch: number }
   | { readonly is: "problem"; readonly code: string }
 )
 

@@ -27,13 +27,15 @@ export const RULES = {
   kill: "no decision by the canary after a kill was seen",
   arm: "a session that stable served is never served by the canary",
   floor: "the revision in force never goes back",
-  evidence: "what is published is never more than what was decided, and in the end as much as was counted",
+  evidence: "what is published is never more than what was decided, and in the calm at the end exactly that",
+  merged: "the leader's evidence is what all processes published last, of each life once",
+  epoch: "no two lead in one epoch",
   ends: "every process ends by itself when it is asked to",
 } as const
 
 /** Hold what the processes wrote to the promises. The rules know nothing of the library: only what a process did. */
 export function violationsOf({ lines, isolations, leaseMs }: Told): readonly Violation[] {
-  return [...lines].flatMap(([process, told]) => [
+  const each = [...lines].flatMap(([process, told]) => [
     ...lateCanaries(
       process,
       told,
@@ -43,8 +45,9 @@ export function violationsOf({ lines, isolations, leaseMs }: Told): readonly Vio
     ...afterKill(process, told),
     ...changedArms(process, told),
     ...goneBack(process, told),
-    ...overcounted(process, told),
+    ...miscounted(process, told),
   ])
+  return [...each, ...wronglyMerged(lines), ...twoLeaders(lines)]
 }
 
 const servedByCanary = (line: Line): line is Extract<Line, { is: "decision" }> =>
@@ -103,17 +106,63 @@ function goneBack(process: string, told: readonly Line[]): readonly Violation[] 
   return found
 }
 
-/** Every decision is written before it can be published, so at no time can more be published than was written. */
-function overcounted(process: string, told: readonly Line[]): readonly Violation[] {
+/**
+ * Every decision is written before it can be published, so at no time can more be published than was written. In the generation that the
+ * calm began, when nothing is lost any more, the last publication has all of them.
+ */
+function miscounted(process: string, told: readonly Line[]): readonly Violation[] {
+  const last = Math.max(0, ...told.flatMap((line) => (line.is === "state" ? [line.generation] : [])))
   const decided = new Map<number, number>()
   const found: Violation[] = []
+  let final: Extract<Line, { is: "published" }> | undefined
   for (const line of told) {
+    if (line.is === "born") decided.clear()
     if (line.is === "decision") decided.set(line.generation, (decided.get(line.generation) ?? 0) + 1)
     if (line.is !== "published") continue
+    final = line
     const most = decided.get(line.generation) ?? 0
     if (line.evaluations > most) {
       const what = `${line.evaluations} published of ${most} decided in generation ${line.generation}`
       found.push({ rule: RULES.evidence, process, t: line.t, what })
+    }
+  }
+  const all = decided.get(last) ?? 0
+  if (final?.generation === last && final.evaluations !== all) {
+    const what = `${final.evaluations} published in the end of ${all} decided in generation ${last}`
+    found.push({ rule: RULES.evidence, process, t: final.t, what })
+  }
+  return found
+}
+
+function wronglyMerged(lines: ReadonlyMap<string, readonly Line[]>): readonly Violation[] {
+  return [...lines].flatMap(([process, told]) => {
+    const merged = told.findLast((line) => line.is === "merged")
+    if (merged === undefined) return []
+    const lives = new Map<string, number>()
+    for (const [name, said] of lines) {
+      for (const line of said) {
+        if (line.is !== "published") continue
+        // What a life says of a later generation takes the place of what it said of this one.
+        lives.set(`${name} ${line.life}`, line.generation === merged.generation ? line.evaluations : 0)
+      }
+    }
+    const published = [...lives.values()].reduce((sum, count) => sum + count, 0)
+    if (merged.evaluations === published) return []
+    const what = `${merged.evaluations} merged of ${published} published in generation ${merged.generation}`
+    return [{ rule: RULES.merged, process, t: merged.t, what }]
+  })
+}
+
+function twoLeaders(lines: ReadonlyMap<string, readonly Line[]>): readonly Violation[] {
+  const holders = new Map<number, string>()
+  const found: Violation[] = []
+  for (const [process, told] of lines) {
+    for (const line of told) {
+      if (line.is !== "leads") continue
+      const other = holders.get(line.epoch) ?? process
+      holders.set(line.epoch, process)
+      if (other !== process)
+        found.push({ rule: RULES.epoch, process, t: line.t, what: `${other} too in ${line.epoch}` })
     }
   }
   return found

@@ -1,1 +1,52 @@
 // One of those that may lead: it judges what all agents publish, and serves nobody.
+import { sharedSource } from "../../src/sources/shared.js"
+import { createLeader } from "../../src/controller/leader.js"
+import { createWritingFollower } from "../../src/controller/writing-follower.js"
+import { redisStore } from "../../src/stores/redis.js"
+import { evaluationsOf } from "./evaluations.js"
+import { lineWriter } from "./event.js"
+import { ROLLOUT } from "./fleet.js"
+import type { Order, Part } from "./program.js"
+import { scaledClock } from "./scaled-clock.js"
+
+const part = JSON.parse(process.argv[2] ?? "") as Part
+const write = lineWriter(part.lines)
+const clock = scaledClock(part.speed, part.origin)
+const store = redisStore({ url: `redis://127.0.0.1:${part.port}` })
+write({ is: "born", life: part.life })
+
+const follower = await createWritingFollower({ store, rollout: ROLLOUT, clock })
+const source = sharedSource({ store, rollout: ROLLOUT, clock })
+const leader = createLeader({
+  store,
+  rollout: ROLLOUT,
+  follower,
+  source,
+  clock,
+  actor: { kind: "controller", id: `${part.name}-${part.life}` },
+  diffs: source.diffs,
+  processes: source.processes,
+})
+
+let leads: number | null = null
+leader.onReport(() => {
+  const epoch = leader.leading()
+  if (epoch !== leads && epoch !== null) write({ is: "leads", epoch })
+  leads = epoch
+})
+process.on("message", (order: Order) => {
+  if (order.is === "jump") clock.jump(order.ms)
+  if (order.is === "end") void end()
+})
+process.on("disconnect", () => process.exit(0))
+
+async function end(): Promise<void> {
+  // What agents published as they ended is in the last look.
+  const { generation = 0 } = follower.current() ?? {}
+  const evidence = await source.read({ generation }).catch(() => null)
+  if (evidence !== null) write({ is: "merged", generation, evaluations: evaluationsOf(evidence) })
+  await leader.close()
+  follower.close()
+  await store.close()
+  process.disconnect()
+}
