@@ -72,23 +72,17 @@ function open(): { readonly id: string; readonly startedAt: number; left: number
 
 function decide(): void {
   for (const [i, session] of sessions.entries()) {
-    const { state, follower } = guard.status()
-    if (state.revision !== revision) {
+    const { state, phase, follower } = guard.status()
+    if (state !== null && state.revision !== revision) {
       revision = state.revision
-      write({
-        is: "state",
-        revision,
-        generation: state.generation,
-        kill: state.kill,
-        phase: guard.status().phase.phase,
-      })
+      write({ is: "state", revision, generation: state.generation, kill: state.kill, phase: phase?.phase ?? "none" })
     }
     if (follower.problem?.code !== problem) {
       problem = follower.problem?.code
       write({ is: "problem", code: problem ?? "none" })
     }
     const { arm, source } = guard.session(session.id, { startedAt: session.startedAt }).evaluate({ action: "refund" })
-    write({ is: "decision", session: session.id, arm, source, revision, generation: state.generation })
+    write({ is: "decision", session: session.id, arm, source, revision, generation: state?.generation ?? 0 })
     if (--session.left === 0) sessions[i] = open()
   }
 }
@@ -103,6 +97,11 @@ process.on("disconnect", () => process.exit(0))
 
 async function end(): Promise<void> {
   clearInterval(timer)
+  // One try may be lost, as on a machine that is too busy for its deadline; what is counted here needs the last one.
+  for (let tries = 0; tries < 20; tries++) {
+    await publisher.publish()
+    if (publisher.status().problem === undefined) break
+  }
   await publisher.close()
   await guard.close()
   await redis.close()

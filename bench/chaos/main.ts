@@ -25,6 +25,8 @@ const whole = (name: "seed" | "agents" | "minutes" | "speed", least: number): nu
     throw new RangeError(`--${name} must be a whole number >= ${least}, got ${values[name]}`)
   return value
 }
+// Each process and each server is ended when this one ends.
+process.setMaxListeners(0)
 const report = await chaos({
   seed: whole("seed", 0),
   agents: values.quick ? 8 : whole("agents", 1),

@@ -78,10 +78,10 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   async function apply(one: Disturbance): Promise<void> {
     switch (one.is) {
       case "stall":
-        return isolate(one.link, one.forMs, (link) => link.stall())
+        return isolate(one.link, one.forMs, (link) => link.stall("all"))
       case "cut":
         return isolate(one.link, one.forMs, (link) => {
-          link.stall()
+          link.stall("all")
           link.cut()
         })
       case "restart-store":
