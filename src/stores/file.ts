@@ -116,7 +116,8 @@ export function fileStore(options: FileStoreOptions): StateStore {
         refuseAborted(options?.signal)
         const revisions = await list(key, folder)
         if ((revisions.at(-1) ?? 0) === expectedRevision) {
-          await makeFolder(folder)
+          // Only for the first: a folder that is gone must not come back with what is written next.
+          if (expectedRevision === 0) await makeFolder(folder)
           refuseAborted(options?.signal)
           if (await write(key, folder, revisions, envelope, options?.keep ?? keep)) return { ok: true }
         }
