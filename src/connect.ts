@@ -1,12 +1,16 @@
 import { DEADLINE_MS, inTime } from "./controller/deadline.js"
+import { createPublisher } from "./controller/publisher.js"
+import type { Publisher, PublisherStatus } from "./controller/publisher.js"
 import { createFollower } from "./controller/follower.js"
 import type { Follower, FollowerStatus } from "./controller/follower.js"
 import { openLastKnownGood } from "./controller/last-known-good.js"
 import type { LastKnownGood } from "./controller/last-known-good.js"
-import { checkConnect, DEFAULT_LEASE_MS } from "./connect/connect-options.js"
+import { checkConnect, DEFAULT_LEASE_MS, isSink } from "./connect/connect-options.js"
 import type { ConnectOptions } from "./connect/connect-options.js"
+import { publisherId } from "./connect/publisher-id.js"
 import { createGuard } from "./guard.js"
 import type { Guard } from "./guard.js"
+import { describeFuse } from "./guard/fuse.js"
 import type { BlownFuse } from "./guard/fuse.js"
 import type { GuardOptions, Mode, ReleaseFor } from "./guard/guard-options.js"
 import type { ShadowStatus } from "./guard/shadow.js"
@@ -19,6 +23,7 @@ import type { Phase } from "./rollout/phase.js"
 import type { RolloutState } from "./rollout/state.js"
 import { keepLoading } from "./shelf/loading.js"
 import { createShelf } from "./shelf.js"
+import { storeSink } from "./sources/store-sink.js"
 
 export type { ConnectOptions } from "./connect/connect-options.js"
 
@@ -32,6 +37,8 @@ export interface ConnectedStatus {
   readonly fuse: BlownFuse | null
   /** How far the other arm's judgement has come in this process, and what it takes. */
   readonly shadow: ShadowStatus
+  /** How far what was counted here has come to the controller; null without `evidence`. */
+  readonly publisher: PublisherStatus | null
   /** Releases that could not be loaded, by version, with the reason. */
   readonly unavailable: ReadonlyMap<string, string>
   /** Modules of releases that this process has imported, by whichever guard, and how many it may: none is ever unloaded. */
@@ -57,7 +64,7 @@ export function connect<C extends Call = Call>(
   options: ConnectOptions<C, "sync"> & { async?: false },
 ): Promise<Connected<C>>
 /**
- * Follow a rollout on a shared store, and guard by it; it is led by another process. Reads the store, and never writes to it.
+ * Follow a rollout on a shared store, and guard by it; it is led by another process. Reads the store, and writes nothing to it; what it counts goes to `evidence`, if that is given.
  * Resolves within 2 s and the time that the bootstrap release takes to load, whether the store answers or not. Rejects with `TypeError` and `RangeError`
  * for options that there are not, and with `RELEASE_NOT_FOUND`, `RELEASE_INVALID`, `RELEASE_UNTRUSTED` or `RELEASE_UNAVAILABLE` for the bootstrap
  * release. A release that the state names and that cannot be loaded rejects nothing: `status()` says why, and it is tried again until it is there.
@@ -67,7 +74,15 @@ export async function connect<C extends Call = Call>(
 ): Promise<Connected<C> | Connected<C, "async">> {
   checkConnect(options)
   const { releases: from, trustedKeys, modules, moduleTimeoutMs, sdks, ...others } = options
-  const { store, lastKnownGood, pollEveryMs = 5000, canaryLeaseMs = DEFAULT_LEASE_MS, ...forGuard } = others
+  const {
+    store,
+    lastKnownGood,
+    evidence,
+    publisher: name,
+    pollEveryMs = 5000,
+    canaryLeaseMs = DEFAULT_LEASE_MS,
+    ...forGuard
+  } = others
   const { rollout, bootstrap, clock = systemClock } = options
   const shelf = await createShelf<C>(from, { trustedKeys, modules, moduleTimeoutMs, sdks })
   const required = shelf.require(bootstrap)
@@ -121,6 +136,7 @@ export async function connect<C extends Call = Call>(
   })
   const unsubscribe = follower.onChange(loading.look)
   loading.look()
+  const publisher = startPublisher()
   let closing: Promise<void> | undefined
 
   return {
@@ -133,6 +149,7 @@ export async function connect<C extends Call = Call>(
         follower: follower.status(),
         fuse: guard.fuse(),
         shadow: guard.shadow(),
+        publisher: publisher && publisher.status(),
         unavailable: shelf.problems,
         modules: loadedModules(),
       }
@@ -141,10 +158,29 @@ export async function connect<C extends Call = Call>(
     close: () => (closing ??= close()),
   }
 
+  function startPublisher(): Publisher | null {
+    if (evidence === undefined) return null
+    return createPublisher({
+      rollout,
+      publisher: publisherId(name),
+      sink: isSink(evidence) ? evidence : storeSink(evidence),
+      clock,
+      evidence: () => guard.evidence(),
+      diffs: () => guard.diffs(),
+      fuse: () => {
+        const blown = guard.fuse()
+        return blown && describeFuse(blown)
+      },
+      ready: () => shelf.has(follower.current()?.canary ?? null),
+    })
+  }
+
   async function close(): Promise<void> {
     unsubscribe()
     loading.stop()
+    const published = inTime(clock, DEADLINE_MS, async () => publisher?.close()).catch(() => {})
     await leave(follower, kept)
+    await published
     await guard.close()
   }
 

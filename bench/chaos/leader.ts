@@ -1,5 +1,5 @@
 // One of those that may lead: it judges what all agents publish, and serves nobody.
-import { sharedSource } from "../../src/sources/shared.js"
+import { sharedSource } from "../../src/sources/fleet.js"
 import { createLeader } from "../../src/controller/leader.js"
 import { createWritingFollower } from "../../src/controller/writing-follower.js"
 import { redisStore } from "../../src/stores/redis.js"

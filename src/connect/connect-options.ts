@@ -1,3 +1,4 @@
+import type { EvidenceSink } from "../evidence/sink.js"
 import { GUARD_KEYS } from "../guard/guard-options.js"
 import type { GuardOptions, Mode } from "../guard/guard-options.js"
 import type { Call } from "../model/call.js"
@@ -5,7 +6,7 @@ import { requireClock } from "../model/clock.js"
 import { refuseUnknown, requireMethods } from "../model/options.js"
 import type { KeysOf } from "../model/options.js"
 import type { CodeOptions } from "../release/code-options.js"
-import type { ReadStore } from "../rollout/store.js"
+import type { ReadStore, StateStore } from "../rollout/store.js"
 import type { ReleasesFrom } from "../shelf.js"
 import type { TrustedKeys } from "../signing/trust.js"
 
@@ -27,6 +28,16 @@ export interface ConnectOptions<C extends Call, M extends Mode>
   readonly lastKnownGood: string | false
   /** Whose signatures make a release trusted, where `releases` is a path: one without enough of them is refused. */
   readonly trustedKeys?: TrustedKeys | undefined
+  /**
+   * Where this process publishes what it counts, for the controller that judges: a store that it may write to, or a sink such as `httpSink()`. Default: nowhere,
+   * for a fleet that is judged by its metrics.
+   */
+  readonly evidence?: EvidenceSink | StateStore | undefined
+  /**
+   * Name of this process among those that publish, 1 to 100 of A-Z, a-z, 0-9, `.`, `_` and `-`; each start adds an id of its own. Default: the host's name
+   * and the process id.
+   */
+  readonly publisher?: string | undefined
   /** How long the canary serves here without a sign that somebody leads, ms, 1,000 to 15,000. Default 15,000. */
   readonly canaryLeaseMs?: number | undefined
   /**
@@ -50,6 +61,8 @@ const CONNECT_KEYS: KeysOf<ConnectOptions<Call, Mode> & { readonly async: boolea
   sdks: true,
   canaryLeaseMs: true,
   pollEveryMs: true,
+  evidence: true,
+  publisher: true,
 }
 
 /** Throw `TypeError` or `RangeError` for what can only be a mistake in the code, before anything is read. */
@@ -73,12 +86,25 @@ export function checkConnect<C extends Call>(options: ConnectOptions<C, Mode>): 
     throw new TypeError(`lastKnownGood must be the path of a file or false, got ${shown(lastKnownGood)}; ${fix}`)
   }
   if (clock !== undefined) requireClock(clock)
+  const { evidence, publisher } = options
+  if (evidence !== undefined && !isSink(evidence)) {
+    const fix = "pass a store that this process may write to, or a sink with put(key, text)"
+    requireMethods("evidence", evidence, ["get", "compareAndSet"], fix)
+  }
+  if (publisher !== undefined && !/^(?!\.)[A-Za-z0-9._-]{1,100}$/.test(publisher)) {
+    const rule = "1 to 100 of A-Z, a-z, 0-9, '.', '_' and '-', not beginning with '.'"
+    throw new RangeError(`publisher must be ${rule}, got ${JSON.stringify(publisher)}`)
+  }
   requireWithin("canaryLeaseMs", options.canaryLeaseMs, 1000, DEFAULT_LEASE_MS)
   requireWithin("pollEveryMs", options.pollEveryMs, 100, 60_000)
   if (modules === "isolated" && (options as { readonly async?: unknown }).async !== true) {
     throw new TypeError('modules: "isolated" needs async: true, since a scanner in a worker answers later')
   }
 }
+
+/** Tell a sink from a store. */
+export const isSink = (evidence: EvidenceSink | StateStore): evidence is EvidenceSink =>
+  typeof (evidence as Partial<EvidenceSink> | null)?.put === "function"
 
 function requireWithin(name: string, value: number | undefined, least: number, most: number): void {
   if (value === undefined || (value >= least && value <= most)) return

@@ -13,7 +13,15 @@ export interface UnitRule {
 }
 
 /** Drivers that need nothing but this package: what the one-line entries may choose by default. */
-const DRIVERS = ["stores/memory", "stores/file", "stores/http", "sources/local", "sources/fleet", "engines"]
+const DRIVERS = [
+  "stores/memory",
+  "stores/file",
+  "stores/http",
+  "sources/local",
+  "sources/fleet",
+  "sources/store-sink",
+  "engines",
+]
 
 /** Stores that sign and verify what another store keeps. */
 const SIGNING_STORES = ["stores/signed", "stores/trusted"]
@@ -80,7 +88,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     node: ["node:path"],
   },
   connect: {
-    units: ["guard", "controller", "shelf", "release", "signing", "rollout", ...DRIVERS],
+    units: ["guard", "controller", "shelf", "release", "signing", "rollout", "evidence/sink", ...DRIVERS],
     packages: ["type:@opentelemetry/api"],
     node: true,
   },

@@ -1,0 +1,119 @@
+import { describe, expect, it } from "vitest"
+import { connect } from "../../src/connect.js"
+import type { ConnectOptions } from "../../src/connect.js"
+import { evidenceKey } from "../../src/controller/keys.js"
+import { parsePublication } from "../../src/evidence/publication.js"
+import type { Call } from "../../src/model/call.js"
+import { CELLS, cellIndex, COHORTS } from "../../src/model/evidence.js"
+import type { Evidence } from "../../src/model/evidence.js"
+import type { Release } from "../../src/release/ports.js"
+import { serializeState } from "../../src/rollout/state.js"
+import { sharedSource } from "../../src/sources/shared.js"
+import { memoryStore } from "../../src/stores/memory.js"
+import { fakeClock } from "../../src/testing/fake-clock.js"
+import { stateWith, T0 } from "../guard/harness.js"
+
+const release = (version: string): Release => ({ version, policy: { evaluate: () => "allow" } })
+const RELEASES = new Map([
+  ["1.0.0", release("1.0.0")],
+  ["2.0.0", release("2.0.0")],
+])
+
+async function fleet() {
+  const clock = fakeClock(T0)
+  const store = memoryStore()
+  await store.compareAndSet("demo/state", 0, serializeState(stateWith({ ramp: [{ at: T0 - 1000, weightBp: 0, stage: 0 }] })))
+  const join = (options: Partial<ConnectOptions<Call, "sync">> = {}) =>
+    connect({
+      rollout: "demo",
+      store,
+      releases: RELEASES,
+      bootstrap: "1.0.0",
+      lastKnownGood: false,
+      clock,
+      evidence: store,
+      ...options,
+    })
+  const pass = async (): Promise<void> => {
+    for (let n = 0; n < 10; n++) {
+      clock.advance(1000)
+      await clock.settle()
+    }
+  }
+  return { clock, store, join, pass, source: sharedSource({ store, rollout: "demo", clock }) }
+}
+
+function evaluations({ strata }: Evidence): number {
+  let sum = 0
+  for (const { cells } of strata) {
+    for (const arm of [0, 1] as const) {
+      for (let cohort = 0; cohort < COHORTS; cohort++)
+        sum += cells[cellIndex(arm, cohort, CELLS.indexOf("evaluations"))]!
+    }
+  }
+  return sum
+}
+
+describe("connect({ evidence })", () => {
+  it("has the controller read what all processes counted, one that has ended and started again too", async () => {
+    const { clock, join, pass, source } = await fleet()
+    const [one, two] = [await join({ publisher: "one" }), await join()]
+    for (let n = 0; n < 5; n++) one.session(`a-${n}`).evaluate({ action: "look" })
+    two.session("b").evaluate({ action: "look" })
+    await pass()
+    expect(evaluations((await source.read({ generation: 1 }))!)).toBe(6)
+    // What was counted since the last publication is published at the end.
+    one.session("late").evaluate({ action: "look" })
+    await one.close()
+    const again = await join({ publisher: "one" })
+    again.session("c").evaluate({ action: "look" })
+    await pass()
+    expect(evaluations((await source.read({ generation: 1 }))!)).toBe(8)
+    expect(source.processes()).toEqual({ releases: "ready", fuse: null, problem: undefined })
+    expect(one.status().publisher?.publisher).toMatch(/^one\.[0-9a-f]{8}$/)
+    expect(again.status().publisher?.publisher).not.toBe(one.status().publisher?.publisher)
+    await two.close()
+    await again.close()
+    expect(clock.pending()).toBe(0)
+  })
+
+  it("says that the canary is not loaded", async () => {
+    const { join, pass, source } = await fleet()
+    const one = await join({ releases: new Map([["1.0.0", release("1.0.0")]]) })
+    await pass()
+    await source.read({ generation: 1 })
+    expect(source.processes().releases).toBe("missing")
+    await one.close()
+  })
+
+  it("takes a sink as well, and serves as before while that fails", async () => {
+    const { join, pass } = await fleet()
+    const put: string[] = []
+    let fails = true
+    const evidence = {
+      put(key: string, text: string) {
+        if (fails) return Promise.reject(new Error("no way there"))
+        put.push(`${key} ${parsePublication(text).publisher}`)
+        return Promise.resolve()
+      },
+    }
+    const one = await join({ evidence, publisher: "one" })
+    await pass()
+    expect(one.status().publisher).toMatchObject({ sequence: 0, problem: "no way there" })
+    expect(one.session("a").evaluate({ action: "look" }).outcome).toBe("allow")
+    fails = false
+    await one.close()
+    const { publisher } = one.status().publisher!
+    expect(put).toEqual([`${evidenceKey("demo")}/${publisher} ${publisher}`])
+  })
+
+  it("publishes nothing without being told where, and refuses what is no place and no name", async () => {
+    const { store, join, pass } = await fleet()
+    const one = await join({ evidence: undefined })
+    await pass()
+    expect([one.status().publisher, await store.list(evidenceKey("demo"))]).toEqual([null, []])
+    await one.close()
+    await expect(join({ evidence: {} as never })).rejects.toThrow(/^evidence must have the methods get, compareAndSet/)
+    await expect(join({ publisher: "a/b" })).rejects.toThrow(/^publisher must be 1 to 100 of/)
+  })
+})
