@@ -237,7 +237,7 @@ describe("a rollout in one process", () => {
   it("kills at once, even when the store's directory is gone", async () => {
     await safety(STABLE_RULES)
     const { guard } = await open()
-    await rm(join(dir, "state"), { recursive: true })
+    await rm(join(dir, "state"), { recursive: true, maxRetries: 10, retryDelay: 20 })
     const event = { type: "kill", position: "deny", actor: human, reason: "now" } as const
     await expect(guard.act(event)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" })
     expect(guard.session("a").evaluate({ action: "get_user" })).toMatchObject({ outcome: "deny", source: "lockdown" })
@@ -246,7 +246,7 @@ describe("a rollout in one process", () => {
   it("keeps the last good state when the store's directory is deleted", async () => {
     await safety(STABLE_RULES)
     const { guard, clock } = await open()
-    await rm(join(dir, "state"), { recursive: true })
+    await rm(join(dir, "state"), { recursive: true, maxRetries: 10, retryDelay: 20 })
     await traffic(guard, clock, 1)
     clock.advance(5000)
     await clock.settle()
@@ -337,7 +337,7 @@ describe("what is taken away", () => {
   it("by a kill in a state directory that was wiped and begun anew, arrives", async () => {
     await safety(STABLE_RULES)
     const { guard, clock } = await open()
-    await rm(join(dir, "state"), { recursive: true })
+    await rm(join(dir, "state"), { recursive: true, maxRetries: 10, retryDelay: 20 })
     const anew = fileStore({ dir: join(dir, "state") })
     await ensureState(anew, parseSpec(spec(), { path: "x" }), human, clock.now())
     await act(anew, "booking-agent", lockdown, () => clock.now())

@@ -144,7 +144,10 @@ export function createLeader(options: LeaderOptions): Leader {
   async function begin(): Promise<void> {
     await elector.seated
     await lead().catch(() => {})
-    if (elector.leading() !== null) void reports.offer(reportOf(follower.current(), null))
+    if (elector.leading() === null) return
+    // Not before what the last leader's report says is taken over: this one replaces it.
+    const offer = (): void => void reports.offer(reportOf(follower.current(), null))
+    await inherit().then(offer, () => {})
   }
 
   /** A process that slept has lost its lead, and asks for it again while it judges. */
