@@ -39,7 +39,7 @@ export type {
   PairSide,
   ScanEntry,
 } from "./model/decision-entry.js"
-export { BINS, CELLS, cellIndex, COHORTS, pairIndex } from "./model/evidence.js"
+export { binIndex, BINS, CELLS, cellIndex, COHORTS, pairIndex } from "./model/evidence.js"
 export type { Cell, Evidence, Stratum } from "./model/evidence.js"
 export type {
   Criterion,

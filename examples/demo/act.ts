@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { CELLS, cellIndex, COHORTS, embed, parseSpec } from "serin"
+import { CELLS, cellIndex, COHORTS, embed, memoryStore, parseSpec } from "serin"
 import type { Embedded, Evidence, Phase } from "serin"
 import { replaySessions, type RecordedCall } from "serin/testing"
 import { replayClock } from "./clock.js"
@@ -51,7 +51,9 @@ async function play(scenario: Scenario, folder: string, options: PlayOptions) {
   const { rollout, releases } = await writeSafety(folder, scenario)
   const clock = replayClock({ startAt: START, seed })
   // A minute of traffic waits for the other arm at once, however much it is: nothing may be dropped. Simulated time is no time of a processor: no limit.
-  const guard = await embed({ rollout, releases, clock, shadow: { queue: Number.POSITIVE_INFINITY, cpuShare: 1 } })
+  // Files answer in no particular order, and each answer reads the clock.
+  const store = memoryStore()
+  const guard = await embed({ rollout, releases, store, clock, shadow: { queue: Number.POSITIVE_INFINITY, cpuShare: 1 } })
   try {
     // `start: true` would do it, with a random salt. The same seed has to give the same sessions to the canary.
     const spec = parseSpec(await readFile(rollout, "utf8"), { path: rollout })

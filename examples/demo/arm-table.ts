@@ -1,4 +1,4 @@
-import { BINS, binLowerMs, CELLS, cellIndex, COHORTS, pairIndex } from "serin"
+import { binIndex, BINS, binLowerMs, CELLS, cellIndex, COHORTS, pairIndex } from "serin"
 import type { Cell, Evidence, Stratum } from "serin"
 
 /** What one line of the table of arms says. */
@@ -62,7 +62,7 @@ function quantiles(
   arm: 0 | 1,
 ): Pick<ArmRow, "p50Ms" | "p99Ms"> {
   const bins = Array.from({ length: BINS }, (_, bin) =>
-    sum(strata, (stratum, cohort) => stratum[array][(arm * COHORTS + cohort) * BINS + bin]),
+    sum(strata, (stratum, cohort) => stratum[array][binIndex(arm, cohort, bin)]),
   )
   const total = bins.reduce((a, b) => a + b, 0)
   const at = (share: number): number | null => {
