@@ -2,6 +2,7 @@
 // store; and how long the bare client of the same store takes to tell the same processes anything, in the same run.
 import { fork } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
+import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -70,7 +71,12 @@ function startAgents(program: string, name: StoreName, place: string) {
   return {
     after,
     ready: () => after("ready", async () => {}, 60_000),
-    end: () => void agents.forEach((agent) => agent.disconnect()),
+    /** Resolves when all have ended: what they listen to is still there until then. */
+    async end() {
+      const exits = agents.map((agent) => once(agent, "exit"))
+      for (const agent of agents) agent.disconnect()
+      await Promise.all(exits)
+    },
   }
 }
 
@@ -93,7 +99,7 @@ async function measure(program: string, name: StoreName): Promise<{ readonly our
       const retry = { type: "retry", salt: newSalt(), actor: HUMAN, reason: "bench" } as const
       await agents.after("served", () => act(store, "bench", retry, Date.now))
     }
-    agents.end()
+    await agents.end()
     return { ours: spreadOf(ours, rounds * processes), bare: spreadOf(bare, rounds * processes) }
   } finally {
     await server?.destroy()
