@@ -23,7 +23,7 @@ export type Disturbance = { readonly at: number } &
 
 const MINUTE = 60_000
 
-/** Write the script of a seed: everything that can happen does, several times, and the last five minutes are calm. */
+/** Write the script of a seed: everything that can happen does, several times, and the last four minutes are calm. */
 export function scriptOf(
   seed: number,
   minutes: number,
@@ -58,7 +58,7 @@ export function scriptOf(
     disturbances.push({ at, is: "verb", verb })
     disturbances.push({ at: at + between(30_000, 60_000), is: "verb", verb: verb === "pause" ? "resume" : "retry" })
   }
-  // What has been stopped by the leader goes on in the calm, so that there is evidence to add up.
-  disturbances.push({ at: end + 1000, is: "verb", verb: "retry" })
+  // The calm is a generation of its own: of its evidence nothing may be missing.
+  disturbances.push({ at: end + 60_000, is: "verb", verb: "rollback" }, { at: end + 65_000, is: "verb", verb: "retry" })
   return disturbances.toSorted((a, b) => a.at - b.at)
 }
