@@ -35,10 +35,10 @@ describe("README.md and docs/", () => {
     expect(broken).toEqual([])
   })
 
-  it("number decisions each once, as their titles do", () => {
+  it("number decisions one after the other, each once, as their titles do", () => {
     const decisions = pages.filter(({ path }) => path.startsWith("docs/decisions/"))
     const named = decisions.map(({ path }) => posix.basename(path).slice(0, 4)).toSorted()
-    expect(named.filter((number, i) => !/^\d{4}$/.test(number) || named.indexOf(number) < i)).toEqual([])
+    expect(named).toEqual(decisions.map((_, i) => String(i + 1).padStart(4, "0")))
     expect(decisions.filter(({ path, text }) => !text.startsWith(`# ${posix.basename(path).slice(0, 4)} `))).toEqual([])
   })
 

@@ -82,7 +82,9 @@ function decide(): void {
       write({ is: "problem", code: problem ?? "none" })
     }
     const { arm, source } = guard.session(session.id, { startedAt: session.startedAt }).evaluate({ action: "refund" })
-    write({ is: "decision", session: session.id, arm, source, revision, generation: state?.generation ?? 0 })
+    const leaderless = follower.lease?.leftMs === 0
+    const generation = state?.generation ?? 0
+    write({ is: "decision", session: session.id, arm, source, revision, generation, leaderless })
     if (--session.left === 0) sessions[i] = open()
   }
 }

@@ -19,6 +19,8 @@ export type Line = { readonly t: number } & (
       readonly source: string
       readonly revision: number
       readonly generation: number
+      /** Nobody was known to lead: what is decided then is no evidence. */
+      readonly leaderless: boolean
     }
   /** What has arrived where the leader reads it: evaluations counted in it. */
   | { readonly is: "published"; readonly life: number; readonly generation: number; readonly evaluations: number }

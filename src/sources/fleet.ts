@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events"
 import { SerinError } from "../errors.js"
 import type { Diff } from "../evidence/diffs.js"
 import { mergePacked } from "../evidence/packed.js"
@@ -71,6 +72,8 @@ export function sharedSource(options: SharedSourceOptions): SharedSource {
   /** Ask for all documents, the one that was read longest ago first, as far as time allows. Throws when none can be read. */
   async function refresh(signal: AbortSignal | undefined): Promise<void> {
     const begun = clock.monotonic()
+    // Each document that is asked for listens to it; the default warns of more than ten.
+    if (signal !== undefined) setMaxListeners(2 * AT_ONCE, signal)
     for (const key of await store.list(under, { signal })) {
       const fresh = { token: null, said: null, heardAt: begun, readAt: Number.NEGATIVE_INFINITY, unreadable: false }
       if (!publishers.has(key)) publishers.set(key, fresh)

@@ -8,7 +8,7 @@ const state = (t: number, revision: number, kill = "off", generation = 1): Line 
   return { t, is: "state", revision, generation, kill, phase: "canary" }
 }
 const decision = (t: number, session: string, arm: "stable" | "canary", generation = 1): Line => {
-  return { t, is: "decision", session, arm, source: "policy", revision: 1, generation }
+  return { t, is: "decision", session, arm, source: "policy", revision: 1, generation, leaderless: false }
 }
 const published = (t: number, evaluations: number, life = 0, generation = 1): Line => {
   return { t, is: "published", life, generation, evaluations }

@@ -5,6 +5,7 @@ import { evidenceKey } from "../../src/evidence/publication.js"
 import type { Publication } from "../../src/evidence/publication.js"
 import { ARRAYS } from "../../src/model/evidence.js"
 import type { Evidence, Stratum } from "../../src/model/evidence.js"
+import type { StateStore } from "../../src/rollout/store.js"
 import { sharedSource } from "../../src/sources/fleet.js"
 import { storeSink } from "../../src/sources/store-sink.js"
 import { memoryStore } from "../../src/stores/memory.js"
@@ -53,6 +54,26 @@ function expectSame(a: Evidence, b: Stratum): void {
 }
 
 describe("the evidence of a fleet", () => {
+  it("is asked for many documents at once, without a warning of too many listeners", async () => {
+    const { store, clock, says } = fleet()
+    for (let n = 0; n < 40; n++) await says(`p${n}`, 1)
+    const listening: StateStore = {
+      ...store,
+      get(key, options) {
+        options?.signal?.addEventListener("abort", () => {}, { once: true })
+        return store.get(key, options)
+      },
+    }
+    const warnings: string[] = []
+    const hear = ({ name }: Error): void => void warnings.push(name)
+    process.on("warning", hear)
+    const { signal } = new AbortController()
+    await sharedSource({ store: listening, rollout: "demo", clock }).read({ generation: 1, signal })
+    await clock.settle()
+    process.off("warning", hear)
+    expect(warnings).toEqual([])
+  })
+
   it("is what 200 processes counted, exactly: with restarts, dead ones, late and repeated publications, and bad ones", async () => {
     const { clock, store, sink, source } = fleet()
     const random = sfc32(7)
