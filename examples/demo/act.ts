@@ -53,7 +53,13 @@ async function play(scenario: Scenario, folder: string, options: PlayOptions) {
   // A minute of traffic waits for the other arm at once, however much it is: nothing may be dropped. Simulated time is no time of a processor: no limit.
   // Files answer in no particular order, and each answer reads the clock.
   const store = memoryStore()
-  const guard = await embed({ rollout, releases, store, clock, shadow: { queue: Number.POSITIVE_INFINITY, cpuShare: 1 } })
+  const guard = await embed({
+    rollout,
+    releases,
+    store,
+    clock,
+    shadow: { queue: Number.POSITIVE_INFINITY, cpuShare: 1 },
+  })
   try {
     // `start: true` would do it, with a random salt. The same seed has to give the same sessions to the canary.
     const spec = parseSpec(await readFile(rollout, "utf8"), { path: rollout })

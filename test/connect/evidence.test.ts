@@ -22,7 +22,11 @@ const RELEASES = new Map([
 async function fleet() {
   const clock = fakeClock(T0)
   const store = memoryStore()
-  await store.compareAndSet("demo/state", 0, serializeState(stateWith({ ramp: [{ at: T0 - 1000, weightBp: 0, stage: 0 }] })))
+  await store.compareAndSet(
+    "demo/state",
+    0,
+    serializeState(stateWith({ ramp: [{ at: T0 - 1000, weightBp: 0, stage: 0 }] })),
+  )
   const join = (options: Partial<ConnectOptions<Call, "sync">> = {}) =>
     connect({
       rollout: "demo",
