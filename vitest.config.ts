@@ -5,13 +5,19 @@ const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, im
 
 const PACKAGE_TESTS = ["test/package.test.ts", "test/package/*.test.ts"]
 
-/** Texts of the project, and simulations of which the seed says how they end: no other runtime makes another result of them. */
+/** Texts of the project, simulations of which the seed says how they end, and what takes long and asks the runtime for nothing that others do not. */
 const ONCE = [
   "test/{architecture,docs,calibrate}.test.ts",
   "test/{bench,docs,scripts}/**",
   "test/analysis/{false-alarms,plan}.test.ts",
   "test/examples/examples.test.ts",
   "test/testing/traffic.test.ts",
+  "test/rollout/exploration.test.ts",
+  "test/sources/{prometheus,rules}.test.ts",
+  "test/sources/prometheus-server.test.ts",
+  "test/engines/**",
+  "test/cli/{starter,release-diff,release,plan,calibrate,verbs,hostile,init-validate,help}.test.ts",
+  "test/stores/{redis,etcd}.test.ts",
 ]
 const again = Number(process.env["SERIN_TEST_EFFORT"] ?? 1) < 1
 

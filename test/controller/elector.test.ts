@@ -274,6 +274,6 @@ describe("candidates in a bad network", () => {
       }),
       { numRuns: runs(15) },
     )
-    expect(lead).toBeGreaterThan(5)
+    expect(lead).toBeGreaterThan(runs(15) / 3)
   })
 })
