@@ -26,7 +26,7 @@ export const RULES = {
   lease: "no decision by the canary later than lease + 1 s after a process was cut off",
   kill: "no decision by the canary after a kill was seen",
   arm: "a session that stable served is never served by the canary",
-  floor: "the revision in force never goes back",
+  floor: "the revision in force never goes back in the life of a process",
   evidence:
     "what is published is never more than what was decided, and in the calm at the end, under a leader, exactly that",
   merged: "the leader's evidence is what all processes published last, of each life once",
@@ -98,6 +98,8 @@ function goneBack(process: string, told: readonly Line[]): readonly Violation[] 
   let highest = 0
   const found: Violation[] = []
   for (const line of told) {
+    // One that was killed begins with what it had written down, which may be the revision before.
+    if (line.is === "born") highest = 0
     if (line.is !== "state") continue
     if (line.revision < highest) {
       found.push({ rule: RULES.floor, process, t: line.t, what: `${highest} → ${line.revision}` })
