@@ -26,6 +26,7 @@ import { createShelf } from "./shelf.js"
 import { storeSink } from "./sources/store-sink.js"
 
 export type { ConnectOptions } from "./connect/connect-options.js"
+export type { PublisherStatus } from "./controller/publisher.js"
 
 /** Where a rollout stands, as this process knows it. */
 export interface ConnectedStatus {

@@ -1,5 +1,5 @@
 export { connect } from "./connect.js"
-export type { Connected, ConnectedStatus, ConnectOptions } from "./connect.js"
+export type { Connected, ConnectedStatus, ConnectOptions, PublisherStatus } from "./connect.js"
 export { embed } from "./embed.js"
 export type {
   Embedded,

@@ -1,5 +1,6 @@
 import type { StateStore, Versioned } from "../rollout/store.js"
 import type { StoreFixture, TestFramework } from "./store-contract.js"
+import { codeOf, drain } from "./outcome.js"
 
 /** A store behind a network that fails when it is told to, for one test, empty at first. */
 export interface NetworkFixture extends StoreFixture {
@@ -305,18 +306,4 @@ function follow(store: StateStore, key: string): ReadingFollower {
     },
     close: () => lifetime.abort(),
   }
-}
-
-async function drain(history: AsyncIterable<Versioned>): Promise<Versioned[]> {
-  const all: Versioned[] = []
-  for await (const revision of history) all.push(revision)
-  return all
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<unknown> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (failure: unknown) => failure,
-  )
-  return typeof error === "object" && error !== null && "code" in error ? error.code : undefined
 }

@@ -1,6 +1,7 @@
 import type { ReadStore, Versioned } from "../rollout/store.js"
 import { hintCounter } from "./hint-counter.js"
 import type { TestFramework } from "./store-contract.js"
+import { codeOf, nameOf } from "./outcome.js"
 
 /** A store to read from for one test, empty at first. */
 export interface ReadStoreFixture {
@@ -152,20 +153,4 @@ export function readStoreContract(
       }
     })
   })
-}
-
-const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-
-async function codeOf(promise: Promise<unknown>): Promise<unknown> {
-  const error = await failureOf(promise)
-  return typeof error === "object" && error !== null && "code" in error ? error.code : undefined
-}
-
-async function nameOf(promise: Promise<unknown>): Promise<unknown> {
-  const error = await failureOf(promise)
-  return error instanceof Error ? error.name : undefined
 }

@@ -1,5 +1,6 @@
 import type { CasResult, StateStore, Versioned } from "../rollout/store.js"
 import { hintCounter } from "./hint-counter.js"
+import { codeOf, drain, nameOf } from "./outcome.js"
 
 /** What the contract needs of a test framework; vitest, jest and bun:test have it. */
 export interface TestFramework {
@@ -271,26 +272,4 @@ export function storeContract(
       expect(await store.get("a/state")).toBe(null)
     })
   })
-}
-
-async function drain(history: AsyncIterable<Versioned>): Promise<Versioned[]> {
-  const all: Versioned[] = []
-  for await (const revision of history) all.push(revision)
-  return all
-}
-
-const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-
-async function codeOf(promise: Promise<unknown>): Promise<unknown> {
-  const error = await failureOf(promise)
-  return typeof error === "object" && error !== null && "code" in error ? error.code : undefined
-}
-
-async function nameOf(promise: Promise<unknown>): Promise<unknown> {
-  const error = await failureOf(promise)
-  return error instanceof Error ? error.name : undefined
 }
