@@ -10,6 +10,18 @@ export interface VitestReport {
   readonly numFailedTests: number
   readonly numPendingTests: number
   readonly numTodoTests: number
+  readonly testResults: readonly VitestFile[]
+}
+
+interface VitestFile {
+  readonly name: string
+  /** Why the file did not load; empty otherwise. */
+  readonly message: string
+  readonly assertionResults: readonly {
+    readonly status: string
+    readonly fullName: string
+    readonly failureMessages?: readonly string[] | null
+  }[]
 }
 
 /**
@@ -21,6 +33,23 @@ export function countsOf(report: VitestReport | null, exitedWell: boolean): Coun
   const { numPassedTests: passed, numFailedTests: failed, numPendingTests, numTodoTests } = report
   const failedUnseen = failed === 0 && (!exitedWell || passed === 0)
   return { passed, failed: failedUnseen ? 1 : failed, skipped: numPendingTests + numTodoTests }
+}
+
+/** Write what failed in a vitest report, one text each: its file, its name, and how its message begins. */
+export function failuresOf(report: VitestReport | null, root: string): readonly string[] {
+  if (report === null) return ["no report: the run ended before it wrote one"]
+  return report.testResults.flatMap(({ name, message, assertionResults }) => {
+    const file = name.startsWith(root) ? name.slice(root.length).replace(/^\/+/, "") : name
+    const failed = assertionResults.filter(({ status }) => status === "failed")
+    if (failed.length === 0) return message === "" ? [] : [`${file}: ${beginningOf(message)}`]
+    return failed.map((test) => `${file} > ${test.fullName}: ${beginningOf(test.failureMessages?.join("\n") ?? "")}`)
+  })
+}
+
+/** The first lines, without colours: the whole stands where the test ran. */
+function beginningOf(message: string): string {
+  const plain = message.replaceAll(/\u001b\[[0-9;]*m/g, "").trim()
+  return plain.split("\n").slice(0, 12).join("\n  ").slice(0, 1_200)
 }
 
 /** Write counts as the line that ends a test run; `skipped` only when some were. */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { runStep } from "./run-step.js"
-import { closingLine, countsOf, type Counts, type VitestReport } from "./test-counts.js"
+import { closingLine, countsOf, failuresOf, type Counts, type VitestReport } from "./test-counts.js"
 
 interface Step {
   readonly name: string
@@ -36,13 +36,18 @@ if (unknown.length > 0) throw new RangeError(`no step "${unknown.join(", ")}": $
 
 console.log(`node ${process.version}`)
 const results: { readonly step: Step; readonly counts: Counts }[] = []
+const failures: string[] = []
 for (const step of steps) {
   if (names.length === 0 || names.includes(step.name)) results.push({ step, counts: await runAndTell(step) })
 }
 
 const sum = (key: keyof Counts): number => results.reduce((total, { counts }) => total + counts[key], 0)
 const failed = results.filter(({ counts }) => counts.failed > 0).map(({ step }) => step.name)
-if (failed.length > 0) console.log(`\nfailed: ${failed.join(", ")}`)
+if (failed.length > 0) {
+  // Once more, at the end: what a long log shows last is what is read.
+  console.log(`\nfailed: ${failed.join(", ")}`)
+  for (const failure of failures) console.log(`✗ ${failure}`)
+}
 process.exitCode = failed.length === 0 ? 0 : 1
 console.log(`\n${closingLine({ passed: sum("passed"), failed: sum("failed"), skipped: sum("skipped") })}`)
 
@@ -65,7 +70,11 @@ async function runAndTell({ name, command, report }: Step): Promise<Counts> {
   console.log(
     counts.failed === 0 ? `${label}ok (${seconds})` : `${label}FAILED (${seconds}): ${command[0]} ${error ?? ""}`,
   )
-  if (counts.failed > 0 && output !== "") console.log(output.replace(/^/gm, "  | "))
+  if (counts.failed > 0) {
+    if (output !== "") console.log(output.replace(/^/gm, "  | "))
+    const known = report === undefined ? [] : failuresOf(readReport(report), root)
+    failures.push(...(known.length > 0 ? known : [`${name}: ${error ?? "failed"}`]))
+  }
   return counts
 }
 
