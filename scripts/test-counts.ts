@@ -49,7 +49,8 @@ export function failuresOf(report: VitestReport | null, root: string): readonly 
 /** The first lines, without colours: the whole stands where the test ran. */
 function beginningOf(message: string): string {
   const plain = message.replaceAll(/\u001b\[[0-9;]*m/g, "").trim()
-  return plain.split("\n").slice(0, 12).join("\n  ").slice(0, 1_200)
+  const lines = plain.split("\n").filter((line) => !/^\s*at .*node_modules/.test(line))
+  return lines.slice(0, 12).join("\n  ").slice(0, 1_200)
 }
 
 /** Write counts as the line that ends a test run; `skipped` only when some were. */
