@@ -43,7 +43,7 @@ export const startCommand = defineCommand({
         undo: "rollback",
         warning:
           before === null
-            ? "there was no state here: a process that is running already knows another; restart it, or it follows nothing of this but a kill"
+            ? "there was no state here: a process that runs and knows an older one of this rollout follows nothing of this but a kill until it is started again"
             : undefined,
       },
     })
