@@ -7,6 +7,9 @@ import { TRIP_SCHEMA } from "./verdict-record.js"
 /** Reports are for people; the history that counts is that of the state. */
 export const KEPT_REPORTS = 20
 
+/** Of the last report of a leader, which no other follows. */
+const LAST_TRIES = 3
+
 /** Puts reports in the store, for people in other processes. */
 export interface Reports {
   /** Put one there, unless one is on its way. Never rejects: else people see an older one, and its age. */
@@ -21,18 +24,23 @@ export function createReports(store: StateStore, rollout: string): Reports {
   const key = reportKey(rollout)
   let offering: Promise<void> | null = null
 
-  async function put(report: Report): Promise<void> {
+  /** Tried again where another write came between: one of this very process may arrive after it was given up. */
+  async function put(report: Report, tries: number): Promise<void> {
     try {
-      const revision = (await store.get(key))?.revision ?? 0
-      await store.compareAndSet(key, revision, JSON.stringify(report), { keep: KEPT_REPORTS })
+      for (let left = tries; left > 0; left--) {
+        const revision = (await store.get(key))?.revision ?? 0
+        const written = await store.compareAndSet(key, revision, JSON.stringify(report), { keep: KEPT_REPORTS })
+        if (written.ok) return
+      }
     } catch {
-      // The next one says more.
+      // People see an older one.
     }
   }
 
   return {
     offer(report) {
-      offering ??= put(report).finally(() => (offering = null))
+      // Once: the next one says more.
+      offering ??= put(report, 1).finally(() => (offering = null))
       return offering
     },
     async lastTrip() {
@@ -41,7 +49,7 @@ export function createReports(store: StateStore, rollout: string): Reports {
     },
     async leave(report) {
       await offering
-      await put({ ...report, by: undefined })
+      await put({ ...report, by: undefined }, LAST_TRIES)
     },
   }
 }

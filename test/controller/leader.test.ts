@@ -279,6 +279,30 @@ describe("a breach", () => {
   })
 })
 
+describe("a report that was given up and arrives after all", () => {
+  it("does not take the place of the last one", async () => {
+    let late = false
+    const { leader, evidence, inner, stop } = await setUp((store) => ({
+      ...store,
+      async compareAndSet(key, revision, text, options) {
+        if (late && key === reportKey("demo")) {
+          late = false
+          await inner.compareAndSet(key, revision, JSON.stringify({ ...leader.report(), verdict: null }), options)
+        }
+        return inner.compareAndSet(key, revision, text, options)
+      },
+    }))
+    evidence(broken)
+    await leader.tick()
+    late = true
+    await stop()
+    expect(late).toBe(false)
+    const last = parseReport((await inner.get(reportKey("demo")))!.envelope)
+    expect(last?.verdict?.result).toBe("breach")
+    expect(last?.by).toBeUndefined()
+  })
+})
+
 describe("a call that never answers", () => {
   it("of the store of reports keeps nobody from judging", async () => {
     let stalled = false
