@@ -7,7 +7,7 @@ export interface StepOptions {
   readonly env: NodeJS.ProcessEnv
   /** Pass output on as it comes instead of keeping it. */
   readonly show: boolean
-  /** Longest time that the step may take; default 7 min. */
+  /** Longest time that the step may take; default 15 min. */
   readonly limitMs?: number
   /** Time that its processes have to end after it; default 3 s. */
   readonly graceMs?: number
@@ -22,7 +22,7 @@ export interface StepResult {
 /** Run a command in a process group of its own, without standard input. Whatever is left of the group is ended. */
 export async function runStep(
   [file, ...args]: readonly [string, ...string[]],
-  { cwd, env, show, limitMs = 7 * 60_000, graceMs = 3_000 }: StepOptions,
+  { cwd, env, show, limitMs = 15 * 60_000, graceMs = 3_000 }: StepOptions,
 ): Promise<StepResult> {
   const output = show ? "inherit" : "pipe"
   const child = spawn(file, args, { cwd, env, stdio: ["ignore", output, output], detached: true })
