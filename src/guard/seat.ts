@@ -2,7 +2,7 @@ import type { Call } from "../model/call.js"
 import type { Arm } from "../model/decision.js"
 import type { Stratum } from "../model/evidence.js"
 import type { ArmIndex } from "../evidence/cells.js"
-import { armAt, rampIndexAt } from "../session/arm.js"
+import { armIn, rampIndexAt } from "../session/arm.js"
 import { bucketOf, cohortOf, shadowBucketOf } from "../session/bucket.js"
 import type { Book, Core } from "./core.js"
 import { isEligible, mayServePinned, pinIn } from "./participation.js"
@@ -48,7 +48,10 @@ export class Seat<C extends Call> {
   private bucket = 0
   private shadowBucket = 0
   private cohort = 0
-  private begun = false
+  /** Salt of the generation in which it was called first; null: it was not called yet. */
+  private begunIn: string | null = null
+  /** Entry of the ramp that it began in, as its first call had it. */
+  private entry = -1
   /** Stable served it once. */
   private latched = false
   /** Began when the canary had all the sessions that it may have. */
@@ -81,7 +84,10 @@ export class Seat<C extends Call> {
   /** Take a turn: from the first that stable serves on, the session never enters the canary. */
   take(): Turn<C> {
     const turn = this.look()
-    this.begun = true
+    if (this.begunIn === null) {
+      this.entry = this.entryIn(turn.view)
+      this.begunIn = turn.view.salt
+    }
     if (turn.arm === STABLE) this.latched = true
     if (turn.view.displaced) this.aside = true
     return turn
@@ -96,7 +102,7 @@ export class Seat<C extends Call> {
   private seat(view: View<C>): Turn<C> {
     const { core, options, latched } = this
     const { book } = core
-    const { sessionId, startedAt, attributes } = options
+    const { sessionId, attributes } = options
     const apart = {
       view,
       book,
@@ -106,7 +112,7 @@ export class Seat<C extends Call> {
       sampled: false,
       comparable: false,
     }
-    const entry = rampIndexAt(view.ramp, startedAt)
+    const entry = this.entryIn(view)
     const pinned = pinIn(view, sessionId, attributes)
     const pin = pinned === "stable" ? pinned : (options.pin ?? pinned)
     if (pin !== undefined) {
@@ -114,9 +120,9 @@ export class Seat<C extends Call> {
     }
     this.draw(view.salt)
     // Past the cap neither arm takes new sessions into the comparison, or stable would be compared with nobody.
-    this.full ||= !this.begun && isFull(view, book)
+    this.full ||= this.begunIn === null && isFull(view, book)
     if (this.full || !isEligible(view, entry, attributes)) return { ...apart, arm: STABLE }
-    const drawn = armAt(view.ramp, this.bucket, startedAt) === "canary" ? CANARY : STABLE
+    const drawn = armIn(view.ramp, entry, this.bucket) === "canary" ? CANARY : STABLE
     const arm = latched || !view.canaryServes ? STABLE : drawn
     return {
       view,
@@ -128,6 +134,16 @@ export class Seat<C extends Call> {
       sampled: this.shadowBucket < view.sampleBp,
       comparable: arm === STABLE || view.ramp[entry]?.weightBp === 10_000,
     }
+  }
+
+  /**
+   * The entry of the ramp in which the session began; -1: before the ramp. Its first call settles it. An entry that is written or heard of after
+   * that call is not for it, even where its start says so: the clock that gave it may be ahead, or the news late. Else it would be counted in
+   * two strata, and where it was drawn for the canary anew, not at all, so that the second one had calls of stable alone.
+   */
+  private entryIn({ salt, ramp }: View<C>): number {
+    if (this.begunIn === null) return rampIndexAt(ramp, this.options.startedAt)
+    return this.begunIn === salt ? this.entry : -1
   }
 
   private draw(salt: string): void {

@@ -18,6 +18,11 @@ export function rampIndexAt(ramp: readonly RampPoint[], startedAt: number): numb
  * A later entry of the ramp never touches a session that is already running.
  */
 export function armAt(ramp: readonly RampPoint[], bucket: number, startedAt: number): Arm {
-  const entry = ramp[rampIndexAt(ramp, startedAt)]
+  return armIn(ramp, rampIndexAt(ramp, startedAt), bucket)
+}
+
+/** The arm of a session that began in this entry of the ramp; -1: before it. */
+export function armIn(ramp: readonly RampPoint[], index: number, bucket: number): Arm {
+  const entry = ramp[index]
   return entry !== undefined && bucket < entry.weightBp ? "canary" : "stable"
 }

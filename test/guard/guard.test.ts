@@ -384,6 +384,53 @@ describe("the ramp", () => {
     expect(guard.session("late").evaluate(call).arm).toBe("stable")
   })
 
+  it.each([
+    ["in time, by clocks that agree", 0, 0],
+    ["by a clock that is two hours behind", -7_200_000, 0],
+    ["by a clock that is two hours ahead", 7_200_000, 0],
+    ["by news that are a minute late", 0, 60_000],
+  ])("counts each session where its first call found it, every call of it, once: %s", (_, ahead, lateMs) => {
+    const ramp = [0, 2000, 5000, 10_000].map((weightBp, stage) => ({ at: T0 + stage * 60_000, weightBp, stage }))
+    const { guard, state, clock } = harness({}, stateWith({ ramp: ramp.slice(0, 1) }))
+    const begun: { readonly id: string; readonly startedAt: number }[] = []
+    let calls = 0
+    for (let stage = 0; stage < ramp.length; stage++) {
+      clock.setWall(ramp[stage]!.at + 1)
+      const tell = (): void => state.set(stateWith({ revision: stage + 2, ramp: ramp.slice(0, stage + 1) }))
+      if (lateMs === 0) tell()
+      begun.push(...Array.from({ length: 40 }, (_, i) => ({ id: `s-${stage}-${i}`, startedAt: clock.now() + ahead })))
+      for (let again = 0; again < 2; again++) {
+        for (const { id, startedAt } of begun) {
+          guard.session(id, { startedAt }).evaluate(call)
+          calls++
+        }
+        if (lateMs > 0) clock.advance(lateMs)
+        tell()
+      }
+    }
+    const evidence = guard.evidence()
+    expect(count(evidence, 0, "evaluations") + count(evidence, 1, "evaluations")).toBe(calls)
+    for (const stratum of evidence.strata) {
+      // Of an arm that nobody of the stratum was drawn for there are no calls either.
+      const arms = ([0, 1] as const).map((arm) => (name: "sessions" | "evaluations") => {
+        return count({ generation: 1, strata: [stratum] }, arm, name)
+      })
+      for (const arm of arms) expect(arm("evaluations") > 0).toBe(arm("sessions") > 0)
+    }
+  })
+
+  it("takes a session that was called before its generation for one that began before it, whatever its clock says", () => {
+    const { guard, state } = harness({}, null)
+    const id = idOn(harness().guard, "canary")
+    const ask = () => guard.session(id, { startedAt: T0 + 7_200_000 }).evaluate(call).arm
+    expect(ask()).toBe("stable")
+    state.set(stateWith())
+    expect(ask()).toBe("stable")
+    // It was neither drawn for the canary and kept from it, nor one of stable beside others that were.
+    expect(count({ generation: 1, strata: guard.evidence().strata.slice(0, 1) }, 0, "sessions")).toBe(1)
+    expect(count({ generation: 1, strata: guard.evidence().strata.slice(1) }, 0, "evaluations")).toBe(0)
+  })
+
   it("holds for any sequence of ramps: a session goes canary to stable or stays", () => {
     const step = fc.record({
       weightBp: fc.constantFrom(0, 500, 2500, 5000, 10_000),

@@ -2,7 +2,7 @@ import { BINS, CELLS, COHORTS, binIndex } from "../../../src/model/evidence.js"
 import type { Cell, Evidence } from "../../../src/model/evidence.js"
 import type { Arm } from "../../../src/model/decision.js"
 import type { RolloutState } from "../../../src/rollout/state.js"
-import { armAt, rampIndexAt } from "../../../src/session/arm.js"
+import { rampIndexAt } from "../../../src/session/arm.js"
 import { bucketOf, cohortOf, shadowBucketOf } from "../../../src/session/bucket.js"
 
 /** Evaluations, scans and observations of one session that inference counts. */
@@ -66,6 +66,8 @@ export class ModelSession {
   /** Called while the fuse was blown, with this salt. */
   private asideIn: string | null = null
   private counted = { generation: -1, evaluations: 0, scans: 0, observations: 0 }
+  /** Its first call settled in which entry of the ramp it began. */
+  private began: { readonly salt: string; readonly entry: number } | null = null
 
   constructor(
     readonly id: string,
@@ -82,20 +84,18 @@ export class ModelSession {
     const serves = counts && !told.fuseBlown
     const apart = { told, lockdown, stratum: 0, cohort: 0, inferable: false, sampled: false }
     if (this.kind === "sessionless") return { ...apart, arm: "stable" }
-    const begun = rampIndexAt(state?.ramp ?? [], this.startedAt ?? 0) >= 0
-    if (this.kind === "pinned") return { ...apart, arm: serves && begun && !this.latched ? "canary" : "stable" }
+    const entry = this.entryIn(state)
+    if (this.kind === "pinned") return { ...apart, arm: serves && entry >= 0 && !this.latched ? "canary" : "stable" }
     if (this.kind === "outsider" && state !== null) return { ...apart, arm: "stable" }
     const salt = state?.salt ?? ""
-    const ramp = state?.ramp ?? []
-    const startedAt = this.startedAt ?? 0
-    const drawn = armAt(ramp, bucketOf(salt, this.id), startedAt)
+    const drawn = bucketOf(salt, this.id) < (state?.ramp[entry]?.weightBp ?? 0) ? "canary" : "stable"
     const arm = serves && !this.latched ? drawn : "stable"
     const compares = counts && state.ended === null
     return {
       told,
       lockdown,
       arm,
-      stratum: rampIndexAt(ramp, startedAt) + 1,
+      stratum: entry + 1,
       cohort: cohortOf(salt, this.id),
       inferable: arm === drawn && !told.fuseBlown && this.asideIn !== salt,
       sampled: compares && shadowBucketOf(salt, this.id) < state.spec.shadowSampleBp,
@@ -104,9 +104,15 @@ export class ModelSession {
 
   take(told: Told): Turn {
     const turn = this.look(told)
+    this.began ??= { salt: told.state?.salt ?? "", entry: this.entryIn(told.state) }
     if (turn.arm === "stable") this.latched = true
     if (told.fuseBlown) this.asideIn = told.state?.salt ?? null
     return turn
+  }
+
+  private entryIn(state: RolloutState | null): number {
+    if (this.began === null) return rampIndexAt(state?.ramp ?? [], this.startedAt ?? 0)
+    return this.began.salt === (state?.salt ?? "") ? this.began.entry : -1
   }
 
   /** Number of this one among those of its kind in the generation, from 1. */
