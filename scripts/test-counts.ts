@@ -1,3 +1,5 @@
+import { stripVTControlCharacters } from "node:util"
+
 export interface Counts {
   readonly passed: number
   readonly failed: number
@@ -48,7 +50,7 @@ export function failuresOf(report: VitestReport | null, root: string): readonly 
 
 /** The first lines, without colours: the whole stands where the test ran. */
 function beginningOf(message: string): string {
-  const plain = message.replaceAll(/\u001b\[[0-9;]*m/g, "").trim()
+  const plain = stripVTControlCharacters(message).trim()
   const lines = plain.split("\n").filter((line) => !/^\s*at .*node_modules/.test(line))
   return lines.slice(0, 12).join("\n  ").slice(0, 1_200)
 }
