@@ -1,4 +1,5 @@
-import { writeFileSync } from "node:fs"
+import { spawnSync } from "node:child_process"
+import { rmSync, writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import {
   AggregationTemporality,
@@ -9,7 +10,7 @@ import {
 import { createGuard, initialState, parseSpec } from "serin"
 import type { Call, GuardOptions, Release, RolloutState } from "serin"
 import { metricProducer } from "serin/metric-producer"
-import { analysisCosts } from "./analysis.js"
+import { bundle } from "../scripts/bundle.js"
 import { handWrittenCanary } from "./hand-written.js"
 import { compare, compareBursts, garbage } from "./measure.js"
 import type { Batch } from "./measure.js"
@@ -25,12 +26,13 @@ const { values: options } = parseArgs({
     soak: { type: "boolean", default: false },
     replay: { type: "boolean", default: false },
     analysis: { type: "boolean", default: false },
+    fleet: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 })
 if (options.help) {
   console.log(
-    "npm run bench -- [--json FILE] [--quick] [--soak | --replay | --analysis]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else\n--replay     calls a second of a replay, and nothing else\n--analysis   judging and merging evidence, and nothing else",
+    "npm run bench -- [--json FILE] [--quick] [--soak | --replay | --analysis | --fleet]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else\n--replay     calls a second of a replay, and nothing else\n--analysis   judging and merging evidence, and nothing else\n--fleet      what 1,000 publishing processes cost their leader, and nothing else",
   )
   process.exit(0)
 }
@@ -148,8 +150,8 @@ if (options.replay) {
   process.exit(0)
 }
 
-if (options.analysis) {
-  tellCosts()
+if (options.analysis || options.fleet) {
+  await tellCosts(options.fleet ? "fleet" : "analysis")
   process.exit(0)
 }
 
@@ -211,7 +213,7 @@ for (const { name, rate, p50, p99, max } of delays.rows) {
   console.log(`event loop delay, ${name} (${rate}/s): p50 ${p50} ms, p99 ${p99} ms, max ${max} ms`)
 }
 console.log(`compared meanwhile: ${((delays.coverage ?? 0) * 100).toFixed(1)} % of the sampled calls`)
-tellCosts()
+await tellCosts("analysis")
 if (sink === 0) throw new Error("nothing was decided")
 
 if (options.json !== undefined) {
@@ -225,12 +227,15 @@ if (options.json !== undefined) {
 }
 process.exit(0)
 
-/** What the leader does each time it looks. */
-function tellCosts(): void {
-  console.log(`${"CPU time, ms".padEnd(64)} ${"best".padStart(8)} ${"p50".padStart(8)}  aim`)
-  for (const { name, best, p50, aim } of analysisCosts(options.quick ? [100_000] : [100_000, 1_000_000], rounds)) {
-    const held = aim === undefined ? "" : `  ${aim} (${p50 <= aim ? "kept" : best <= aim ? "kept at best" : "missed"})`
-    console.log(`${name.padEnd(64)} ${best.toFixed(2).padStart(8)} ${p50.toFixed(2).padStart(8)}${held}`)
+/** What the leader does each time it looks, compiled as it is published. */
+async function tellCosts(what: "analysis" | "fleet"): Promise<void> {
+  const programs = await bundle(["bench/costs.ts"])
+  try {
+    const args = [programs.path("bench/costs.ts"), what, options.quick ? "quick" : "whole"]
+    const { status } = spawnSync(process.execPath, args, { stdio: "inherit" })
+    if (status !== 0) throw new Error(`bench/costs.ts ended with ${status}`)
+  } finally {
+    rmSync(programs.folder, { recursive: true, force: true })
   }
 }
 
