@@ -35,6 +35,10 @@ import type { Gate } from "./guard/gate.js"
 import { createTraces } from "./guard/traces.js"
 import { compileView, suspend } from "./guard/view.js"
 import type { AnyRelease, View } from "./guard/view.js"
+import { guardFunction } from "./guard/tool.js"
+import type { Guarded, ToolOptions } from "./guard/tool.js"
+import { createToolPort } from "./guard/tool-port.js"
+import type { SessionRef, ToolPort, ToolPortOptions } from "./guard/tool-port.js"
 import { wrapFunctions } from "./guard/wrap.js"
 import type { WrapOptions } from "./guard/wrap.js"
 
@@ -89,6 +93,13 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
     canary: NoInfer<F>,
     options: WrapOptions<Parameters<F>, ReturnType<F>>,
   ): F
+  /** Put the guard before a function that is a tool of an agent: it runs only when the guard allows the call. */
+  tool<F extends (...args: never[]) => unknown>(name: string, fn: F, options?: ToolOptions<C, F>): Guarded<F, M>
+  /**
+   * Make the port through which an adapter of a runtime asks about calls of tools. `name`: the adapter's, for what is told of its options;
+   * `asks`: the runtime has an approval of its own. Throws `TypeError` for options that there are not.
+   */
+  toolPort<X>(name: string, options?: ToolPortOptions<C, X>, runtime?: { readonly asks: boolean }): ToolPort<C, X>
   /** Counts of the generation in force; live, so copy it (`snapshotEvidence`) to keep it. */
   evidence(): Evidence
   /** Disagreements between the arms by action and rule, most frequent first. */
@@ -280,6 +291,9 @@ export function createGuard<C extends Call = Call>(
     return session
   }
 
+  const sessionAt = (ref?: SessionRef): GuardSession<C> =>
+    typeof ref === "object" ? sessionOf(ref.id, ref) : sessionOf(ref)
+
   const tellOf = ({ code, message }: ReadProblem): void => core.emit({ type: "problem", code, message })
   for (const problem of state.problems?.() ?? []) tellOf(problem)
   const unsubscribe = [state.onChange(apply), state.onProblem?.(tellOf)]
@@ -306,6 +320,10 @@ export function createGuard<C extends Call = Call>(
       canary: (...args: A) => R,
       wrapOptions: WrapOptions<A, R>,
     ) => wrapFunctions(core, sessionOf, stable, canary, wrapOptions),
+    tool: (name: string, fn: (...args: unknown[]) => unknown, toolOptions?: ToolOptions<C, typeof fn>) =>
+      guardFunction(guard.toolPort, name, fn, toolOptions),
+    toolPort: <X>(name: string, portOptions?: ToolPortOptions<C, X>, runtime?: { readonly asks: boolean }) =>
+      createToolPort(core, sessionAt, guard.current, name, portOptions, runtime?.asks),
     evidence: () => ({ generation: core.book.generation, strata: core.book.strata }),
     diffs: () => core.book.diffs.list(),
     scanDiffs: () => core.book.scanDiffs.list(),

@@ -1,6 +1,6 @@
 import type { Call } from "../model/call.js"
 import type { Clock } from "../model/clock.js"
-import type { Arm, Effect, ErrorType, Finding, Outcome, ScanResult } from "../model/decision.js"
+import type { Arm, Decision, Effect, ErrorType, Finding, Outcome, ScanResult } from "../model/decision.js"
 import type { FollowerProblem } from "../model/follower-problem.js"
 import type { Stratum } from "../model/evidence.js"
 import { createStratum } from "../evidence/cells.js"
@@ -56,6 +56,20 @@ export type GuardEvent<C = Call> =
       readonly errorType: ErrorType
       readonly error: unknown
     }
+  /**
+   * What became of a tool's call that was escalated. `by`: the host's channel, the runtime's own approval, or the default, where nobody was
+   * asked. `error`: the channel's own.
+   */
+  | {
+      readonly type: "escalation"
+      readonly sessionId: string
+      readonly callId?: string | undefined
+      readonly call: C
+      readonly decision: Decision
+      readonly approved: boolean
+      readonly by: "channel" | "runtime" | "default"
+      readonly error?: unknown
+    }
   /** Something about following the store begins to be wrong. */
   | { readonly type: "problem"; readonly code: FollowerProblem; readonly message: string }
   | { readonly type: "unknown_release"; readonly arm: Arm; readonly version: string }
@@ -65,10 +79,10 @@ export type GuardEvent<C = Call> =
   | { readonly type: "applied"; readonly revision: number; readonly phase: string }
 
 /**
- * `started_at`: no time that a session can have begun; `session`: `wrap`'s `session` throws; `no_releases`: nothing to judge with; `call_options`:
- * an option of `evaluate` or `scan` that there is not, or a `callId` that is no text.
+ * `started_at`: no time that a session can have begun; `session`: `session` of `wrap` or of a tool throws; `no_releases`: nothing to judge with;
+ * `call_options`: an option of `evaluate` or `scan` that there is not, or a `callId` that is no text; `tool_call`: `call` of a tool throws.
  */
-export type Misuse = "started_at" | "session" | "no_releases" | "call_options"
+export type Misuse = "started_at" | "session" | "no_releases" | "call_options" | "tool_call"
 
 export type OnStableError = "deny" | "escalate" | "throw"
 
