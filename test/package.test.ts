@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process"
 import { existsSync } from "node:fs"
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join, posix } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -171,6 +171,26 @@ describe("the package, packed and installed in an empty project", () => {
     })
     await symlink(join(root, "node_modules/ioredis"), join(project, "node_modules/ioredis"), "dir")
     expect(await program("redis.mjs", text)).toMatchObject({ code: "STORE_UNAVAILABLE", cause: "ECONNREFUSED" })
+  })
+
+  it("judges with Cedar once its package is installed, and explains itself before", async () => {
+    const text = `import { cedarEngine } from "serin/engines/cedar"
+      try {
+        const files = [{ path: "p.cedar", text: 'permit(principal, action == Action::"read", resource);' }]
+        const policy = cedarEngine().compile(files)
+        console.log(JSON.stringify(policy.evaluate({ action: "read" }, { sessionId: "a", startedAt: 0 })))
+      } catch ({ code, message, cause }) {
+        console.log(JSON.stringify({ code, message, cause: cause.code }))
+      }`
+    expect(await program("cedar.mjs", text)).toMatchObject({
+      code: "LIBRARY_MISSING",
+      message: expect.stringContaining("npm install @cedar-policy/cedar-wasm"),
+      cause: "MODULE_NOT_FOUND",
+    })
+    const [scope, name] = ["@cedar-policy", "@cedar-policy/cedar-wasm"]
+    await mkdir(join(project, "node_modules", scope))
+    await symlink(join(root, "node_modules", name), join(project, "node_modules", name), "dir")
+    expect(await program("cedar.mjs", text)).toEqual({ outcome: "allow", rule: "policy0" })
   })
 
   it("does not open what is not published", async () => {

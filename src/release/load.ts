@@ -178,16 +178,24 @@ export async function buildRelease<C>(
   problems.push(...(compiled?.problems ?? []))
   const mayRead = manifest !== undefined && (trust === null || problems.length === 0)
   const data = mayRead ? readDataParts(manifest, files, problems) : null
-  const refused = (): SerinError => {
+  const closePolicy = async (): Promise<void> => compiled?.policy?.close?.()
+  const refused = async (): Promise<SerinError> => {
+    await closePolicy()
     const error = invalid("RELEASE_INVALID", `the release in ${from.place}`, problems, compiled?.cause)
     // What was compiled or run may have failed of the machine, and takes time each time.
     if (digest !== undefined && (compiled !== null || data !== null)) refusals.refused(digest, error)
     return error
   }
-  if (manifest === undefined || digest === undefined || data === null || problems.length > 0) throw refused()
-  const made = await loadCodeParts<C>(manifest, files, { digest, config: data.config }, code, problems)
+  if (manifest === undefined || digest === undefined || data === null || problems.length > 0) {
+    throw await refused()
+  }
+  const parts = loadCodeParts<C>(manifest, files, { digest, config: data.config }, code, problems)
+  const made = await parts.catch(async (error: unknown) => {
+    await closePolicy()
+    throw error
+  })
   const policy = compiled?.policy ?? made?.policy
-  if (made === null || policy === undefined) throw refused()
+  if (made === null || policy === undefined) throw await refused()
   refusals.taken(digest)
   const scanners = manifest.scanners.flatMap(({ name }) => data.scanners.get(name) ?? made.scanners.get(name) ?? [])
   return Object.freeze({
@@ -198,8 +206,15 @@ export async function buildRelease<C>(
     config: data.config,
     sdk: made.sdk,
     digest,
-    ...(made.close !== null && { close: made.close }),
+    ...closing([compiled?.policy?.close === undefined ? null : closePolicy, made.close]),
   })
+}
+
+/** One `close` for all that there is to close; none where there is nothing. */
+function closing(closers: readonly ((() => Promise<void>) | null)[]): Pick<Release, "close"> {
+  const all = closers.filter((one) => one !== null)
+  // One that cannot be closed keeps no other open.
+  return all.length === 0 ? {} : { close: async () => void (await Promise.allSettled(all.map((one) => one()))) }
 }
 
 /** Attack: other files under a version that is known, perhaps well signed: another build of it, with a hole or with code. */
@@ -258,7 +273,7 @@ interface Compiled<C> {
 /** An engine is foreign code: whatever it throws is a problem of the release. */
 function compile<C>(engine: Engine<C>, files: readonly SourceFile[]): Compiled<C> {
   try {
-    return { policy: engine.compile(files.map(({ path, text }) => ({ path, text }))), problems: [] }
+    return { policy: engine.compile(files.map(({ path, text, bytes }) => ({ path, text, bytes }))), problems: [] }
   } catch (cause) {
     if (isSerinError(cause) && cause.problems.length > 0) return { problems: cause.problems, cause }
     const message = `the engine \`${engine.name}\` failed: ${cause instanceof Error ? cause.message : "no error was thrown"}`

@@ -19,6 +19,8 @@ export interface Policy<C = Call, R extends Evaluation | Promise<Evaluation> = E
   evaluate(call: C, context: EvaluationContext): R
   /** Evaluating changes later answers or the world: it is never run in shadow. */
   readonly stateful?: boolean | undefined
+  /** Give back what it holds. Called once, with the release that it was compiled for: of a release in code, `Release.close` is. */
+  close?(): Promise<void> | void
 }
 
 /** Where a text goes: into the model, or out of it. */
@@ -113,11 +115,14 @@ export interface ModuleParts {
   readonly sdk: unknown
 }
 
-/** One text file of a release. */
+/** One file of a release. */
 export interface SourceFile {
   /** For messages: where the file is. */
   readonly path: string
+  /** Empty for a file that is no text by its name: `.wasm` and `.gz`. */
   readonly text: string
+  /** What was verified. Absent where somebody has the text alone. */
+  readonly bytes?: Uint8Array | undefined
 }
 
 /** Turns files of a release into a policy. Throws a `SerinError` (`RULES_INVALID`) that lists every problem. */

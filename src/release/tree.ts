@@ -40,8 +40,12 @@ export const fileDigest = (bytes: Uint8Array | string): string => `sha256:${sha2
 
 const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex")
 
-/** Make a file of bytes. Null: they are no UTF-8. */
+/** Files for engines that read bytes. Whoever reads text finds none in them. */
+const BINARY = /\.(wasm|gz)$/
+
+/** Make a file of bytes. Null: they are no UTF-8, and are a text by their name. */
 export function treeFile(name: string, path: string, bytes: Uint8Array): TreeFile | null {
+  if (BINARY.test(name)) return { name, path, bytes, text: "" }
   try {
     return { name, path, bytes, text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) }
   } catch {

@@ -59,7 +59,12 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   stores: { units: ["rollout", "signing", "evidence/sink"], packages: ["ioredis"], node: true },
   "decision-log": { units: [], packages: ["rotating-file-stream"], node: true },
   sources: { units: ["evidence", "analysis", "rollout/store"], node: true },
-  engines: { units: ["release"], packages: ["zod", "yaml", "@marcbachmann/cel-js"], node: true },
+  // cedar-wasm: for one engine, and there alone; it is optional.
+  engines: {
+    units: ["release"],
+    packages: ["zod", "yaml", "@marcbachmann/cel-js", "type:@cedar-policy/cedar-wasm"],
+    node: true,
+  },
   // Releases by version, loaded and kept as the state names them: for whoever brings a guard its releases.
   shelf: { units: ["guard/guard-options", "release", "signing/trust", "rollout/state", "rollout/digests", "engines"] },
   embed: {

@@ -243,16 +243,18 @@ describe("loadRelease", () => {
     expect(error.problems[0]?.message).toBe("the engine `rules` failed: engine out of order")
   })
 
-  it("hands path and text alone to the engine, in the order of the manifest", async () => {
-    await write({ "1.4.0/b.yaml": "b", "1.4.0/a.yaml": "\ufeffa" })
-    const manifest = 'version: "1.4.0"\npolicy: { engine: spy, files: [b.yaml, a.yaml] }'
+  it("hands path, text and bytes to the engine, in the order of the manifest, and no text of what is none by its name", async () => {
+    const wasm = Buffer.from([0, 97, 115, 109, 0xff])
+    await write({ "1.4.0/b.yaml": "b", "1.4.0/a.yaml": "\ufeffa", "1.4.0/p.wasm": wasm })
+    const manifest = 'version: "1.4.0"\npolicy: { engine: spy, files: [b.yaml, a.yaml, p.wasm] }'
     await write({ "1.4.0/release.yaml": manifest })
     let seen: unknown
     const spy: Engine = { name: "spy", compile: (files) => ((seen = files), { evaluate: () => "deny" }) }
     await loadRelease(join(root, "1.4.0"), { engines: [spy] })
     expect(seen).toEqual([
-      { path: join(root, "1.4.0/b.yaml"), text: "b" },
-      { path: join(root, "1.4.0/a.yaml"), text: "a" },
+      { path: join(root, "1.4.0/b.yaml"), text: "b", bytes: Buffer.from("b") },
+      { path: join(root, "1.4.0/a.yaml"), text: "a", bytes: Buffer.from("\ufeffa") },
+      { path: join(root, "1.4.0/p.wasm"), text: "", bytes: wasm },
     ])
   })
 
