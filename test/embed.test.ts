@@ -6,6 +6,9 @@ import { reportKey } from "../src/controller/keys.js"
 import { parseReport } from "../src/controller/report.js"
 import { act, ensureState, pastStates, readState } from "../src/controller/verbs.js"
 import { embed } from "../src/embed.js"
+import { SerinError } from "../src/errors.js"
+import type { EvidenceSource } from "../src/evidence/source.js"
+import type { Evidence } from "../src/model/evidence.js"
 import type { EmbedOptions, Embedded } from "../src/embed.js"
 import type { Call } from "../src/model/call.js"
 import { phaseOf } from "../src/rollout/phase.js"
@@ -14,6 +17,7 @@ import type { StateStore } from "../src/rollout/store.js"
 import { fileStore } from "../src/stores/file.js"
 import { memoryStore } from "../src/stores/memory.js"
 import { fakeClock } from "../src/testing/fake-clock.js"
+import { paired } from "./controller/evidence.js"
 import { unreliable } from "./controller/unreliable.js"
 
 const STABLE_RULES = `
@@ -138,6 +142,30 @@ describe("a rollout in one process", () => {
       action: "cancel_booking",
       stable: { outcome: "allow", rule: "own-booking" },
       canary: { outcome: "deny" },
+    })
+  })
+
+  it("judges by what `source` reads, whatever is counted here, and holds with no_data while it gives nothing", async () => {
+    await safety(STABLE_RULES)
+    let answer: () => Promise<Evidence | null> = () => Promise.reject(new SerinError("EVIDENCE_STALE", "no scrape"))
+    const asked: unknown[] = []
+    const source: EvidenceSource = {
+      read: (query) => {
+        asked.push(query?.generation)
+        return answer()
+      },
+    }
+    const { guard, clock } = await open({ source })
+    await traffic(guard, clock, 2)
+    expect(asked).toContain(1)
+    expect((await guard.judge()).verdict).toMatchObject({ result: "inconclusive" })
+    expect(guard.status().state.holds).toContainEqual(expect.objectContaining({ reason: "no_data" }))
+    // The whole fleet: the canary denies every second call of what this process saw no difference in.
+    answer = () => Promise.resolve(paired(1, 2, 200, (n) => n % 2 === 0))
+    await guard.judge()
+    expect(guard.status()).toMatchObject({
+      phase: { phase: "rolled_back" },
+      state: { last: { verdict: { result: "breach", sessions: { paired: 200 } } } },
     })
   })
 
