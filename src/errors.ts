@@ -50,12 +50,19 @@ export class SerinError extends Error {
   readonly code: SerinErrorCode
   /** Every problem found, in the order of the input; empty when the message says it all. */
   readonly problems: readonly Problem[]
+  /** Of the stored document that was refused, where it is known: whoever may replace it writes over this revision. */
+  readonly revision?: number
 
-  constructor(code: SerinErrorCode, message: string, options: { cause?: unknown; problems?: readonly Problem[] } = {}) {
+  constructor(
+    code: SerinErrorCode,
+    message: string,
+    options: { cause?: unknown; problems?: readonly Problem[]; revision?: number } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = "SerinError"
     this.code = code
     this.problems = options.problems ?? []
+    if (options.revision !== undefined) this.revision = options.revision
     Object.defineProperty(this, BRAND, { value: true })
   }
 }

@@ -1,17 +1,21 @@
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import process from "node:process"
+import { stateKey } from "../controller/keys.js"
 import { createLeader } from "../controller/leader.js"
 import type { Report } from "../controller/report.js"
 import { createWritingFollower } from "../controller/writing-follower.js"
+import { isSerinError } from "../errors.js"
 import { phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 import { sharedSource } from "../sources/fleet.js"
-import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
+import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
+import { NAME_THEM } from "./keyed-store.js"
 import { formatTime } from "./format.js"
 import { phaseWords } from "./next-step.js"
 import { placeOf, rolloutName } from "./place.js"
+import type { Place } from "./place.js"
 
 /** What there is to tell: a line is written when it changes. */
 interface News {
@@ -31,8 +35,10 @@ export const controllerCommand = defineCommand({
   async run({ values, io, out }) {
     const { clock, signal } = io
     const place = await placeOf(values, io)
+    requireWritable(place)
     const rollout = await rolloutName(place, out)
     const { store } = place
+    if (!place.signs) await requireUnsigned(place, rollout)
     const id = `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}`
     const follower = await createWritingFollower({ store, rollout, clock })
     const source = sharedSource({ store, rollout, clock })
@@ -86,6 +92,19 @@ export const controllerCommand = defineCommand({
     return EXIT.ok
   },
 })
+
+/** Who leads writes. Said at once: a controller that waits for ever looks as if all were well. */
+function requireWritable({ readOnly, readsAlone, shownState }: Place): void {
+  if (readOnly) throw usage(`serin controller: ${shownState} can only be read; name the store behind it with --state`)
+  if (readsAlone) throw usage(`serin controller: the public keys let you read alone; ${NAME_THEM}`)
+}
+
+/** Nobody would follow what it writes without a key. A store that is away for now is no reason not to begin. */
+async function requireUnsigned({ store }: Place, rollout: string): Promise<void> {
+  await store.get(stateKey(rollout)).catch((error: unknown) => {
+    if (isSerinError(error) && error.code === "STATE_UNTRUSTED") throw error
+  })
+}
 
 function revisionWords(state: RolloutState): string {
   const { event, actor, reason } = state.last

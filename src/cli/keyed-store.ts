@@ -13,20 +13,26 @@ import type { Io } from "./io.js"
 import { readPrivateKeys } from "./private-key.js"
 import { trustOf } from "./trusted-keys.js"
 
-const NAME_THEM = "name the state key with --state-key FILE or $SERIN_STATE_KEY"
+/** What to do where a state has to be signed. */
+export const NAME_THEM = "name the state key with --state-key FILE or $SERIN_STATE_KEY"
 const TO_READ = "to read alone, its public half with --trusted-keys FILE or $SERIN_TRUSTED_KEYS"
 
 /** A store as the command line's keys let it be used, and whether it may be written. */
 export interface KeyedStore {
   readonly store: StateStore
   readonly signs: boolean
+  /** Whether only public keys are named: then what writes fails with `USAGE`. */
+  readonly readsAlone: boolean
 }
 
 /** Sign and verify by the keys that the command line and the environment name. Throws `USAGE`. */
 export function keyedStore(raw: StateStore, values: Partial<Values<typeof PLACE_FLAGS>>, io: Io): KeyedStore {
   const keyFile = values["state-key"] ?? (io.env["SERIN_STATE_KEY"] || undefined)
   const trusted = trustedKeysOf(values, io)
-  if (keyFile === undefined) return { store: trusted === null ? plainStore(raw) : readOnly(raw, trusted), signs: false }
+  if (keyFile === undefined)
+    return trusted === null
+      ? { store: plainStore(raw), signs: false, readsAlone: false }
+      : { store: readOnly(raw, trusted), signs: false, readsAlone: true }
   const { keys } = readPrivateKeys("serin: --state-key", keyFile, io)
   const pems = keys.map((key) => key.export({ type: "pkcs8", format: "pem" }).toString())
   const own = {
@@ -37,7 +43,7 @@ export function keyedStore(raw: StateStore, values: Partial<Values<typeof PLACE_
     ),
   }
   try {
-    return { store: signedStore(raw, { trustedKeys: trusted ?? own, signWith: pems }), signs: true }
+    return { store: signedStore(raw, { trustedKeys: trusted ?? own, signWith: pems }), signs: true, readsAlone: false }
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
     throw usage(`serin: --state-key ${keyFile}: ${error.message.replaceAll("trustedKeys.keys", "--trusted-keys")}`)

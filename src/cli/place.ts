@@ -34,6 +34,8 @@ export interface Place extends RolloutFile {
   readonly store: StateStore
   /** Whether a state key is named. */
   readonly signs: boolean
+  /** Whether public keys alone are named. */
+  readonly readsAlone: boolean
   /** The same store as it is: to find out which revision is to be written over, to serve, and for what nobody has signed yet. */
   readonly raw: StateStore
   /** Whether the store can only be read. */

@@ -6,6 +6,7 @@ import type { RolloutState } from "../rollout/state.js"
 import type { StateStore, Versioned } from "../rollout/store.js"
 import { DEADLINE_MS, withDeadlines } from "./deadline.js"
 import { leaderKey } from "./keys.js"
+import { messageOf } from "./message.js"
 
 /** A leader rewrites its document this often, ms. */
 export const BEAT_EVERY_MS = 1000
@@ -69,7 +70,7 @@ export function createElector(options: ElectorOptions): Elector {
   const key = leaderKey(rollout)
   const lifetime = new AbortController()
   /** The document as it was read or written last. */
-  let seen: Pick<Versioned, "revision" | "envelope"> | null = null
+  let seen: Seen | null = null
   let beat: Beat | null = null
   /** When it was first seen as it is, on the monotonic clock. */
   let since = clock.monotonic()
@@ -98,7 +99,8 @@ export function createElector(options: ElectorOptions): Elector {
     return isLed && !lifetime.signal.aborted ? led : null
   }
 
-  function observe(found: Pick<Versioned, "revision" | "envelope"> | null): void {
+  function observe(found: Seen | null): void {
+    problem = found === null ? undefined : found.refused
     const isSame = found?.revision === seen?.revision && found?.envelope === seen?.envelope
     answered = true
     unsure = false
@@ -106,7 +108,7 @@ export function createElector(options: ElectorOptions): Elector {
     seen = found
     since = clock.monotonic()
     known = true
-    beat = beatIn(found, rollout)
+    beat = found === null ? null : found.beat
     if (beat === null) return
     // Also when the store went back: what comes next is above all that was ever seen here.
     highest = { epoch: Math.max(highest.epoch, beat.epoch), beat: Math.max(highest.beat, beat.beat) }
@@ -133,8 +135,10 @@ export function createElector(options: ElectorOptions): Elector {
     const envelope = serializeBeat(next)
     const at = seen?.revision ?? 0
     unsure = true
-    const written = await store.compareAndSet(key, at, envelope, { keep: KEPT_BEATS })
-    observe(written.ok ? { revision: at + 1, envelope } : written.current)
+    const written = await store
+      .compareAndSet(key, at, envelope, { keep: KEPT_BEATS })
+      .catch((error: unknown) => ({ ok: false as const, current: refusedBy(error) }))
+    observe(written.ok ? { revision: at + 1, envelope, beat: next } : seenAs(written.current, rollout))
     if (!written.ok || holder === null) return written.ok
     until = begun + takeoverAfterMs * (1 - MARGIN)
     if (led !== next.epoch) {
@@ -146,12 +150,11 @@ export function createElector(options: ElectorOptions): Elector {
 
   async function step(): Promise<void> {
     try {
-      if (unsure || !isOurs()) observe(await store.get(key))
+      if (unsure || !isOurs()) observe(seenAs(await store.get(key).catch(refusedBy), rollout))
       if (lifetime.signal.aborted) return
       if (isOurs() || isFree() || silentMs() >= waitMs()) await write(id)
-      problem = undefined
     } catch (error) {
-      problem = isSerinError(error) ? `${error.code}: ${error.message}` : String(error)
+      problem = messageOf(error)
     }
   }
 
@@ -185,7 +188,10 @@ export function createElector(options: ElectorOptions): Elector {
     rival: () => (beat !== null && beat.holder !== id && silentMs() < waitMs() ? beat.holder : null),
     fence(stored) {
       const epoch = leading()
-      if (epoch === null) throw new SerinError("NOT_LEADING", `${id} does not lead ${rollout}`)
+      if (epoch === null) {
+        const why = problem === undefined ? "" : `: ${problem}`
+        throw new SerinError("NOT_LEADING", `${id} does not lead ${rollout}${why}`)
+      }
       if (stored.epoch <= epoch) return
       // The document went back, or was removed: others know better. As any candidate, this one waits, and then goes above.
       highest = { ...highest, epoch: stored.epoch }
@@ -210,13 +216,33 @@ export function createElector(options: ElectorOptions): Elector {
   }
 }
 
-/** What cannot be read is held by somebody unknown: it is waited for as anybody is. */
-function beatIn(found: Pick<Versioned, "envelope"> | null, rollout: string): Beat | null {
-  if (found === null) return null
+/** The document as it is in the store, and the beat in it; null: it cannot be read. */
+interface Seen extends Pick<Versioned, "revision"> {
+  /** Null: the store itself refused it. */
+  readonly envelope: string | null
+  readonly beat: Beat | null
+  /** Why it cannot be read. */
+  readonly refused?: string | undefined
+}
+
+/** What cannot be read is held by somebody unknown: it is waited for as anybody is, and then written over. */
+function seenAs(found: Pick<Versioned, "revision" | "envelope"> | Seen | null, rollout: string): Seen | null {
+  if (found === null || "beat" in found) return found
+  const { revision, envelope } = found
   try {
-    const beat = parseBeat(found.envelope)
-    return beat.rollout === rollout ? beat : null
-  } catch {
-    return null
+    const beat = parseBeat(envelope)
+    if (beat.rollout === rollout) return { revision, envelope, beat }
+    return { revision, envelope, beat: null, refused: `expected the leader of ${rollout}, got that of ${beat.rollout}` }
+  } catch (error) {
+    return { revision, envelope, beat: null, refused: messageOf(error) }
   }
+}
+
+/**
+ * Attack, or a change of keys: a document that nobody trusted wrote must not keep everybody from leading. To whoever may write, its revision is
+ * enough to replace it, once it has not changed for as long as a leader may be silent.
+ */
+function refusedBy(error: unknown): Seen {
+  if (!isSerinError(error) || error.code !== "STATE_UNTRUSTED" || error.revision === undefined) throw error
+  return { revision: error.revision, envelope: null, beat: null, refused: messageOf(error) }
 }

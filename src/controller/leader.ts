@@ -131,6 +131,9 @@ export function createLeader(options: LeaderOptions): Leader {
     const [unwritten] = follower.status().pending
     if (unwritten !== undefined)
       problem ??= `a ${unwritten.event} is in force here and not written: ${unwritten.message}`
+    // Why nobody leads, and what is wrong with the state that is judged.
+    if (rival === null && elector.leading() === null) problem ??= elector.problem()
+    problem ??= follower.status().problem?.message
     problem ??= records.problem() ?? options.processes?.().problem
     const kept = rival === null && last?.generation === state?.generation ? (last?.verdict ?? null) : null
     const report = reportOf(state, verdict ?? kept, problem)

@@ -100,7 +100,7 @@ function untrusted(key: string, { revision, envelope }: Versioned, why: string):
   // The commonest case by far is a store from before there were keys.
   const message = isPlain(envelope) ? "it is not signed" : why
   const problems = [{ where: `${key}, revision ${revision}`, message, fix: FIX }]
-  return new SerinError("STATE_UNTRUSTED", `${key} is not trusted: ${message}`, { problems })
+  return new SerinError("STATE_UNTRUSTED", `${key} is not trusted: ${message}`, { problems, revision })
 }
 
 const FIX =

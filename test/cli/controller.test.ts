@@ -4,6 +4,7 @@ import { packEvidence } from "../../src/evidence/packed.js"
 import { parseBeat } from "../../src/rollout/beat.js"
 import { storeSink } from "../../src/sources/store-sink.js"
 import { paired } from "../controller/evidence.js"
+import { keyPair } from "../signing/keys.js"
 import { NAME, useBench } from "./harness.js"
 
 const bench = useBench()
@@ -77,6 +78,35 @@ describe("serin controller", () => {
     expect(last).toMatchObject({ event: "rollback", verdict: { sessions: { paired: 200 } } })
     expect(parseBeat((await bench().store.get(leaderKey(NAME)))!.envelope).holder).toBeNull()
     expect((await bench().serin("explain")).out).toContain("refund")
+  })
+
+  it("does not begin where it could write nothing that anybody follows, and says what to name", async () => {
+    const key = keyPair()
+    for (const [name, text] of [
+      ["k", key.privatePem],
+      ["k.pub", key.publicPem],
+    ] as const)
+      await bench().write(name, text)
+    const reading = await bench().serin("controller", "--trusted-keys", "k.pub")
+    expect(reading.code).toBe(2)
+    expect(reading.err).toContain("the public keys let you read alone; name the state key with --state-key FILE")
+    expect((await bench().serin("sign", "--state-key", "k", "--reason", "from today on")).code).toBe(0)
+    const unsigned = await bench().serin("controller")
+    expect(unsigned.code).toBe(1)
+    expect(unsigned.err).toMatch(/^STATE_UNTRUSTED: refund-agent\/state is signed: name the state key/)
+    expect(await bench().store.get(leaderKey(NAME))).toBeNull()
+  })
+
+  it("says why nobody leads where what is in the leader's place cannot be trusted, and leads after 3 s of silence", async () => {
+    const key = keyPair()
+    await bench().write("k", key.privatePem)
+    await bench().serin("sign", "--state-key", "k", "--reason", "from today on")
+    await bench().store.compareAndSet(leaderKey(NAME), 0, '{"format":"serin/leader/1"}')
+    const controller = controlling("--state-key", "k")
+    await controller.until("does not lead: ")
+    expect(controller.out()).toContain("refund-agent/leader is not trusted: it is not signed")
+    await controller.until(" leads\n")
+    expect(await controller.end()).toBe(0)
   })
 
   it("writes a document a line with --json", async () => {

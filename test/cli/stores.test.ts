@@ -110,7 +110,7 @@ describe("a store over HTTP", () => {
     expect(out.split("\n")[1]).toContain("killed")
   })
 
-  it.each([["kill"], ["pause"], ["start"], ["rollback"], ["retry", "--reason", "x"]])(
+  it.each([["kill"], ["pause"], ["start"], ["rollback"], ["retry", "--reason", "x"], ["controller"]])(
     "refuses what would write, and says where to write: %s",
     async (...argv) => {
       await begun()

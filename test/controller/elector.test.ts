@@ -7,10 +7,12 @@ import { SerinError } from "../../src/errors.js"
 import { parseBeat, serializeBeat } from "../../src/rollout/beat.js"
 import type { StateStore } from "../../src/rollout/store.js"
 import { memoryStore } from "../../src/stores/memory.js"
+import { signedStore } from "../../src/stores/signed.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
 import type { FakeClock } from "../../src/testing/fake-clock.js"
 import { stateWith, T0 } from "../guard/harness.js"
 import { runs } from "../runs.js"
+import { keyPair, trusting } from "../signing/keys.js"
 
 const KEY = leaderKey("demo")
 
@@ -99,6 +101,44 @@ describe("an elector", () => {
     await two.close()
     expect(await document()).toMatchObject({ epoch: 2, holder: null })
   })
+
+  it.each([
+    ["in a store without keys", '{"format":"serin/leader/1"', false],
+    ["that nobody signed, where keys are trusted", '{"format":"serin/leader/1","holder":"mallory"}', true],
+    ["that is no text for anybody, where keys are trusted", "\u0000", true],
+  ])(
+    "writes over a document that cannot be read, %s, when it has not changed for as long",
+    async (_, garbage, signs) => {
+      const key = keyPair()
+      const inner = memoryStore()
+      const trustedKeys = trusting(key)
+      const store = signs ? signedStore(inner, { trustedKeys, signWith: key.privatePem }) : inner
+      const { clock, join, document } = election(fakeClock(T0), store)
+      await inner.compareAndSet(KEY, 0, garbage)
+      const one = join("one", { state: () => stateWith({ epoch: 6 }) })
+      await one.seated
+      expect(one.problem()).toMatch(signs ? /STATE_UNTRUSTED: demo\/leader is not trusted/ : /STATE_INVALID/)
+      await pass(clock, 2900)
+      expect(one.leading()).toBeNull()
+      // Whoever goes on writing there lives, whatever he is; people have to be told why nobody leads.
+      await inner.compareAndSet(KEY, 1, `${garbage} `)
+      await pass(clock, 2900)
+      expect(one.leading()).toBeNull()
+      const refusal = signs ? /one does not lead demo: STATE_UNTRUSTED/ : /one does not lead demo: STATE_INVALID/
+      expect(() => one.fence(stateWith())).toThrow(refusal)
+      await pass(clock, 1100)
+      expect(one.leading()).toBe(7)
+      expect(one.problem()).toBeUndefined()
+      expect(await document()).toMatchObject({ epoch: 7, holder: "one" })
+      // And what is put there while it leads: it asks again, as of anybody who took its place.
+      await inner.compareAndSet(KEY, (await inner.get(KEY))!.revision, garbage)
+      await pass(clock, 1000)
+      expect(one.problem()).toBeDefined()
+      await pass(clock, 4000)
+      expect(one.leading()).toBe(8)
+      await one.close()
+    },
+  )
 
   it("takes over within 4 s of the moment at which the leader dies, whatever the phase, without hints and wall clocks", async () => {
     const phases = fc.tuple(fc.integer({ min: 0, max: 2999 }), fc.integer({ min: 0, max: 999 }))

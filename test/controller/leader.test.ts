@@ -467,7 +467,7 @@ describe("while nobody knows who leads", () => {
     turn("read-only")
     clock.advance(3_600_000)
     await clock.settle()
-    expect((await leader.tick()).problem).toBe("test does not lead demo")
+    expect((await leader.tick()).problem).toBe("test does not lead demo: STORE_UNAVAILABLE: down")
     expect(phaseOf((await readState(inner, "demo"))!).phase).toBe("shadow")
     turn("fine")
     await leader.tick()
