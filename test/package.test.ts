@@ -193,6 +193,24 @@ describe("the package, packed and installed in an empty project", () => {
     expect(await program("cedar.mjs", text)).toEqual({ outcome: "allow", rule: "policy0" })
   })
 
+  it("takes policies of OPA once their package is installed, and explains itself before", async () => {
+    const text = `import { opaEngine } from "serin/engines/opa"
+      try {
+        opaEngine().compile([{ path: "p.wasm", text: "", bytes: new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]) }])
+      } catch ({ code, message, cause }) {
+        console.log(JSON.stringify({ code, message, cause: cause?.code }))
+      }`
+    expect(await program("opa.mjs", text)).toMatchObject({
+      code: "LIBRARY_MISSING",
+      message: expect.stringContaining("npm install @open-policy-agent/opa-wasm"),
+      cause: "MODULE_NOT_FOUND",
+    })
+    const [scope, name] = ["@open-policy-agent", "@open-policy-agent/opa-wasm"]
+    await mkdir(join(project, "node_modules", scope))
+    await symlink(join(root, "node_modules", name), join(project, "node_modules", name), "dir")
+    expect(await program("opa.mjs", text)).toMatchObject({ code: "RULES_INVALID" })
+  })
+
   it("does not open what is not published", async () => {
     const code = await program(
       "closed.mjs",
