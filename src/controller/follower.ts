@@ -3,6 +3,7 @@ import type { Clock } from "../model/clock.js"
 import type { ReadProblem } from "../model/follower-problem.js"
 import type { RolloutState } from "../rollout/state.js"
 import type { ReadStore, Versioned } from "../rollout/store.js"
+import { warmUp } from "../rollout/warm-up.js"
 import { createCanaryLease } from "./canary-lease.js"
 import type { LeaseStatus } from "./canary-lease.js"
 import { DEADLINE_MS, inTime } from "./deadline.js"
@@ -118,17 +119,21 @@ export async function follow(options: FollowerOptions, inForce: InForce, looked?
   inForce.onProblem(problems.tell)
   inForce.onChange(() => {
     if (closed.aborted) return
-    const confirmed = inForce.confirmed()
-    if (confirmed !== null) lastKnownGood?.keep(confirmed)
     // Before anybody is told: whether the canary may serve is asked for with the state.
     lease?.follow(inForce.state())
     changed.tell()
+    // In force first. Who ends in between begins at what was kept before, as one that had not heard of this yet.
+    const confirmed = inForce.confirmed()
+    if (confirmed !== null) lastKnownGood?.keep(confirmed)
   })
 
   if (lastKnownGood?.found != null) inForce.begin(lastKnownGood.found)
   // Watch, then read: what is written in between is hinted at.
   store.watch(key, looks.hint, { signal: closed })
-  await looks.now()
+  const looking = looks.now()
+  // While the store is waited for: the next state to come may be a kill.
+  warmUp()
+  await looking
 
   return {
     current: inForce.state,
