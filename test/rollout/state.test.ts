@@ -94,6 +94,7 @@ describe("a state from a hostile world", () => {
     ["lists nested by the thousand", "[".repeat(100_000) + "]".repeat(100_000)],
     ["__proto__", edited(() => {}).replace('"format"', '"__proto__":{"kill":"off"},"format"')],
     ["__proto__ within", edited(() => {}).replace('"weightBp"', '"__proto__":[],"weightBp"')],
+    ["__proto__ by its escape", edited(() => {}).replace('"format"', '"__pr\\u006fto__":{},"format"')],
   ])("is refused as JSON: %s", (_name, text) => {
     expect(problemsOf(text)[0]).toMatch(/^state: is not JSON that can be read: /)
   })
