@@ -34,6 +34,7 @@ export default defineConfig(({ mode }) => ({
       { find: /^serin\/metric-producer$/, replacement: source("telemetry/producer.ts") },
       { find: /^serin\/engines\/opa$/, replacement: source("engines/opa.ts") },
       { find: /^serin\/engines\/cedar$/, replacement: source("engines/cedar.ts") },
+      { find: /^serin\/adapters\/openfeature$/, replacement: source("adapters/openfeature.ts") },
       { find: /^serin\/decision-log$/, replacement: source("decision-log.ts") },
     ],
   },

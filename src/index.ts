@@ -119,6 +119,7 @@ export type { Actor, Approval, Hold, HoldReason, Kill, RampEntry, RolloutState, 
 export type {
   CasResult,
   ReadStore,
+  StandingKill,
   StateStore,
   StoreCaps,
   StoreOptions,

@@ -2,7 +2,7 @@ import { isSerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
 import type { ReadProblem } from "../model/follower-problem.js"
 import type { RolloutState } from "../rollout/state.js"
-import type { ReadStore, Versioned } from "../rollout/store.js"
+import type { ReadStore, StandingKill, Versioned } from "../rollout/store.js"
 import { warmUp } from "../rollout/warm-up.js"
 import { createCanaryLease } from "./canary-lease.js"
 import type { LeaseStatus } from "./canary-lease.js"
@@ -93,7 +93,33 @@ export async function follow(options: FollowerOptions, inForce: InForce, looked?
 
   function look(): Promise<LookResult> {
     const floor = inForce.revision()
-    return ask(key, (found) => inForce.read(found, floor), inForce.failed)
+    const read = (found: Versioned | null): void => {
+      obeyStanding()
+      inForce.read(found, floor)
+    }
+    const failed = (error: unknown): void => {
+      obeyStanding()
+      inForce.failed(error)
+    }
+    return ask(key, read, failed)
+  }
+
+  /** Before what is read comes into force, and also while nothing can be read. */
+  function obeyStanding(): void {
+    if (store.kill === undefined || closed.aborted) return
+    let kill: StandingKill | null
+    try {
+      kill = store.kill()
+    } catch {
+      return // who cannot tell changes nothing
+    }
+    inForce.lay(kill)
+  }
+
+  /** What stands in no document need not wait for the store. */
+  function hint(): void {
+    obeyStanding()
+    looks.hint()
   }
 
   const looks = createLooks({ look, clock, everyMs: () => pollEveryMs, random, looked })
@@ -127,9 +153,10 @@ export async function follow(options: FollowerOptions, inForce: InForce, looked?
     if (confirmed !== null) lastKnownGood?.keep(confirmed)
   })
 
+  obeyStanding()
   if (lastKnownGood?.found != null) inForce.begin(lastKnownGood.found)
   // Watch, then read: what is written in between is hinted at.
-  store.watch(key, looks.hint, { signal: closed })
+  store.watch(key, hint, { signal: closed })
   const looking = looks.now()
   // While the store is waited for: the next state to come may be a kill.
   warmUp()

@@ -4,6 +4,7 @@ import type { FollowerProblem, ReadProblem } from "../model/follower-problem.js"
 import { isContained } from "../rollout/phase.js"
 import { parseState } from "../rollout/state.js"
 import type { RolloutState } from "../rollout/state.js"
+import type { StandingKill } from "../rollout/store.js"
 import { createListeners } from "./listeners.js"
 import { messageOf } from "./message.js"
 import { layOver } from "./pending.js"
@@ -29,6 +30,8 @@ export interface InForce {
   read(found: { readonly envelope: string } | null, floor: number): void
   /** The store gave nothing that could be read. */
   failed(error: unknown): void
+  /** Obey a kill that stands in no document, until it is taken away (null). The same object is the same kill. */
+  lay(kill: StandingKill | null): void
   /** Begin with what was kept from an earlier life of this process, before the store is asked: it is the floor. */
   begin(kept: Stored): void
   /** The leader has this revision in force. */
@@ -48,6 +51,9 @@ export function createInForce(rollout: string, clock: Clock): InForce {
   let pending: readonly Pending[] = []
   /** The kill switch of a document that was refused; see `refuse`. */
   let refusedKill: Pending | null = null
+  let standing: StandingKill | null = null
+  /** Without the kill that stands: what remains when it is taken away. */
+  let under: RolloutState | null = null
   let state: RolloutState | null = null
   let problem: ReadProblem | undefined
   /** Newest revision that the leader is known to have. */
@@ -64,7 +70,8 @@ export function createInForce(rollout: string, clock: Clock): InForce {
       next = layOver(before, entry)
       return next !== before
     })
-    state = refusedKill === null ? next : obey(next, refusedKill)
+    under = refusedKill === null ? next : obey(next, refusedKill)
+    state = standing === null ? under : obey(under, pendingOf(standing, under))
     changed.tell()
   }
 
@@ -98,13 +105,13 @@ export function createInForce(rollout: string, clock: Clock): InForce {
    * from a store that was wiped and begun anew. That opens nothing to whoever replays documents: a replayed kill can only stop.
    */
   function refuse(code: FollowerProblem, message: string, { kill, last, generation, revision }: RolloutState): void {
-    if (kill === "off" || state === null) return fail(code, message)
+    if (kill === "off" || under === null) return fail(code, message)
     const reason = `by revision ${revision}, which was refused: ${last.reason}`
     const event = { type: "kill", position: kill, actor: last.actor, reason } as const
     const entry = { event, at: last.at, generation, revision }
-    const next = obey(state, entry)
+    const next = obey(under, entry)
     fail(code, next.kill === kill ? `${message}; its kill switch is obeyed` : message)
-    if (next === state) return
+    if (next === under) return
     refusedKill = entry
     recompute()
   }
@@ -154,6 +161,11 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     onProblem: problems.add,
     read,
     failed,
+    lay(kill) {
+      if (kill === standing) return
+      standing = kill
+      recompute()
+    },
     begin(kept) {
       confirmed = kept
       recompute()
@@ -184,6 +196,11 @@ const WAY_OUT = "restart the processes without their last known good, or give th
 function repeats(state: RolloutState | null, { event }: Pending): boolean {
   if (event.type === "contain") return state !== null && isContained(state)
   return event.type === "kill" && (state === null || state.kill === event.position)
+}
+
+function pendingOf({ position, reason, since }: StandingKill, { generation, revision }: RolloutState): Pending {
+  const actor = { kind: "human", id: "a standing kill" } as const
+  return { event: { type: "kill", position, actor, reason }, at: since, generation, revision }
 }
 
 /** Obey a kill that nobody vouches for: it may only make things stricter, and stable alone is less strict than both. */

@@ -23,7 +23,7 @@ export interface View<C extends Call> {
   /** Both releases judge every call, and the stricter answer is served. */
   readonly contained: boolean
   readonly fuseBlown: boolean
-  /** Sessions of the canary that are called now are stable's, by this process alone. None that is called now is compared. */
+  /** Sessions of the canary that are called now are stable's, perhaps by this process alone. None that is called now is compared. */
   readonly displaced: boolean
   /** A canary is being put to the test: shadow, canary or baking. */
   readonly underWay: boolean
@@ -88,7 +88,8 @@ export function compileView<C extends Call>(
     lockdown: state.kill === "deny",
     canaryServes: servesCanary(state) && !fuseBlown,
     fuseBlown,
-    displaced: fuseBlown,
+    // A kill may be this process's alone, and be over before the canary is.
+    displaced: fuseBlown || state.kill === "stable",
     contained: isContained(state),
     underWay,
     sampleBp: underWay ? state.spec.shadowSampleBp : 0,

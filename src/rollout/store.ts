@@ -18,6 +18,15 @@ export interface WriteOptions extends StoreOptions {
 
 export type CasResult = { readonly ok: true } | { readonly ok: false; readonly current: Versioned | null }
 
+/** A kill that stands in no document. */
+export interface StandingKill {
+  readonly position: "stable" | "deny"
+  /** For people: who says so, and why. */
+  readonly reason: string
+  /** Ms since the epoch. */
+  readonly since: number
+}
+
 /**
  * The half of a store that reads: all that a process which follows needs, and may be given. Failures are `SerinError`s with the code
  * `STORE_UNAVAILABLE`, or `STORE_UNAUTHORIZED` for a reader that the store does not let in.
@@ -26,6 +35,11 @@ export interface ReadStore {
   get(key: string, options?: StoreOptions): Promise<Versioned | null>
   /** Call `hint` when the document may have changed, until `signal` aborts. May drop, repeat or reorder: the reader polls as well. */
   watch(key: string, hint: () => void, options: { readonly signal: AbortSignal }): void
+  /**
+   * A kill that is to be obeyed whatever the documents say, and as long as it is answered; the same object while it is the same kill. Asked
+   * with each look and each hint, so that it also arrives while `get` fails. Absent: there is none.
+   */
+  kill?(): StandingKill | null
   readonly caps: StoreCaps
 }
 

@@ -37,6 +37,8 @@ export function readTrusted(store: ReadStore, trust: Trust): ReadStore {
       return found === null ? null : openVersioned(key, found, trust, store.caps)
     },
     watch: (key, hint, options) => store.watch(key, hint, options),
+    // It comes from this process and not from a document: there is nothing to verify, and it can only stop.
+    ...(store.kill !== undefined && { kill: () => store.kill?.() ?? null }),
   }
 }
 

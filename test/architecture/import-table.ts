@@ -97,7 +97,11 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     packages: ["type:@opentelemetry/api"],
     node: true,
   },
-  adapters: { units: ["guard"] },
+  // Beside frameworks, flags: they hold documents and kills as stores do.
+  adapters: {
+    units: ["guard", "rollout/store", "rollout/state", "rollout/phase", "stores/document"],
+    packages: ["@opentelemetry/api", "type:@openfeature/server-sdk"],
+  },
   testing: { units: [...PORTS, "decision-log/rotated"], node: true },
   // Serves a store to whoever may not have it.
   serve: { units: ["rollout", "controller/keys", "controller/deadline", "stores/document"], node: true },

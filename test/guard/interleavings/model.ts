@@ -55,6 +55,9 @@ export function told(state: RolloutState | null, loaded: ReadonlySet<string>, be
   }
 }
 
+/** Those of the canary who are called now are stable's, and it may be their process alone that says so. */
+const isDisplaced = ({ fuseBlown, state }: Told): boolean => fuseBlown || state?.kill === "stable"
+
 /** From DESIGN §1.3 and §4, told anew: what the guard may not do is what this does not. */
 export class ModelSession {
   latched = false
@@ -63,7 +66,7 @@ export class ModelSession {
   /** An answer of the canary was acted on that nobody compared: what comes after it counts apart, too. */
   lost = false
   private readonly pairedIn = { calls: -1, scans: -1 }
-  /** Called while the fuse was blown, with this salt. */
+  /** Called while the fuse was blown or the kill switch was at stable, with this salt. */
   private asideIn: string | null = null
   private counted = { generation: -1, evaluations: 0, scans: 0, observations: 0 }
   /** Its first call settled in which entry of the ramp it began. */
@@ -97,7 +100,7 @@ export class ModelSession {
       arm,
       stratum: entry + 1,
       cohort: cohortOf(salt, this.id),
-      inferable: arm === drawn && !told.fuseBlown && this.asideIn !== salt,
+      inferable: arm === drawn && !isDisplaced(told) && this.asideIn !== salt,
       sampled: compares && shadowBucketOf(salt, this.id) < state.spec.shadowSampleBp,
     }
   }
@@ -106,7 +109,7 @@ export class ModelSession {
     const turn = this.look(told)
     this.began ??= { salt: told.state?.salt ?? "", entry: this.entryIn(told.state) }
     if (turn.arm === "stable") this.latched = true
-    if (told.fuseBlown) this.asideIn = told.state?.salt ?? null
+    if (isDisplaced(told)) this.asideIn = told.state?.salt ?? null
     return turn
   }
 

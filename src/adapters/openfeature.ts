@@ -1,0 +1,5 @@
+export { openFeatureStore } from "./openfeature/flag-store.js"
+export type { OpenFeatureStoreOptions } from "./openfeature/flag-store.js"
+export { withKillFlag } from "./openfeature/kill-flag.js"
+export type { KillFlagOptions, KillFlagStatus, WithKillFlag } from "./openfeature/kill-flag.js"
+export type { FlagClient } from "./openfeature/flag-client.js"
