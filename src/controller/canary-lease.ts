@@ -13,6 +13,8 @@ import { messageOf } from "./message.js"
 const BEFORE_MS = 1000
 /** Looks in one lease: a few may fail. */
 const LOOKS_PER_LEASE = 5
+/** How much faster than the leader's this process's clock may run, as a share: what NTP slews by, at the most. */
+const DRIFT = 0.0005
 
 export interface LeaseStatus {
   /** Whether the state in force has a canary that serves only while somebody leads. */
@@ -74,6 +76,10 @@ export function createCanaryLease(options: CanaryLeaseOptions): CanaryLease {
   let held = false
   let until = NEVER
   let seen: Beat | null = null
+  /** How late it came, ms. */
+  let lateMs = 0
+  /** When the lead of this epoch began at the latest, on the monotonic clock, by the beat that was least late; and when that was seen. */
+  let begun = { epoch: 0, at: 0, seenAt: 0 }
   /** When the last look began that was answered: what it did not show was written after that. */
   let lookedAt: Moment | null = null
   let message: string | undefined
@@ -107,13 +113,14 @@ export function createCanaryLease(options: CanaryLeaseOptions): CanaryLease {
       beat = parseBeat(found.envelope)
       if (beat.rollout !== rollout) throw new Error(`expected the beat of ${rollout}, got that of ${beat.rollout}`)
       if (seen !== null && !isLater(beat, seen))
-        throw new Error(`beat ${beat.beat} of epoch ${beat.epoch} is not later`)
+        throw new Error(`beat ${beat.beat} of epoch ${beat.epoch} is not later${lateWords()}`)
     } catch (error) {
       message = messageOf(error)
       return
     }
     const isFirst = seen === null
     seen = beat
+    lateMs = lateness(beat)
     options.heard(beat.revision)
     if (beat.revision > revision()) {
       message = `the leader has revision ${beat.revision} in force, this process has ${revision()}`
@@ -121,10 +128,29 @@ export function createCanaryLease(options: CanaryLeaseOptions): CanaryLease {
       // It may be a copy from long ago: only the next one shows that somebody lives.
       message = "the first beat that was seen shows nothing yet"
     } else {
-      message = undefined
-      renew(before)
+      // Both are the latest moment at which it may have been written: the earlier one holds.
+      const heldMs = Math.max(0, before.monotonic - (clock.monotonic() - lateMs))
+      const at = { monotonic: before.monotonic - heldMs, wall: before.wall - heldMs }
+      const isNews = at.monotonic + leaseMs > Math.max(until.monotonic, clock.monotonic())
+      message = isNews ? undefined : `beat ${beat.beat} of epoch ${beat.epoch} shows nothing new${lateWords()}`
+      if (isNews) renew(at)
     }
   }
+
+  /**
+   * Tell how much later than the timeliest beat of its lead this one is shown, ms. Attack: whoever controls the store lets some beats through,
+   * and shows those that it held back one by one when the leader is gone, or has written a kill that it withholds.
+   */
+  function lateness({ epoch, ledMs }: Beat): number {
+    const now = clock.monotonic()
+    const latest = begun.at + (now - begun.seenAt) * DRIFT
+    const at = now - ledMs
+    if (epoch === begun.epoch && at > latest) return at - latest
+    begun = { epoch, at, seenAt: now }
+    return 0
+  }
+
+  const lateWords = (): string => (lateMs < 1000 ? "" : `; it came ${Math.round(lateMs / 1000)} s late`)
 
   /** The leader lived at `at` or later. Counted from then, the canary is off within one lease of the leader's end, however seldom it is looked at. */
   function renew(at: Moment): void {

@@ -16,6 +16,8 @@ export const TAKEOVER_AFTER_MS = 3000
 const KEPT_BEATS = 2
 /** How much sooner a leader stops than another may begin, as a share: clocks do not all run at one rate. */
 const MARGIN = 0.1
+/** How much further the wall clock has gone than the monotonic one when the machine slept, ms; less is two readings' difference. */
+const SLEPT_MS = 1000
 
 /** One candidate for the lead of a rollout. */
 export interface Elector {
@@ -82,6 +84,8 @@ export function createElector(options: ElectorOptions): Elector {
   let until = Number.NEGATIVE_INFINITY
   /** Of this one's last lead. */
   let led = 0
+  /** How long it has lasted, ms, and when that was. */
+  let lasted = { ms: 0, monotonic: 0, wall: 0 }
   let problem: string | undefined
   /** A write may have happened, or somebody else's: what is known may be old. */
   let unsure = true
@@ -119,6 +123,15 @@ export function createElector(options: ElectorOptions): Elector {
     if (!(await put(holder)) && isOurs()) await put(holder)
   }
 
+  /** A machine that slept may have stopped its monotonic clock: then the wall clock says how long. */
+  function lastedMs(isNew: boolean): number {
+    const [monotonic, wall] = [clock.monotonic(), clock.now()]
+    const [passed, wallPassed] = [monotonic - lasted.monotonic, wall - lasted.wall]
+    const ms = isNew ? 0 : lasted.ms + (wallPassed > passed + SLEPT_MS ? wallPassed : passed)
+    lasted = { ms, monotonic, wall }
+    return Math.round(ms)
+  }
+
   /** Beat, take over or leave: all by the same write. */
   async function put(holder: string | null): Promise<boolean> {
     const begun = clock.monotonic()
@@ -131,6 +144,7 @@ export function createElector(options: ElectorOptions): Elector {
       holder,
       revision,
       takeoverAfterMs: Math.ceil(takeoverAfterMs),
+      ledMs: lastedMs(!isOurs()),
     }
     const envelope = serializeBeat(next)
     const at = seen?.revision ?? 0

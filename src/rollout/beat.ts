@@ -20,6 +20,8 @@ export interface Beat {
   readonly revision: number
   /** How long a candidate must have seen no change before it may lead, ms: the holder says how often it beats. */
   readonly takeoverAfterMs: number
+  /** How long this lead has lasted, ms, by the holder's own clock: from it a reader tells a beat that was held back. */
+  readonly ledMs: number
 }
 
 /** What is larger is refused before it is parsed. UTF-8 bytes. */
@@ -37,6 +39,7 @@ const BEAT = exactly<Beat>({
   holder: z.string().min(1).max(MAX_HOLDER).nullable(),
   revision: z.int().min(0),
   takeoverAfterMs: z.int().min(1).max(MAX_TAKEOVER_MS),
+  ledMs: z.int().min(0),
 })
 
 /** Read a beat from a world that may be hostile. Throws a `SerinError` (`STATE_INVALID`) whose `problems` name the fields. */

@@ -78,12 +78,34 @@ describe("an elector", () => {
       holder: "one",
       revision: 7,
       takeoverAfterMs: 3000,
+      ledMs: 3000,
     })
     let kept = 0
     for await (const _ of store.history(KEY)) kept++
     expect(kept).toBe(2)
     await one.close()
     expect(clock.pending()).toBe(0)
+  })
+
+  it("says with each beat how long it has led, also over a sleep that stopped its monotonic clock, and begins anew with each lead", async () => {
+    const { clock, join, document } = election()
+    const one = join("one")
+    await one.seated
+    expect(await document()).toMatchObject({ epoch: 1, ledMs: 0 })
+    await pass(clock, 2000)
+    // Set back it changes nothing, set forward it counts: a reader whose clock went on would take the beats for late.
+    clock.setWall(T0 - 3_600_000)
+    await pass(clock, 2000)
+    expect(await document()).toMatchObject({ epoch: 1, ledMs: 4000 })
+    clock.setWall(clock.now() + 60_000)
+    await pass(clock, 1000)
+    expect(await document()).toMatchObject({ epoch: 1, ledMs: 65_000 })
+    await one.close()
+    const two = join("two")
+    await two.seated
+    await pass(clock, 1000)
+    expect(await document()).toMatchObject({ epoch: 2, ledMs: 1000 })
+    await two.close()
   })
 
   it("lets the next one lead at once when it leaves, under a new epoch", async () => {
@@ -198,7 +220,7 @@ describe("an elector", () => {
   it("goes above all that it has seen, and above the state, when the document went back or is gone", async () => {
     const { clock, store, join, document } = election()
     const old = { format: "serin/leader/1", rollout: "demo", epoch: 5, beat: 50, holder: null } as const
-    await store.compareAndSet(KEY, 0, serializeBeat({ ...old, revision: 1, takeoverAfterMs: 3000 }))
+    await store.compareAndSet(KEY, 0, serializeBeat({ ...old, revision: 1, takeoverAfterMs: 3000, ledMs: 0 }))
     const one = join("one", { state: () => ({ revision: 1, epoch: 9 }) })
     await one.seated
     expect(one.leading()).toBe(10)

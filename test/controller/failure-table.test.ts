@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { leaderKey } from "../../src/controller/keys.js"
+import { leaderKey, stateKey } from "../../src/controller/keys.js"
 import { SerinError } from "../../src/errors.js"
 import { serializeState } from "../../src/rollout/state.js"
 import type { RolloutState } from "../../src/rollout/state.js"
@@ -376,6 +376,33 @@ describe("the canary lease", () => {
     fleet.clock.setWall(T0 - 86_400_000)
     await fleet.pass(16_000)
     expect(process.canary()).toBe(false)
+  })
+
+  it("is not made longer by beats that were held back while the leader lived, however many, and a kill that is withheld with them waits no longer", async () => {
+    fleet.lead(true, 2)
+    const process = await live()
+    const hoard: string[] = []
+    // One in ten is let through.
+    for (let n = 0; n < 60; n++) {
+      const text = (await fleet.inner.get(leaderKey("demo")))!.envelope
+      if (n % 10 === 0) fleet.forge(text, leaderKey("demo"))
+      else hoard.push(text)
+      await fleet.pass(1000)
+    }
+    expect(process.canary()).toBe(true)
+    fleet.forge((await fleet.inner.get(stateKey("demo")))!.envelope)
+    await fleet.kill()
+    fleet.lead(false)
+    for (let n = 0; n < 3; n++) {
+      fleet.forge(hoard[45 + n]!, leaderKey("demo"))
+      await fleet.pass(5250)
+    }
+    for (let n = 0; n < 5; n++) {
+      expect(process.canary()).toBe(false)
+      fleet.forge(hoard[48 + n]!, leaderKey("demo"))
+      await fleet.pass(5000)
+    }
+    expect(process.guard.status().follower.lease?.problem?.message).toMatch(/beat \d+ of epoch 2 .*came \d+ s late/)
   })
 
   it.each<[string, () => Promise<void>]>([

@@ -72,6 +72,7 @@ export function createFleet() {
       holder: "one",
       revision,
       takeoverAfterMs: 3000,
+      ledMs: clock.monotonic(),
     } as const
     await put(inner, leaderKey("demo"), serializeBeat({ ...next, ...differs }))
   }

@@ -42,7 +42,7 @@ function createScribe(store: StateStore, signWith: readonly KeyPair[], trusts = 
     async beat() {
       const revision = (await store.get(STATE))?.revision ?? 0
       const of = { format: "serin/leader/1", rollout: "demo", epoch: 1, holder: "h", takeoverAfterMs: 3000 } as const
-      await put(LEADER, (beat) => serializeBeat({ ...of, beat, revision }))
+      await put(LEADER, (beat) => serializeBeat({ ...of, beat, revision, ledMs: 1000 * beat }))
     },
   }
 }

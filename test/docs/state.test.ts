@@ -79,6 +79,7 @@ const BEAT: Record<keyof Beat, true> = {
   holder: true,
   revision: true,
   takeoverAfterMs: true,
+  ledMs: true,
 }
 
 describe("docs/reference/state.md", () => {
