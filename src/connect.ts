@@ -49,8 +49,6 @@ export interface ConnectedStatus {
 /** A guard that follows a rollout which is led elsewhere. */
 export interface Connected<C extends Call = Call, M extends Mode = "sync"> extends Omit<Guard<C, M>, "close"> {
   status(): ConnectedStatus
-  /** Call `listener` when the state changes, or whether the canary may serve without a leader; the answer stops it. */
-  onChange(listener: () => void): () => void
   /**
    * Stop following and leave no handle, within 2 s (and 2 s more for a decision log whose sink is slow). Calls are still answered: by what
    * was in force, and by the canary no longer than its lease.
@@ -155,7 +153,6 @@ export async function connect<C extends Call = Call>(
         modules: loadedModules(),
       }
     },
-    onChange: follower.onChange,
     close: () => (closing ??= close()),
   }
 

@@ -13,6 +13,8 @@ import { recent } from "./session/recent.js"
 import { startTimeOf } from "./session/start-time.js"
 import { complainOnce } from "./telemetry/complaint.js"
 import { createTelemetry } from "./telemetry/telemetry.js"
+import type { Assignment } from "./guard/assignment.js"
+import { createChanges } from "./guard/changes.js"
 import { createBook, coverageOf, openStrata } from "./guard/core.js"
 import { createFuse } from "./guard/fuse.js"
 import type { BlownFuse } from "./guard/fuse.js"
@@ -60,6 +62,8 @@ export interface Session<C extends Call, M extends Mode> {
   readonly config: unknown
   /** The library that this release was made for, or any other that it brings: `sdk` of the release, chosen as `config` is. */
   readonly sdk: unknown
+  /** What serves the session now, and why. To look counts for nothing. */
+  assignment(): Assignment
   /** Judge one call. Never throws, but for `onStableError: "throw"`; in an async guard never rejects, but for the same. */
   evaluate(call: C, options?: EvaluateOptions): Answer<M, Decision>
   /** Scan one text with all scanners of the session's arm. Never throws. A text that could not be scanned is `blocked`. */
@@ -70,6 +74,8 @@ export interface Session<C extends Call, M extends Mode> {
 
 /** What the host calls. */
 export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
+  /** Name of the rollout. */
+  readonly rollout: string
   /**
    * Find or make a session; cheap. Throws `SESSION_ID_INVALID` for an id that is not a string or is empty, and, when it makes one,
    * `TypeError` for options that there are not or a `startedAt` that is no number. A number that no session began at is told of
@@ -115,6 +121,11 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
    * that are pending count for the new one. Its hold ends with the next judgement.
    */
   resetFuse(): void
+  /**
+   * Call `listener` when another release may serve than before: the state changed, the fuse, what is loaded, or whether somebody leads. Never in
+   * the middle of a call; what it throws is dropped. The answer stops it.
+   */
+  onChange(listener: () => void): () => void
   /** Look at the releases again, after one was loaded. Throws `RELEASE_INVALID` for one that cannot be run: it is left out. */
   refresh(): void
   /** Versions that answer now, and those that asynchronous calls under way began on: whoever made them must not end them yet. */
@@ -221,6 +232,7 @@ export function createGuard<C extends Call = Call>(
   reportUnknown(core, releases)
   const sessionless = new GuardSession<C>(core, "", 0, undefined, "none")
 
+  const changes = createChanges()
   const leaving = new Set<View<C>>()
   /** Who cannot tell must not be served by the canary. */
   function isLeaseOver(): boolean {
@@ -238,6 +250,7 @@ export function createGuard<C extends Call = Call>(
     core.view = { ...core.view, canaryServes: false, fuseBlown: true, displaced: true }
     telemetry.fuse(blown.cause)
     core.emit({ type: "fuse", ...blown })
+    queueMicrotask(changes.tell)
   }
 
   /** Releases that are superseded are held by what is under way alone, and by no session that sleeps. */
@@ -255,6 +268,11 @@ export function createGuard<C extends Call = Call>(
   }
 
   function apply(): void {
+    takeIn()
+    changes.tell()
+  }
+
+  function takeIn(): void {
     const previous = core.view
     const next = state.current()
     const generation = next?.generation ?? 0
@@ -300,6 +318,7 @@ export function createGuard<C extends Call = Call>(
   const running = new AsyncLocalStorage<GuardSession<C>>()
 
   const guard = {
+    rollout: options.rollout,
     session(id: string, sessionOptions?: SessionOptions) {
       if (typeof id !== "string" || id === "") {
         const got = id === "" ? "an empty string" : typeof id
@@ -334,6 +353,7 @@ export function createGuard<C extends Call = Call>(
       dropped: core.book.dropped,
     }),
     fuse: () => fuse?.blown() ?? null,
+    onChange: changes.add,
     resetFuse() {
       if (!isBlown()) return
       fuse?.reset(core.view.state?.spec.intent ?? null)

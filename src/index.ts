@@ -14,6 +14,7 @@ export type {
 } from "./embed.js"
 export { createGuard } from "./guard.js"
 export type { Answer, Guard, Session } from "./guard.js"
+export type { Assignment } from "./guard/assignment.js"
 export type { GuardOptions, Mode, ReleaseFor, StateReader } from "./guard/guard-options.js"
 export type { DecisionLogOptions } from "./guard/decision-log.js"
 export type { GuardEvent, Misuse, OnStableError, ScanSide, Side } from "./guard/core.js"

@@ -24,13 +24,14 @@ describe("connect", () => {
     const stop = process.guard.onChange(() => changes++)
     await fleet.begin()
     await fleet.pass(5000)
-    expect(changes).toBe(1)
+    // The state, and the release that it names.
+    expect(changes).toBe(2)
     expect(process.serves().release).toBe("1.0.0")
     expect(process.guard.status().phase).toMatchObject({ phase: "canary", weightBp: 500 })
     stop()
     await fleet.kill()
     await fleet.pass(5000)
-    expect(changes).toBe(1)
+    expect(changes).toBe(2)
   })
 
   it("hears of a kill at once from a store that pushes", async () => {

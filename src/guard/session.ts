@@ -4,6 +4,8 @@ import type { Arm, Decision, ErrorType, Scan } from "../model/decision.js"
 import type { ArmIndex } from "../evidence/cells.js"
 import type { Alert, Direction, EvaluationContext, ScanContext } from "../release/ports.js"
 import { readAlerts } from "../release/run.js"
+import { assignmentOf } from "./assignment.js"
+import type { Assignment } from "./assignment.js"
 import type { Core } from "./core.js"
 import { ERROR, failed, judgeAsync, judgeSync, letGo, unavailable } from "./judge.js"
 import type { Judged } from "./judge.js"
@@ -73,6 +75,10 @@ export class GuardSession<C extends Call> {
 
   get arm(): Arm {
     return ARMS[this.seat.look().arm]
+  }
+
+  assignment(): Assignment {
+    return assignmentOf(this.seat.look())
   }
 
   get config(): unknown {

@@ -8,8 +8,8 @@ import type { Complain } from "../telemetry/complaint.js"
 import { createEvents } from "../telemetry/events.js"
 import type { EventLogger } from "../telemetry/events.js"
 import { createTracing } from "../telemetry/tracing.js"
+import { reasonFor } from "./assignment.js"
 import type { Recorder, Told } from "./recorder.js"
-import { CANARY } from "./seat.js"
 import type { Turn } from "./seat.js"
 
 export type { EventLogger, EventRecord } from "../telemetry/events.js"
@@ -133,12 +133,6 @@ export function createTraces(options: TraceOptions, { rollout, clock, complain }
 }
 
 /** How the session came to this arm, in the words of the conventions. */
-function reasonOf({ view, arm, inferable }: Turn<never>, source: Decision["source"] | Scan["source"]): string {
-  if (source === "lockdown") return "disabled"
-  if (source === "fallback" || source === "posture") return "error"
-  // Nobody is being drawn: before the start, and where both arms decide.
-  if (view.ramp.length === 0 || source === "contained") return "static"
-  if (inferable) return "split"
-  // Pinned; or else not eligible, past the cap, no session, or taken off the canary.
-  return arm === CANARY ? "targeting_match" : "default"
+function reasonOf(turn: Turn<never>, source: Decision["source"] | Scan["source"]): string {
+  return source === "fallback" || source === "posture" ? "error" : reasonFor(turn)
 }
