@@ -15,7 +15,7 @@ const ONCE = [
   "test/rollout/exploration.test.ts",
   "test/sources/{prometheus,rules}.test.ts",
   "test/sources/prometheus-server.test.ts",
-  "test/engines/**",
+  "test/{adapters,engines}/**",
   "test/cli/{starter,release-diff,release,plan,calibrate,verbs,hostile,init-validate,help}.test.ts",
   "test/stores/{redis,etcd}.test.ts",
 ]
@@ -26,6 +26,7 @@ export default defineConfig(({ mode }) => ({
   resolve: {
     alias: [
       { find: /^serin$/, replacement: source("index.ts") },
+      { find: /^serin\/adapters\/(.+)$/, replacement: source("adapters/$1.ts") },
       { find: /^serin\/isolate$/, replacement: source("release/isolate.ts") },
       { find: /^serin\/serve$/, replacement: source("serve.ts") },
       { find: /^serin\/stores\/http$/, replacement: source("stores/http.ts") },

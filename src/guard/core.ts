@@ -80,9 +80,10 @@ export type GuardEvent<C = Call> =
 
 /**
  * `started_at`: no time that a session can have begun; `session`: `session` of `wrap` or of a tool throws; `no_releases`: nothing to judge with;
- * `call_options`: an option of `evaluate` or `scan` that there is not, or a `callId` that is no text; `tool_call`: `call` of a tool throws.
+ * `call_options`: an option of `evaluate` or `scan` that there is not, or a `callId` that is no text; `tool_call`: `call` of a tool throws;
+ * `unguarded_tools`: an adapter was given tools that are not run where it could stop them.
  */
-export type Misuse = "started_at" | "session" | "no_releases" | "call_options" | "tool_call"
+export type Misuse = "started_at" | "session" | "no_releases" | "call_options" | "tool_call" | "unguarded_tools"
 
 export type OnStableError = "deny" | "escalate" | "throw"
 

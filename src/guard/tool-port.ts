@@ -81,6 +81,10 @@ export interface ToolPort<C extends Call, X> {
   pass(ruling: Ruling<C>, output: unknown): Passed | Promise<Passed>
   /** Whether outputs are scanned. */
   readonly scans: boolean
+  /** What `escalate` is now: with `ask`, the runtime is to ask a person. */
+  readonly asks: boolean
+  /** Tell of tools that are not run here, so that nobody asks about their calls. */
+  unguarded(tools: readonly string[]): void
 }
 
 const PORT_KEYS: KeysOf<ToolPortOptions<Call, unknown>> = {
@@ -164,6 +168,11 @@ export function createToolPort<C extends Call, X>(
 
   return {
     scans: options.scanOutput === true,
+    asks: escalate === "ask",
+    unguarded(tools) {
+      if (tools.length === 0) return
+      core.misuse("unguarded_tools", () => `${name}: not run here, so not guarded: ${tools.join(", ")}`)
+    },
     decide(use, context, own) {
       const session = find(context, own)
       const { sessionId } = session
