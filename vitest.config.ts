@@ -33,6 +33,7 @@ export default defineConfig(({ mode }) => ({
       { find: /^serin\/testing$/, replacement: source("testing/index.ts") },
       { find: /^serin\/sources\/prometheus$/, replacement: source("sources/prometheus.ts") },
       { find: /^serin\/metric-producer$/, replacement: source("telemetry/producer.ts") },
+      { find: /^serin\/engines\/authensor$/, replacement: source("engines/authensor.ts") },
       { find: /^serin\/engines\/opa$/, replacement: source("engines/opa.ts") },
       { find: /^serin\/engines\/cedar$/, replacement: source("engines/cedar.ts") },
       { find: /^serin\/adapters\/openfeature$/, replacement: source("adapters/openfeature.ts") },

@@ -11,9 +11,10 @@ import { createGuard, initialState, parseSpec } from "serin"
 import type { Call, GuardOptions, Release, RolloutState } from "serin"
 import { metricProducer } from "serin/metric-producer"
 import { bundle } from "../scripts/bundle.js"
+import { engineCosts } from "./engines.js"
 import { handWrittenCanary } from "./hand-written.js"
 import { compare, compareBursts, garbage } from "./measure.js"
-import type { Batch } from "./measure.js"
+import type { Batch, Row } from "./measure.js"
 import { paced } from "./paced.js"
 import { replayed } from "./replay.js"
 import { shadowCost, workOf } from "./shadow.js"
@@ -26,13 +27,14 @@ const { values: options } = parseArgs({
     soak: { type: "boolean", default: false },
     replay: { type: "boolean", default: false },
     analysis: { type: "boolean", default: false },
+    engines: { type: "boolean", default: false },
     fleet: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 })
 if (options.help) {
   console.log(
-    "npm run bench -- [--json FILE] [--quick] [--soak | --replay | --analysis | --fleet]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else\n--replay     calls a second of a replay, and nothing else\n--analysis   judging and merging evidence, and nothing else\n--fleet      what 1,000 publishing processes cost their leader, and nothing else",
+    "npm run bench -- [--json FILE] [--quick] [--soak | --replay | --analysis | --engines | --fleet]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else\n--replay     calls a second of a replay, and nothing else\n--analysis   judging and merging evidence, and nothing else\n--engines    a decision by each engine, and nothing else\n--fleet      what 1,000 publishing processes cost their leader, and nothing else",
   )
   process.exit(0)
 }
@@ -155,6 +157,12 @@ if (options.analysis || options.fleet) {
   process.exit(0)
 }
 
+if (options.engines) {
+  const fixed = state(0)
+  tellRows(engineCosts({ current: () => fixed, onChange: () => () => {} }, rounds))
+  process.exit(0)
+}
+
 const rows = [
   compare("guarded decision vs hand-written-otel", guarded(guardFor(0)), byHand(), rounds),
   compare(
@@ -196,15 +204,7 @@ const bytes = {
   byHand: garbage(byHand()),
 }
 
-console.log(
-  `${"comparison".padEnd(64)} ${"ratio".padStart(8)}  ${"p10–p90".padStart(15)}  ${"ours".padStart(9)}  ${"theirs".padStart(9)}`,
-)
-for (const row of rows) {
-  const spread = `${row.low.toFixed(3)}–${row.high.toFixed(3)}`
-  console.log(
-    `${row.name.padEnd(64)} ${row.ratio.toFixed(3).padStart(8)}  ${spread.padStart(15)}  ${ns(row.oursNs)}  ${ns(row.theirsNs)}`,
-  )
-}
+tellRows(rows)
 console.log(
   `garbage per decision: ${bytes.api.toFixed(0)} B, with metric-producer ${bytes.producer.toFixed(0)} B, hand-written ${bytes.byHand.toFixed(0)} B`,
 )
@@ -255,6 +255,18 @@ async function delaysUnderLoad(seconds: number) {
   await guard.idle()
   const { coverage } = guard.shadow()
   return { rows, coverage }
+}
+
+function tellRows(rows: readonly Row[]): void {
+  console.log(
+    `${"comparison".padEnd(64)} ${"ratio".padStart(8)}  ${"p10–p90".padStart(15)}  ${"ours".padStart(9)}  ${"theirs".padStart(9)}`,
+  )
+  for (const row of rows) {
+    const spread = `${row.low.toFixed(3)}–${row.high.toFixed(3)}`
+    console.log(
+      `${row.name.padEnd(64)} ${row.ratio.toFixed(3).padStart(8)}  ${spread.padStart(15)}  ${ns(row.oursNs)}  ${ns(row.theirsNs)}`,
+    )
+  }
 }
 
 function garbageRow(name: string, ours: number) {

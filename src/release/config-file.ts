@@ -26,7 +26,7 @@ export function readConfig(file: SourceFile, schema: SourceFile, problems: Probl
 }
 
 /** Read a document as data: what JSON can say, every key once. */
-function plainOf(document: SourceDocument, node: ParsedNode): unknown {
+export function plainOf(document: SourceDocument, node: ParsedNode): unknown {
   if (isMap<Scalar.Parsed, ParsedNode | null>(node)) {
     const entries = new Map<string, unknown>()
     for (const { key, value } of node.items) {
