@@ -12,7 +12,48 @@ const TIE = "two results of logarithms that are the same double"
 const RIGHT_ANYWAY =
   "how far a search starts from its end, or how near it stops, moves the result by less than its tolerance"
 
+const FOUND_ANYWAY = "where a search begins and how far it goes at once: it finds the same, sooner or later"
+
 export const EQUIVALENT: readonly Equivalent[] = [
+  { file: "histogram.ts", source: "const STRIDE = 8", to: ["9", "7"], why: FOUND_ANYWAY },
+  {
+    file: "histogram.ts",
+    source: "if (to < reached) addRows(sums, data, rowOf(to), rowOf(reached), 1)",
+    to: ["to <= reached"],
+    why: "no rows are neither added nor taken away",
+  },
+  { file: "histogram.ts", source: "if (first === past) return", to: ["false"], why: "no rows have no sum" },
+  {
+    file: "histogram.ts",
+    source: "while (end - BLOCK >= from && isEmptyBlock(data, end - BLOCK)) end -= BLOCK",
+    to: ["end - BLOCK > from", "end - BLOCK < from", "end + BLOCK", "false"],
+    why: FOUND_ANYWAY,
+  },
+  {
+    file: "histogram.ts",
+    source: "const end = histograms.reduce((most, histogram) => Math.max(most, histogram.end), 0)",
+    to: ["Math.min(…)", "1", "-1"],
+    why: FOUND_ANYWAY,
+  },
+  {
+    file: "histogram.ts",
+    source: "let bin = histograms.reduce((most, histogram) => Math.max(most, histogram.reached()), 0)",
+    to: ["Math.min(…)", "1"],
+    why: FOUND_ANYWAY,
+  },
+  {
+    file: "histogram.ts",
+    source: "while (bin < end && upTo(bin) < target) bin += STRIDE",
+    to: [
+      "bin <= end",
+      "bin >= end",
+      "upTo(bin) <= target",
+      "upTo(bin) >= target",
+      "false",
+      "bin < end || upTo(bin) < target",
+    ],
+    why: FOUND_ANYWAY,
+  },
   {
     file: "special.ts",
     source: "const MILLS_DEPTH = 64",
@@ -64,8 +105,8 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: "wager.ts",
-    source: "if (table({ max: middle, least, bets })(all) >= target) below = middle",
-    to: ["table({ max: middle, least, bets })(all) > target"],
+    source: "if (logEOf(all, { max: middle, least, bets }) >= target) below = middle",
+    to: ["logEOf(all, { max: middle, least, bets }) > target"],
     why: TIE,
   },
   {
