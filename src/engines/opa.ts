@@ -74,22 +74,29 @@ export function opaEngine<C extends Call = Call>(options: OpaOptions<C> = {}): E
     compile(files) {
       const problems: Problem[] = []
       const parts = readOpaParts(files, problems)
-      const load = parts && loaderOf(library, parts, builtins, files, problems)
-      const chosen = load && chooseEntrypoint(load(), entrypoint, files, problems)
-      if (load === null || chosen === null) throw invalid("RULES_INVALID", "the policy", problems)
-      return opaPolicy(load, chosen, input, outcome)
+      const module = parts && openModule(library, parts, builtins, files, problems)
+      const chosen = module && chooseEntrypoint(module.first, entrypoint, files, problems)
+      if (module === null || chosen === null) throw invalid("RULES_INVALID", "the policy", problems)
+      return opaPolicy(module, chosen, input, outcome)
     },
   }
 }
 
-/** `load` makes an instance with a memory of its own, and the release's data in it. */
+/** A compiled module. */
+interface Module {
+  /** Its first instance. */
+  readonly first: Loaded
+  /** Make another, with a memory of its own, and the release's data in it. */
+  readonly load: () => Loaded
+}
+
 function opaPolicy<C extends Call>(
-  load: () => Loaded,
+  { first: instance, load }: Module,
   entrypoint: string,
   input: (call: C, context: EvaluationContext) => unknown,
   outcome: (result: unknown) => Evaluation,
 ): Policy<C> {
-  let loaded: Loaded | null = load()
+  let loaded: Loaded | null = instance
 
   function ask(json: ArrayBuffer): unknown {
     const asked = (loaded ??= load())
@@ -117,14 +124,14 @@ function opaPolicy<C extends Call>(
   })
 }
 
-/** Null: what is wrong was pushed on `problems`. It was instantiated once, so that it can be. */
-function loaderOf(
+/** Null: what is wrong was pushed on `problems`. */
+function openModule(
   library: Library,
   { wasm, data }: OpaParts,
   builtins: Readonly<Record<string, (...args: never[]) => unknown>>,
   files: readonly SourceFile[],
   problems: Problem[],
-): (() => Loaded) | null {
+): Module | null {
   const where = files.map(({ path }) => path).join(", ")
   try {
     // A copy: whoever holds the bytes may change them.
@@ -144,8 +151,7 @@ function loaderOf(
       if (data !== undefined) loaded.setData(data)
       return loaded
     }
-    load()
-    return load
+    return { first: load(), load }
   } catch (error) {
     problems.push({ where, message: `cannot be loaded: ${messageOf(error)}` })
     return null

@@ -259,7 +259,7 @@ describe("cedarEngine", () => {
           policy.close?.()
         },
       ),
-      { numRuns: runs(25) },
+      { numRuns: runs(15) },
     )
   })
 
