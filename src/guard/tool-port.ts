@@ -77,8 +77,8 @@ export interface ToolPort<C extends Call, X> {
   decide(use: ToolUse, context: X, own?: string): Ruling<C> | Promise<Ruling<C>>
   /** Go on after the runtime has asked a person; a ruling that is not `ask` stays what it is. */
   answered(ruling: Ruling<C>, approved: boolean): Ruling<C>
-  /** Scan an output, if that is asked for; a value at once in a synchronous guard. */
-  pass(ruling: Ruling<C>, output: unknown): Passed | Promise<Passed>
+  /** Scan an output, if that is asked for; a value at once in a synchronous guard. An empty `sessionId`: it belongs to no session. */
+  pass(ruling: Pick<Ruling<C>, "use" | "sessionId">, output: unknown): Passed | Promise<Passed>
   /** Whether outputs are scanned. */
   readonly scans: boolean
   /** What `escalate` is now: with `ask`, the runtime is to ask a person. */
