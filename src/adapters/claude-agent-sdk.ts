@@ -66,11 +66,11 @@ export function guardHooks<C extends Call, M extends Mode>(
   guard: Guard<C, M>,
   options: ClaudeOptions<C> = {},
 ): GuardHooks {
-  const { action, timeoutMs, ...rest } = options
+  const { action, call, timeoutMs, ...rest } = options
   if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
     throw new RangeError(`${NAME}: timeoutMs must be a number of ms above 0, got ${String(timeoutMs)}`)
   }
-  const port = guard.toolPort<ToolHook>(NAME, { ...rest, call: callOf(options) }, { asks: true })
+  const port = guard.toolPort<ToolHook>(NAME, { ...rest, call: callOf(action, call) }, { asks: true })
   const open = new Map<string, Open<C>>()
 
   function remember(hook: ToolHook, ruling: Ruling<C>): void {
@@ -161,7 +161,10 @@ export function guardHooks<C extends Call, M extends Mode>(
   }
 }
 
-function callOf<C extends Call>({ action, call }: ClaudeOptions<C>): ToolPortOptions<C, ToolHook>["call"] {
+function callOf<C extends Call>(
+  action: ClaudeOptions<C>["action"],
+  call: ClaudeOptions<C>["call"],
+): ClaudeOptions<C>["call"] {
   if (action === undefined) return call
   if (call !== undefined) throw new TypeError(`${NAME}: action and call both say what is judged; pass one of them`)
   if (typeof action !== "function") throw new TypeError(`${NAME}: action must be a function, got ${typeof action}`)

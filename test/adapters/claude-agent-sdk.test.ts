@@ -7,10 +7,35 @@ import type { ClaudeOptions, HookMap } from "serin/adapters/claude-agent-sdk"
 import { fakeClock } from "serin/testing"
 import { fakeState, harness, idOn, release, stateWith, T0 } from "../guard/harness.js"
 import { runs } from "../runs.js"
+import { adapterContract, BROKEN } from "./contract.js"
 import { hostHook, runAgent } from "./claude-agent.js"
 import type { AgentOptions, AgentTool } from "./claude-agent.js"
 
 const PAY = "mcp__shop__pay"
+
+/** The contract as the SDK keeps it by its hooks; test/frameworks has the SDK itself keep it. */
+adapterContract({
+  framework: "Claude Agent SDK",
+  async play({ guard, calls, options, conversation, approve }) {
+    const ran: string[] = []
+    let asked = 0
+    const named = (name: string): AgentTool => ({
+      run({ text: said }) {
+        ran.push(`${name}: ${String(said)}`)
+        if (said === "fail") throw new Error(BROKEN)
+        return [{ type: "text", text: `${name}: ${String(said)}` }]
+      },
+    })
+    const { read } = await runAgent({
+      hooks: guardHooks(guard as Guard, { ...options, action: (tool) => tool.replace("mcp__shop__", "") }),
+      tools: Object.fromEntries(["read", "pay", "erase", "crash"].map((name) => [`mcp__shop__${name}`, named(name)])),
+      turns: calls.map(({ tool, text: said }) => [{ tool: `mcp__shop__${tool}`, input: { text: said } }]),
+      canUseTool: () => (asked++, approve === true),
+      ...(conversation !== undefined && { sessionId: conversation }),
+    })
+    return { ran, read, asked }
+  },
+})
 
 const byAmount = ({ action, input }: Call): Evaluation => {
   const { amount } = (input ?? {}) as { amount?: number }
