@@ -100,7 +100,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   // Beside frameworks, flags: they hold documents and kills as stores do.
   adapters: {
     units: ["guard", "rollout/store", "rollout/state", "rollout/phase", "stores/document"],
-    packages: ["@opentelemetry/api", "type:@openfeature/server-sdk"],
+    packages: ["@opentelemetry/api", "type:@openfeature/server-sdk", "type:langchain"],
   },
   testing: { units: [...PORTS, "decision-log/rotated"], node: true },
   // Serves a store to whoever may not have it.
