@@ -190,7 +190,7 @@ export function createGuard<C extends Call = Call>(
   const limitOf = (arm: 0 | 1): Limit => ({ clock, timeoutMs: timeoutMs[arm], onLate: () => telemetry.late(arm) })
   const core: Core<C> = {
     view: compileView(state.current(), releases, null, { leaseOver: isLeaseOver(), bootstrap }),
-    book: createBook(state.current()?.generation ?? 0),
+    book: createBook(state.current()?.generation ?? 0, state.current()?.salt ?? ""),
     clock,
     telemetry,
     shadow,
@@ -275,16 +275,17 @@ export function createGuard<C extends Call = Call>(
   function takeIn(): void {
     const previous = core.view
     const next = state.current()
-    const generation = next?.generation ?? 0
-    if (generation !== core.book.generation) {
-      core.book = createBook(generation)
+    const { generation = 0, salt = "" } = next ?? {}
+    const isAnother = generation !== core.book.generation || salt !== core.book.salt
+    if (isAnother) {
+      core.book = createBook(generation, salt)
       fuse?.reset(next?.spec.intent ?? null)
     }
     core.view = compileView(next, releases, previous, { fuseBlown: isBlown(), leaseOver: isLeaseOver(), bootstrap })
     if (core.view.stable !== previous.stable || core.view.canary !== previous.canary) letGoOf(previous)
     openStrata(core.book, core.view.ramp.length)
     // What waits was asked of releases that are no longer compared.
-    if (core.view.sampleBp === 0 || core.view.generation !== previous.generation) core.shadow.clear()
+    if (core.view.sampleBp === 0 || isAnother) core.shadow.clear()
     const current = core.view.state
     if (current === null || current.revision === previous.state?.revision) return
     telemetry.transition(current.last.event)

@@ -6,9 +6,10 @@ import { createPublisher } from "../../src/controller/publisher.js"
 import { storeSink } from "../../src/sources/store-sink.js"
 import { redisStore } from "../../src/stores/redis.js"
 import { evaluationsOf } from "./evaluations.js"
-import { lineWriter } from "./event.js"
+import { FORGOT, lineWriter } from "./event.js"
 import { RELEASES, ROLLOUT, STABLE } from "./fleet.js"
 import { hostileStore } from "./hostile-store.js"
+import { watchLease } from "./lease-watch.js"
 import type { Order, Part } from "./program.js"
 import { scaledClock } from "./scaled-clock.js"
 
@@ -33,22 +34,28 @@ const guard = await connect({
   clock,
 })
 
-let published = { generation: 0, evaluations: 0 }
+if (guard.status().follower.lastKnownGood?.problem !== undefined) write({ is: "problem", code: FORGOT })
+const leaderless = watchLease(guard)
+const drawOf = (): string => guard.status().state?.salt ?? ""
+let counted = { draw: "", evaluations: 0 }
 const sink = storeSink(redis)
 const publisher = createPublisher({
   rollout: ROLLOUT,
   publisher: `${part.name}-${part.life}`,
   sink: {
     async put(key, text, options) {
-      const said = published
+      const said = counted
       await sink.put(key, text, options)
       write({ is: "published", life: part.life, ...said })
     },
   },
   clock,
+  // Of the machine's time: what it does late where twenty processes share it is no finding.
+  deadlineMs: 2000 * part.speed,
   evidence() {
     const evidence = guard.evidence()
-    published = { generation: evidence.generation, evaluations: evaluationsOf(evidence) }
+    counted = { draw: drawOf(), evaluations: evaluationsOf(evidence) }
+    write({ is: "counted", ...counted })
     return evidence
   },
   diffs: () => guard.diffs(),
@@ -57,7 +64,7 @@ const publisher = createPublisher({
 })
 
 let opened = 0
-let revision = -1
+let current: unknown
 let problem: string | undefined
 const sessions = Array.from({ length: SESSIONS }, open)
 
@@ -73,18 +80,18 @@ function open(): { readonly id: string; readonly startedAt: number; left: number
 function decide(): void {
   for (const [i, session] of sessions.entries()) {
     const { state, phase, follower } = guard.status()
-    if (state !== null && state.revision !== revision) {
-      revision = state.revision
-      write({ is: "state", revision, generation: state.generation, kill: state.kill, phase: phase?.phase ?? "none" })
+    const { revision = -1, salt: draw = "" } = state ?? {}
+    if (state !== null && state !== current) {
+      const refused = state.last.reason.includes("which was refused")
+      write({ is: "state", revision, draw, kill: state.kill, phase: phase?.phase ?? "none", refused })
     }
+    current = state
     if (follower.problem?.code !== problem) {
       problem = follower.problem?.code
       write({ is: "problem", code: problem ?? "none" })
     }
     const { arm, source } = guard.session(session.id, { startedAt: session.startedAt }).evaluate({ action: "refund" })
-    const leaderless = follower.lease?.leftMs === 0
-    const generation = state?.generation ?? 0
-    write({ is: "decision", session: session.id, arm, source, revision, generation, leaderless })
+    write({ is: "decision", session: session.id, arm, source, revision, draw, leaderless: leaderless() })
     if (--session.left === 0) sessions[i] = open()
   }
 }

@@ -10,7 +10,7 @@ import { ROLLOUT, SPEC } from "./fleet.js"
 import { RULES, violationsOf } from "./invariants.js"
 import type { Violation } from "./invariants.js"
 import { commonMs } from "./scaled-clock.js"
-import { scriptOf } from "./script.js"
+import { calmAt, scriptOf } from "./script.js"
 import { createWorld } from "./world.js"
 
 export interface ChaosOptions {
@@ -20,6 +20,8 @@ export interface ChaosOptions {
   readonly minutes: number
   /** How much faster than the machine's clock the script's time passes. */
   readonly speed: number
+  /** Leave what the processes wrote. */
+  readonly keep: boolean
   readonly tell: (text: string) => void
 }
 
@@ -34,11 +36,13 @@ export interface ChaosReport {
 const HUMAN: Actor = { kind: "human", id: "chaos" }
 /** A canary may be served this much longer than its lease by the promise, scripted ms. */
 const LEASE_MS = 15_000 + 1000
+/** The last generation goes through its stages, ms. */
+const CALM_MS = 4 * 60_000
 /** For what a machine of few cores does late: forks, scripts and file writes of twenty processes at once; common ms. */
 const TOLERANCE_MS = 50
 
 /** Play one script on a fleet, and hold what its processes wrote to the promises. */
-export async function chaos({ seed, agents: count, minutes, speed, tell }: ChaosOptions): Promise<ChaosReport> {
+export async function chaos({ seed, agents: count, minutes, speed, keep, tell }: ChaosOptions): Promise<ChaosReport> {
   const programs = await bundle(["bench/chaos/agent.ts", "bench/chaos/leader.ts"])
   const agents = Array.from({ length: count }, (_, i) => `agent-${i + 1}`)
   const leaders = ["leader-1", "leader-2", "leader-3"]
@@ -74,7 +78,7 @@ export async function chaos({ seed, agents: count, minutes, speed, tell }: Chaos
   const spec = parseSpec(SPEC, { path: "chaos.yaml" })
   try {
     await ensureState(store, spec, HUMAN, Date.now())
-    world.populate()
+    await world.populate()
     begun = commonMs()
     await verb("start")
     tell(
@@ -83,10 +87,12 @@ export async function chaos({ seed, agents: count, minutes, speed, tell }: Chaos
     const running: Promise<void>[] = []
     for (const one of script) {
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, one.at - scripted()) / speed))
+      // Whatever the machine was late with is over before the calm begins.
+      if (one.at > calmAt(minutes)) await Promise.all(running)
       running.push(world.apply(one))
     }
     await Promise.all(running)
-    await new Promise((resolve) => setTimeout(resolve, Math.max(0, minutes * 60_000 - scripted()) / speed))
+    await new Promise((resolve) => setTimeout(resolve, Math.max(CALM_MS, minutes * 60_000 - scripted()) / speed))
     const stuck = await world.end()
     const lines = new Map([...world.lines].map(([name, path]) => [name, readLines(path)]))
     const leaseMs = LEASE_MS / speed + TOLERANCE_MS
@@ -106,7 +112,8 @@ export async function chaos({ seed, agents: count, minutes, speed, tell }: Chaos
     return report
   } finally {
     await store.close()
-    await world.destroy()
+    const lines = await world.destroy(keep)
+    if (keep) tell(`what each process wrote is in ${lines}`)
     rmSync(programs.folder, { recursive: true, force: true })
   }
 }

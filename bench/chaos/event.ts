@@ -1,16 +1,21 @@
 import { openSync, readFileSync, writeSync } from "node:fs"
 import { commonMs } from "./scaled-clock.js"
 
-/** What a process tells of itself, a line each: enough to hold it to the promises from outside. `t` is common time, ms. */
+/**
+ * What a process tells of itself, a line each: enough to hold it to the promises from outside. `t` is common time, ms. `draw` is the salt
+ * of a generation, whose number comes again where the store has lost one.
+ */
 export type Line = { readonly t: number } & (
   | { readonly is: "born"; readonly life: number }
   /** The state in force changed. */
   | {
       readonly is: "state"
       readonly revision: number
-      readonly generation: number
+      readonly draw: string
       readonly kill: string
       readonly phase: string
+      /** It obeys the kill of a document that was refused: it bears the next number, and nobody has written it. */
+      readonly refused: boolean
     }
   | {
       readonly is: "decision"
@@ -18,17 +23,22 @@ export type Line = { readonly t: number } & (
       readonly arm: "stable" | "canary"
       readonly source: string
       readonly revision: number
-      readonly generation: number
-      /** Nobody was known to lead: what is decided then is no evidence. */
+      readonly draw: string
+      /** Nobody was known to lead. */
       readonly leaderless: boolean
     }
+  /** What the evidence of a process came to when it was looked at. */
+  | { readonly is: "counted"; readonly draw: string; readonly evaluations: number }
   /** What has arrived where the leader reads it: evaluations counted in it. */
-  | { readonly is: "published"; readonly life: number; readonly generation: number; readonly evaluations: number }
+  | { readonly is: "published"; readonly life: number; readonly draw: string; readonly evaluations: number }
   /** What the evidence of all came to, in the eyes of one that may lead. */
-  | { readonly is: "merged"; readonly generation: number; readonly evaluations: number }
+  | { readonly is: "merged"; readonly draw: string; readonly evaluations: number }
   | { readonly is: "leads"; readonly epoch: number }
   | { readonly is: "problem"; readonly code: string }
 )
+
+/** Code of a `problem`: the last known good of an earlier life could not be read in time, so there is no floor. */
+export const FORGOT = "last_known_good"
 
 /** `Omit` of each member of a union. */
 type Untimed<T> = T extends unknown ? Omit<T, "t"> : never

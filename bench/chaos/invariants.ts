@@ -1,3 +1,4 @@
+import { FORGOT } from "./event.js"
 import type { Line } from "./event.js"
 
 /** A time in which nothing from the store reached a process; common time, ms. */
@@ -26,9 +27,9 @@ export const RULES = {
   lease: "no decision by the canary later than lease + 1 s after a process was cut off",
   kill: "no decision by the canary after a kill was seen",
   arm: "a session that stable served is never served by the canary",
-  floor: "the revision in force never goes back in the life of a process",
-  evidence:
-    "what is published is never more than what was decided, and in the calm at the end, under a leader, exactly that",
+  floor: "the revision in force never goes back in the life of a process, nor below what its life before has kept",
+  evidence: "what is counted is what was decided under a leader, each call once, at every look",
+  complete: "in the calm at the end every process has published all that it counted",
   merged: "the leader's evidence is what all processes published last, of each life once",
   epoch: "no two lead in one epoch",
   ends: "every process ends by itself when it is asked to",
@@ -36,6 +37,7 @@ export const RULES = {
 
 /** Hold what the processes wrote to the promises. The rules know nothing of the library: only what a process did. */
 export function violationsOf({ lines, isolations, leaseMs }: Told): readonly Violation[] {
+  const last = lastDraw(lines)
   const each = [...lines].flatMap(([process, told]) => [
     ...lateCanaries(
       process,
@@ -46,7 +48,7 @@ export function violationsOf({ lines, isolations, leaseMs }: Told): readonly Vio
     ...afterKill(process, told),
     ...changedArms(process, told),
     ...goneBack(process, told),
-    ...miscounted(process, told),
+    ...miscounted(process, told, last),
   ])
   return [...each, ...wronglyMerged(lines), ...twoLeaders(lines)]
 }
@@ -94,50 +96,97 @@ function changedArms(process: string, told: readonly Line[]): readonly Violation
   return found
 }
 
+/** A state that a process has had for so long, and decided so often by, is written down: common ms, decisions. */
+const KEPT_AFTER = { ms: 1000, decisions: 100 }
+
 function goneBack(process: string, told: readonly Line[]): readonly Violation[] {
-  let highest = 0
   const found: Violation[] = []
+  /** Revision that nothing may go below, and the highest that was seen. */
+  let floor = 0
+  let highest = 0
+  let since = 0
+  let decisions = 0
   for (const line of told) {
     // One that was killed begins with what it had written down, which may be the revision before.
-    if (line.is === "born") highest = 0
-    if (line.is !== "state") continue
+    if (line.is === "born" || (line.is === "problem" && line.code === FORGOT)) {
+      const isKept = line.is === "born" && decisions >= KEPT_AFTER.decisions
+      floor = line.is === "born" ? Math.max(floor, isKept ? highest : 0) : 0
+      highest = floor
+      decisions = 0
+    }
+    if (line.is === "decision" && line.t >= since + KEPT_AFTER.ms) decisions++
+    if (line.is !== "state" || line.refused) continue
     if (line.revision < highest) {
       found.push({ rule: RULES.floor, process, t: line.t, what: `${highest} → ${line.revision}` })
     }
-    highest = Math.max(highest, line.revision)
+    if (line.revision <= highest) continue
+    if (decisions >= KEPT_AFTER.decisions) floor = highest
+    highest = line.revision
+    since = line.t
+    decisions = 0
   }
   return found
 }
 
+/** After these a generation counts for nothing any more, and who was drawn for its canary is served by stable. */
+const OVER = new Set(["rolled_back", "contained", "killed"])
+
 /**
- * Every decision is written before it can be published, so at no time can more be published than was written. In the generation that the
- * calm began, when nothing is lost any more, the last publication has all of them.
+ * At each look as many evaluations are counted as were decided, less those of sessions that were called while nobody led and the canary was
+ * exposed: these are in nobody's evidence from then on. `last` is the generation that the calm began: of that one everything is published.
  */
-function miscounted(process: string, told: readonly Line[]): readonly Violation[] {
-  const last = Math.max(0, ...told.flatMap((line) => (line.is === "state" ? [line.generation] : [])))
-  const decided = new Map<number, number>()
+function miscounted(process: string, told: readonly Line[], last: string | undefined): readonly Violation[] {
   const found: Violation[] = []
+  let decided = new Map<string, number>()
+  let aside = new Set<string>()
+  let over = new Set<string>()
+  let phase = ""
   let final: Extract<Line, { is: "published" }> | undefined
-  let leaderless = false
   for (const line of told) {
-    if (line.is === "born") decided.clear()
-    // Sessions that were called meanwhile are in nobody's evidence.
-    if (line.is === "decision" && line.generation === last) leaderless ||= line.leaderless
-    if (line.is === "decision") decided.set(line.generation, (decided.get(line.generation) ?? 0) + 1)
-    if (line.is !== "published") continue
-    final = line
-    const most = decided.get(line.generation) ?? 0
-    if (line.evaluations > most) {
-      const what = `${line.evaluations} published of ${most} decided in generation ${line.generation}`
-      found.push({ rule: RULES.evidence, process, t: line.t, what })
+    switch (line.is) {
+      case "born":
+        decided = new Map()
+        aside = new Set()
+        over = new Set()
+        phase = ""
+        break
+      case "state":
+        phase = line.phase
+        if (OVER.has(phase)) over.add(line.draw)
+        break
+      case "decision": {
+        const session = `${line.draw} ${line.session}`
+        if (line.leaderless && phase !== "shadow") aside.add(session)
+        if (!aside.has(session)) decided.set(line.draw, (decided.get(line.draw) ?? 0) + 1)
+        break
+      }
+      case "counted": {
+        const all = decided.get(line.draw) ?? 0
+        if (line.evaluations === all || (line.evaluations < all && over.has(line.draw))) break
+        const what = `${line.evaluations} counted of ${all} decided in ${nameOf(line.draw)}`
+        found.push({ rule: RULES.evidence, process, t: line.t, what })
+        break
+      }
+      case "published":
+        final = line
     }
   }
+  if (final === undefined || last === undefined) return found
   const all = decided.get(last) ?? 0
-  if (!leaderless && final?.generation === last && final.evaluations !== all) {
-    const what = `${final.evaluations} published in the end of ${all} decided in generation ${last}`
-    found.push({ rule: RULES.evidence, process, t: final.t, what })
+  const published = final.draw === last ? final.evaluations : 0
+  if (published !== all || final.draw !== last) {
+    const what = `${published} published in the end of ${all} decided in ${nameOf(last)}, the last was of ${nameOf(final.draw)}`
+    found.push({ rule: RULES.complete, process, t: final.t, what })
   }
   return found
+}
+
+const nameOf = (draw: string): string => (draw === "" ? "no generation" : `generation ${draw.slice(0, 8)}`)
+
+/** The generation of the state that was told of last, by whomever. */
+function lastDraw(lines: ReadonlyMap<string, readonly Line[]>): string | undefined {
+  const states = [...lines.values()].flatMap((told) => told.findLast((line) => line.is === "state") ?? [])
+  return states.toSorted((a, b) => a.t - b.t).at(-1)?.draw
 }
 
 function wronglyMerged(lines: ReadonlyMap<string, readonly Line[]>): readonly Violation[] {
@@ -149,12 +198,12 @@ function wronglyMerged(lines: ReadonlyMap<string, readonly Line[]>): readonly Vi
       for (const line of said) {
         if (line.is !== "published") continue
         // What a life says of a later generation takes the place of what it said of this one.
-        lives.set(`${name} ${line.life}`, line.generation === merged.generation ? line.evaluations : 0)
+        lives.set(`${name} ${line.life}`, line.draw === merged.draw ? line.evaluations : 0)
       }
     }
     const published = [...lives.values()].reduce((sum, count) => sum + count, 0)
     if (merged.evaluations === published) return []
-    const what = `${merged.evaluations} merged of ${published} published in generation ${merged.generation}`
+    const what = `${merged.evaluations} merged of ${published} published in ${nameOf(merged.draw)}`
     return [{ rule: RULES.merged, process, t: merged.t, what }]
   })
 }

@@ -10,12 +10,13 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "60" },
     speed: { type: "string", default: "20" },
     quick: { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 })
 if (values.help) {
   console.log(
-    "npm run chaos -- [--seed N] [--agents N] [--minutes N] [--speed N] [--quick]\n\n--minutes  of the scripted time; --speed says how many of them pass in one\n--quick    8 agents, 12 minutes",
+    "npm run chaos -- [--seed N] [--agents N] [--minutes N] [--speed N] [--quick] [--keep]\n\n--minutes  of the scripted time; --speed says how many of them pass in one\n--quick    8 agents, 12 minutes\n--keep     leave what each process wrote, and say where",
   )
   process.exit(0)
 }
@@ -32,6 +33,7 @@ const report = await chaos({
   agents: values.quick ? 8 : whole("agents", 1),
   minutes: values.quick ? 12 : whole("minutes", 8),
   speed: whole("speed", 1),
+  keep: values.keep,
   tell: (text) => console.log(text),
 })
 process.exitCode = report.violations.length === 0 ? 0 : 1

@@ -8,6 +8,8 @@ export type Disturbance = { readonly at: number } &
     /** Connections break, and no new one is made. */
     | { readonly is: "cut"; readonly link: string; readonly forMs: number }
     | { readonly is: "restart-store"; readonly downMs: number }
+    /** It comes up with the data of its last restart, as a restored backup does; then with those that it had. What was written meanwhile is lost. */
+    | { readonly is: "roll-back-store"; readonly forMs: number }
     /** SIGKILL; another takes its place. */
     | { readonly is: "kill-leader" }
     /** SIGSTOP, and SIGCONT. */
@@ -22,6 +24,9 @@ export type Disturbance = { readonly at: number } &
   )
 
 const MINUTE = 60_000
+
+/** When the last disturbance has begun, ms. */
+export const calmAt = (minutes: number): number => (minutes - 5) * MINUTE
 
 /** Write the script of a seed: everything that can happen does, several times, and the last four minutes are calm. */
 export function scriptOf(
@@ -41,12 +46,13 @@ export function scriptOf(
     (at) => ({ at, is: "kill-leader" }),
     (at) => ({ at, is: "freeze-leader", forMs: between(2000, 20_000) }),
     (at) => ({ at, is: "kill-agent", agent: pick(agents) }),
+    (at) => ({ at, is: "roll-back-store", forMs: between(5000, 40_000) }),
     (at) => ({ at, is: "freeze-agent", agent: pick(agents), forMs: between(2000, 40_000) }),
     (at) => ({ at, is: "jump", process: pick(everybody), ms: between(-2 * 60 * MINUTE, 2 * 60 * MINUTE) }),
     (at) => ({ at, is: "corrupt", process: pick(agents), forMs: between(5000, 40_000) }),
     (at) => ({ at, is: "replay", process: pick(agents), forMs: between(5000, 40_000) }),
   ]
-  const end = (minutes - 5) * MINUTE
+  const end = calmAt(minutes)
   const disturbances: Disturbance[] = []
   for (let at = 1.5 * MINUTE, i = 0; at < end; at += between(4000, 20_000), i++) {
     disturbances.push(kinds[i % kinds.length]!(at))

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { startProxy } from "../../test/servers/proxy.js"
@@ -31,11 +31,13 @@ export interface World {
   readonly lines: ReadonlyMap<string, string>
   /** Times in which a process heard nothing of the store, common ms. */
   isolations(): readonly Isolation[]
-  populate(): void
+  /** Start all processes; resolves when each has told something. */
+  populate(): Promise<void>
   apply(disturbance: Disturbance): Promise<void>
   /** Heal everything, and let all end by themselves. Answers those that did not. */
   end(): Promise<readonly string[]>
-  destroy(): Promise<void>
+  /** Remove everything; `keep` leaves what processes wrote, in the folder that is answered. */
+  destroy(keep: boolean): Promise<string>
 }
 
 export async function createWorld(options: WorldOptions): Promise<World> {
@@ -51,6 +53,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const isolations: { process: string; from: number; to: number }[] = []
   /** Links that are stalled, each with the number of reasons. */
   const stalls = new Map<string, number>()
+  let serving = Promise.resolve()
 
   const real = (ms: number): number => ms / speed
   const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, real(ms)))
@@ -85,9 +88,18 @@ export async function createWorld(options: WorldOptions): Promise<World> {
           link.cut()
         })
       case "restart-store":
-        await server.kill()
-        await wait(one.downMs)
-        return server.start()
+        return onServer(async () => {
+          await server.save()
+          await server.kill()
+          await wait(one.downMs)
+          await server.start()
+        })
+      case "roll-back-store":
+        return onServer(async () => {
+          await server.rollBack()
+          await wait(one.forMs)
+          await server.undoRollBack()
+        })
       case "kill-leader":
         return actor(leader()).replace()
       case "freeze-leader":
@@ -113,6 +125,12 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     }
   }
 
+  /** One after the other: what is down cannot be rolled back. */
+  function onServer(work: () => Promise<void>): Promise<void> {
+    serving = serving.then(work)
+    return serving
+  }
+
   async function freeze(name: string, forMs: number): Promise<void> {
     const frozen = actor(name)
     frozen.signal("SIGSTOP")
@@ -124,13 +142,16 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     port: server.port,
     lines,
     isolations: () => isolations,
-    populate() {
+    async populate() {
       for (const [i, name] of names.entries()) {
         const dir = join(root, name)
         mkdirSync(dir)
         const program = leaders.includes(name) ? programs.leader : programs.agent
         const part = { name, port: link(name).port, lines: lines.get(name)!, dir, speed, origin, seed: seed * 1000 + i }
         actors.set(name, startActor(program, part))
+      }
+      while (![...lines.values()].every((path) => existsSync(path))) {
+        await new Promise((resolve) => setTimeout(resolve, 20))
       }
     },
     apply,
@@ -145,10 +166,11 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       }
       return stuck
     },
-    async destroy() {
+    async destroy(keep) {
       for (const one of links.values()) await one.close()
       await server.destroy()
-      rmSync(root, { recursive: true, force: true })
+      if (!keep) rmSync(root, { recursive: true, force: true })
+      return root
     },
   }
 }

@@ -90,6 +90,8 @@ export type OnStableError = "deny" | "escalate" | "throw"
 /** What is counted in one generation. A new generation has a new book; late results of the old one go into the old one. */
 export interface Book {
   readonly generation: number
+  /** Says which generation of that number: where a store lost one, the next has it again. */
+  readonly salt: string
   readonly strata: Stratum[]
   readonly diffs: Diffs
   readonly scanDiffs: ScanDiffs
@@ -135,8 +137,9 @@ export interface Core<C extends Call> {
 export const postureOf = (onStableError: OnStableError): Effect => (onStableError === "escalate" ? "escalate" : "deny")
 
 /** Make the book of a generation; `openStrata` gives it its pages. */
-export const createBook = (generation: number): Book => ({
+export const createBook = (generation: number, salt: string): Book => ({
   generation,
+  salt,
   strata: [],
   diffs: createDiffs(),
   scanDiffs: createScanDiffs(),

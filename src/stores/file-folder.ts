@@ -77,11 +77,36 @@ export async function readRevision(folder: string, revision: number): Promise<Ve
   }
 }
 
-/** Every new folder is an entry of the one above it, which must survive a power cut as well. */
-export async function makeFolder(folder: string): Promise<void> {
+/**
+ * Make a folder and those above it. None is made that was `known` to be there: what somebody took away does not come back with the next
+ * document. Every new folder is an entry of the one above it, which must survive a power cut as well.
+ */
+export async function makeFolder(folder: string, known: ReadonlySet<string>): Promise<void> {
+  const missing: string[] = []
+  let base = folder
+  for (; !known.has(base) && base !== dirname(base); base = dirname(base)) missing.unshift(base)
+  if (known.has(base)) {
+    for (const next of missing) if (await makeOne(next)) await syncFolder(dirname(next))
+    return
+  }
   const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
   if (first === undefined) return
   for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+}
+
+/** False: it is there already. */
+async function makeOne(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder, { mode: FOLDER_MODE })
+    return true
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false
+    if (codeOf(error) !== "ENOENT") throw error
+    throw new SerinError(
+      "STORE_UNAVAILABLE",
+      `${dirname(folder)} is gone; documents were in it. Restore it, or restart to begin anew`,
+    )
+  }
 }
 
 export async function exists(path: string): Promise<boolean> {

@@ -44,6 +44,15 @@ export function fileStore(options: FileStoreOptions): StateStore {
   const root = resolve(dir)
   /** Newest revision of each key that went through this handle. */
   const seen = new Map<string, number>()
+  /** Folders above these documents. */
+  const known = new Set<string>()
+
+  function see(key: string, folder: string, revision: number): void {
+    seen.set(key, Math.max(revision, seen.get(key) ?? 0))
+    for (let above = dirname(folder); above.length >= root.length && !known.has(above); above = dirname(above)) {
+      known.add(above)
+    }
+  }
 
   function folderOf(key: string): string {
     const segments = keySegments(key)
@@ -76,7 +85,7 @@ export function fileStore(options: FileStoreOptions): StateStore {
       if (newest === undefined) return null
       const found = await readRevision(folder, newest)
       if (found === null) continue
-      seen.set(key, Math.max(newest, seen.get(key) ?? 0))
+      see(key, folder, newest)
       return found
     }
     throw new SerinError("STORE_UNAVAILABLE", `${folder} changes faster than it can be read`)
@@ -95,7 +104,7 @@ export function fileStore(options: FileStoreOptions): StateStore {
     await settle(folder, revision)
     // It is there again: if it is gone once more, nobody meant it.
     if (revision === 1) await remove(join(folder, REMOVED)).catch(() => {})
-    seen.set(key, Math.max(revision, seen.get(key) ?? 0))
+    see(key, folder, revision)
     await prune(folder, [...revisions, revision], kept)
     return true
   }
@@ -117,7 +126,7 @@ export function fileStore(options: FileStoreOptions): StateStore {
         const revisions = await list(key, folder)
         if ((revisions.at(-1) ?? 0) === expectedRevision) {
           // Only for the first: a folder that is gone must not come back with what is written next.
-          if (expectedRevision === 0) await makeFolder(folder)
+          if (expectedRevision === 0) await makeFolder(folder, known)
           refuseAborted(options?.signal)
           if (await write(key, folder, revisions, envelope, options?.keep ?? keep)) return { ok: true }
         }

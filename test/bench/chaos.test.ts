@@ -1,18 +1,37 @@
 import { describe, expect, it } from "vitest"
+import { FORGOT } from "../../bench/chaos/event.js"
 import type { Line } from "../../bench/chaos/event.js"
 import { RULES, violationsOf } from "../../bench/chaos/invariants.js"
 import { scriptOf } from "../../bench/chaos/script.js"
 import { runs } from "../runs.js"
 
-const state = (t: number, revision: number, kill = "off", generation = 1): Line => {
-  return { t, is: "state", revision, generation, kill, phase: "canary" }
+const state = (
+  t: number,
+  revision: number,
+  phase = "canary",
+  more: { refused?: boolean; draw?: string } = {},
+): Line => {
+  return {
+    t,
+    is: "state",
+    revision,
+    draw: "one",
+    kill: phase === "killed" ? "stable" : "off",
+    phase,
+    refused: false,
+    ...more,
+  }
 }
-const decision = (t: number, session: string, arm: "stable" | "canary", generation = 1): Line => {
-  return { t, is: "decision", session, arm, source: "policy", revision: 1, generation, leaderless: false }
+const decision = (t: number, session: string, arm: "stable" | "canary", draw = "one", leaderless = false): Line => {
+  return { t, is: "decision", session, arm, source: "policy", revision: 1, draw, leaderless }
 }
-const published = (t: number, evaluations: number, life = 0, generation = 1): Line => {
-  return { t, is: "published", life, generation, evaluations }
+const counted = (t: number, evaluations: number, draw = "one"): Line => ({ t, is: "counted", draw, evaluations })
+const published = (t: number, evaluations: number, life = 0, draw = "one"): Line => {
+  return { t, is: "published", life, draw, evaluations }
 }
+const born = (t: number, life: number): Line => ({ t, is: "born", life })
+const many = (from: number, count: number): Line[] =>
+  Array.from({ length: count }, (_, i) => decision(from + i, "long", "stable"))
 const CUT = { process: "a", from: 100, to: 1000 }
 
 function rulesBrokenBy(lines: Readonly<Record<string, readonly Line[]>>): readonly string[] {
@@ -27,27 +46,65 @@ describe("the promises that the chaos suite holds a fleet to", () => {
       decision(90, "s", "canary"),
       decision(140, "s", "canary"),
       decision(160, "s", "stable"),
-      state(170, 2, "stable"),
+      counted(161, 3),
+      decision(162, "meanwhile", "stable", "one", true),
+      decision(163, "meanwhile", "stable"),
+      counted(164, 3),
+      state(170, 2, "killed"),
       decision(180, "u", "stable"),
-      published(190, 4),
+      counted(181, 3),
+      state(182, 3, "shadow", { draw: "two" }),
+      decision(183, "u", "stable", "two", true),
+      counted(184, 1, "two"),
+      published(190, 1, 0, "two"),
     ]
-    expect(rulesBrokenBy({ a: told, leader: [{ t: 200, is: "merged", generation: 1, evaluations: 4 }] })).toEqual([])
+    const leader: Line[] = [{ t: 200, is: "merged", draw: "two", evaluations: 1 }]
+    expect(rulesBrokenBy({ a: told, leader })).toEqual([])
   })
 
   it.each([
     ["a canary served after its lease", RULES.lease, [decision(151, "s", "canary")]],
-    ["a canary served after a kill", RULES.kill, [state(1, 1, "deny"), decision(2, "s", "canary")]],
-    ["a session that changes to the canary", RULES.arm, [decision(1, "s", "stable"), decision(2, "s", "canary", 2)]],
+    ["a canary served after a kill", RULES.kill, [state(1, 1, "killed"), decision(2, "s", "canary")]],
+    [
+      "a session that changes to the canary",
+      RULES.arm,
+      [decision(1, "s", "stable"), decision(2, "s", "canary", "two")],
+    ],
     ["a revision that goes back", RULES.floor, [state(1, 2), state(2, 1)]],
-    ["evidence of what never was", RULES.evidence, [state(1, 1), decision(2, "s", "stable"), published(3, 2)]],
-    ["evidence that is lost", RULES.evidence, [state(1, 1), decision(2, "s", "stable"), published(3, 0)]],
+    [
+      "a revision below the one that the life before had kept",
+      RULES.floor,
+      [state(1, 2), ...many(1001, 100), born(1200, 1), state(1201, 1)],
+    ],
+    ["evidence of what never was", RULES.evidence, [state(1, 1), decision(2, "s", "stable"), counted(3, 2)]],
+    ["evidence of what never was, after the end", RULES.evidence, [state(1, 1, "rolled_back"), counted(3, 1)]],
+    ["evidence that is lost", RULES.evidence, [state(1, 1), decision(2, "s", "stable"), counted(3, 0)]],
+    [
+      "evidence of who was called while nobody led",
+      RULES.evidence,
+      [state(1, 1), decision(2, "s", "stable", "one", true), decision(3, "s", "stable"), counted(4, 1)],
+    ],
+    ["evidence that is not published", RULES.complete, [state(1, 1), decision(2, "s", "stable"), published(3, 0)]],
+    [
+      "a process that did not come along",
+      RULES.complete,
+      [state(1, 1), state(2, 2, "shadow", { draw: "two" }), published(3, 0)],
+    ],
     [
       "evidence that counts twice",
       RULES.merged,
-      [published(3, 0), { t: 4, is: "merged", generation: 1, evaluations: 1 }],
+      [published(3, 0), { t: 4, is: "merged", draw: "one", evaluations: 1 }],
     ],
   ] satisfies [string, string, Line[]][])("find %s", (_, rule, lines) => {
     expect(rulesBrokenBy({ a: lines })).toEqual([rule])
+  })
+
+  it("allow a process to begin below what it may not have written down yet, and to obey a kill that was refused", () => {
+    expect(rulesBrokenBy({ a: [state(1, 2), decision(2, "s", "stable"), born(3, 1), state(4, 1)] })).toEqual([])
+    const refused = state(2, 3, "killed", { refused: true })
+    expect(rulesBrokenBy({ a: [state(1, 2), refused, decision(3, "s", "stable"), state(4, 2)] })).toEqual([])
+    const kept = [state(1, 2), ...many(1001, 100), born(1200, 1)]
+    expect(rulesBrokenBy({ a: [...kept, { t: 1201, is: "problem", code: FORGOT }, state(1202, 1)] })).toEqual([])
   })
 
   it("find two that lead in one epoch", () => {
@@ -60,7 +117,7 @@ describe("the promises that the chaos suite holds a fleet to", () => {
     for (let seed = 0; seed < runs(20); seed++) {
       const script = scriptOf(seed, 60, ["a", "b"], ["l"])
       const kinds = new Set(script.map(({ is }) => is))
-      expect(kinds.size).toBe(11)
+      expect(kinds.size).toBe(12)
       expect(script).toEqual(script.toSorted((x, y) => x.at - y.at))
       expect(script.filter(({ at }) => at > 55 * 60_000).map((one) => one.is === "verb" && one.verb)).toEqual([
         "rollback",

@@ -602,6 +602,14 @@ describe("evidence", () => {
     expect(count(guard.evidence(), 0, "evaluations")).toBe(0)
   })
 
+  it("starts anew with another salt as well: a store that lost a generation gives its number again", () => {
+    const { guard, state } = harness()
+    guard.session("lost").evaluate(call)
+    state.set(stateWith({ revision: 5, salt: "of the one that was begun in its place" }))
+    guard.session("a").evaluate(call)
+    expect(count(guard.evidence(), 0, "sessions") + count(guard.evidence(), 1, "sessions")).toBe(1)
+  })
+
   it("adds up for any interleaving of answers, throws and nonsense", async () => {
     const answer = fc.constantFrom("allow", "deny", "escalate", "throw", "nonsense")
     const run = (kind: string): "allow" => {

@@ -1,6 +1,6 @@
 import { execFileSync, spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
-import { cpSync, mkdtempSync, rmSync } from "node:fs"
+import { cpSync, mkdtempSync, renameSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -18,6 +18,8 @@ export interface TestServer {
   save(): Promise<void>
   /** Put back the data that were saved, as a restored backup or a fail-over that lost writes does. */
   rollBack(): Promise<void>
+  /** Put back the data from before `rollBack`: what was written since is lost. */
+  undoRollBack(): Promise<void>
   /** End the process and remove its data. */
   destroy(): Promise<void>
 }
@@ -55,6 +57,7 @@ export async function startServer(program: ServerProgram): Promise<TestServer> {
   const root = mkdtempSync(join(tmpdir(), "serin-server-"))
   const dir = join(root, "data")
   const saved = join(root, "saved")
+  const newest = join(root, "newest")
   const ports = await freePorts(1 + (program.morePorts ?? 0))
   const [port = 0] = ports
   let child: ChildProcess | null = null
@@ -95,13 +98,21 @@ export async function startServer(program: ServerProgram): Promise<TestServer> {
     kill,
     async save() {
       await kill()
+      rmSync(saved, { recursive: true, force: true })
       cpSync(dir, saved, { recursive: true })
       await start()
     },
     async rollBack() {
       await kill()
-      rmSync(dir, { recursive: true })
+      rmSync(newest, { recursive: true, force: true })
+      renameSync(dir, newest)
       cpSync(saved, dir, { recursive: true })
+      await start()
+    },
+    async undoRollBack() {
+      await kill()
+      rmSync(dir, { recursive: true })
+      renameSync(newest, dir)
       await start()
     },
     async destroy() {

@@ -131,6 +131,24 @@ describe("a folder that is gone", () => {
     expect(() => statSync(dir)).toThrow(/ENOENT/)
   })
 
+  it.each(["r/verdict", "r/evidence/one", "other/state"])(
+    "is not made anew by the first write of another document, %s, of a process that has seen it",
+    async (key) => {
+      const { store, dir } = fresh()
+      await fill(store, 1)
+      expect(await store.get(key)).toBe(null)
+      rmSync(dir, { recursive: true })
+      const gone = key.startsWith("r/") ? join(dir, "r") : dir
+      expect(await store.get(key)).toBe(null)
+      const expected = `STORE_UNAVAILABLE: ${dir} is gone; documents were in it. Restore it, or restart to begin anew`
+      expect(await failure(store.compareAndSet(key, 0, "x"))).toBe(expected.replace(dir, gone))
+      expect(() => statSync(dir)).toThrow(/ENOENT/)
+      // Somebody restored it, or began anew.
+      await fill(fileStore({ dir }), 1)
+      expect(await store.compareAndSet(key, 0, "x")).toEqual({ ok: true })
+    },
+  )
+
   it("is one for a process that has not", async () => {
     const { store, dir } = fresh()
     await fill(store, 3)
