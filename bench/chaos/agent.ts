@@ -106,6 +106,8 @@ process.on("disconnect", () => process.exit(0))
 
 async function end(): Promise<void> {
   clearInterval(timer)
+  // What is under way was counted before the last decisions.
+  await publisher.publish()
   // One try may be lost, as on a machine that is too busy for its deadline; what is counted here needs the last one.
   for (let tries = 0; tries < 20; tries++) {
     await publisher.publish()
