@@ -1,6 +1,7 @@
 import { DEADLINE_MS, inTime } from "./controller/deadline.js"
 import { createPublisher } from "./controller/publisher.js"
 import type { Publisher, PublisherStatus } from "./controller/publisher.js"
+import { stateKey } from "./controller/keys.js"
 import { createFollower } from "./controller/follower.js"
 import type { Follower, FollowerStatus } from "./controller/follower.js"
 import { openLastKnownGood } from "./controller/last-known-good.js"
@@ -88,7 +89,9 @@ export async function connect<C extends Call = Call>(
   // Waited for below; it may fail before.
   required.catch(() => {})
 
-  const kept = lastKnownGood === false ? undefined : await openLastKnownGood(lastKnownGood, rollout, clock)
+  // Attack: a state that nobody signed, put where an earlier life of this process kept one.
+  const unseal = store.unseal && ((sealed: string): string => store.unseal!(stateKey(rollout), sealed))
+  const kept = lastKnownGood === false ? undefined : await openLastKnownGood(lastKnownGood, rollout, clock, unseal)
   const begunAt = clock.monotonic()
   /** Before anything that a state names is loaded. Bootstrap ships with the application, whatever a state means by its version. */
   const pin = (state: RolloutState | null | undefined): void => {

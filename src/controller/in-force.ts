@@ -27,7 +27,7 @@ export interface InForce {
   /** Told when something begins to be wrong that was not before. */
   onProblem(listener: (problem: ReadProblem) => void): () => void
   /** Take what the store answered, if it may follow. `floor` is `revision()` from before the store was asked. */
-  read(found: { readonly envelope: string } | null, floor: number): void
+  read(found: Pick<Stored, "envelope" | "sealed"> | null, floor: number): void
   /** The store gave nothing that could be read. */
   failed(error: unknown): void
   /** Obey a kill that stands in no document, until it is taken away (null). The same object is the same kill. */
@@ -116,7 +116,7 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     recompute()
   }
 
-  function read(found: { readonly envelope: string } | null, floor: number): void {
+  function read(found: Pick<Stored, "envelope" | "sealed"> | null, floor: number): void {
     if (found === null) {
       if (confirmed !== null) return fail("store_unreachable", `the state is gone; keeping revision ${revision()}`)
       confirmedAt = clock.now()
@@ -133,7 +133,7 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     if (next.rollout !== rollout) {
       return fail("rejected_other_rollout", `expected the state of ${rollout}, got that of ${next.rollout}`)
     }
-    if (next.revision > revision()) return confirm({ state: next, envelope: found.envelope })
+    if (next.revision > revision()) return confirm({ state: next, envelope: found.envelope, sealed: found.sealed })
     if (next.revision === revision()) {
       const message = `revision ${next.revision} came with other content; keeping the first`
       return refuse("rejected_same_revision", message, next)

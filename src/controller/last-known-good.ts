@@ -10,6 +10,8 @@ import type { Stored } from "./verbs.js"
 
 /** Longest wait for the disk, ms: with what the store may take, a process has begun in time. */
 const READ_MS = 1000
+/** More than a state takes in base64, with its signatures. */
+const MAX_SEALED_BYTES = 2 * MAX_STATE_BYTES
 
 /** The last good state of an earlier life of this process: where it begins when the store is down, and the floor of what it takes. */
 export interface LastKnownGood {
@@ -24,11 +26,20 @@ export interface LastKnownGood {
   settle(): Promise<void>
 }
 
+/** Verify what was kept as it was signed, and answer the state inside. Throws when nobody who is trusted signed it. */
+export type Unseal = (sealed: string) => string
+
 /**
  * Read a state that was kept in a file, and keep newer ones there: the text of the state, as it is in the store, readable by this user alone.
- * What cannot be used is as good as not there, and `problem` says so. Answers within 1 s.
+ * With `unseal`, that is the signed one, and it is verified again. What cannot be used is as good as not there, and `problem` says so. Answers
+ * within 1 s.
  */
-export async function openLastKnownGood(path: string, rollout: string, clock: Clock): Promise<LastKnownGood> {
+export async function openLastKnownGood(
+  path: string,
+  rollout: string,
+  clock: Clock,
+  unseal?: Unseal,
+): Promise<LastKnownGood> {
   const file = resolve(path)
   let problem: string | undefined
   let found: Stored | null = null
@@ -37,7 +48,7 @@ export async function openLastKnownGood(path: string, rollout: string, clock: Cl
   let writing: Promise<void> | null = null
 
   try {
-    found = await inTime(clock, READ_MS, () => read(file, rollout))
+    found = await inTime(clock, READ_MS, () => read(file, rollout, unseal))
     kept = found
   } catch (error) {
     problem = `${file} is not used: ${messageOf(error)}`
@@ -45,7 +56,7 @@ export async function openLastKnownGood(path: string, rollout: string, clock: Cl
 
   /** Several processes may share the file: one that is behind should not put an older state back. */
   async function isNewest(revision: number): Promise<boolean> {
-    const there = await read(file, rollout).catch(() => null)
+    const there = await read(file, rollout, unseal).catch(() => null)
     return there === null || there.state.revision < revision
   }
 
@@ -54,7 +65,9 @@ export async function openLastKnownGood(path: string, rollout: string, clock: Cl
       const stored: Stored = next
       next = null
       try {
-        await writeWhole(file, stored.envelope, () => isNewest(stored.state.revision))
+        const text = unseal === undefined ? stored.envelope : stored.sealed
+        if (text === undefined) throw new Error(`revision ${stored.state.revision} came without its signature`)
+        await writeWhole(file, text, () => isNewest(stored.state.revision))
         kept = stored
         problem = undefined
       } catch (error) {
@@ -79,7 +92,7 @@ export async function openLastKnownGood(path: string, rollout: string, clock: Cl
 }
 
 /** Null: there is none. */
-async function read(file: string, rollout: string): Promise<Stored | null> {
+async function read(file: string, rollout: string, unseal: Unseal | undefined): Promise<Stored | null> {
   let handle
   try {
     // A pipe would keep whoever opens it waiting.
@@ -90,12 +103,13 @@ async function read(file: string, rollout: string): Promise<Stored | null> {
   }
   try {
     if (!(await handle.stat()).isFile()) throw new Error("it is no file")
-    const buffer = Buffer.alloc(MAX_STATE_BYTES + 1)
+    const buffer = Buffer.alloc((unseal === undefined ? MAX_STATE_BYTES : MAX_SEALED_BYTES) + 1)
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0)
-    const envelope = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(buffer.subarray(0, bytesRead))
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(buffer.subarray(0, bytesRead))
+    const envelope = unseal === undefined ? text : unseal(text)
     const state = parseState(envelope)
     if (state.rollout !== rollout) throw new Error(`it is the state of ${state.rollout}, not of ${rollout}`)
-    return { state, envelope }
+    return { state, envelope, sealed: unseal && text }
   } finally {
     await handle.close()
   }

@@ -14,6 +14,8 @@ const MAX_ATTEMPTS = 20
 export interface Stored {
   readonly state: RolloutState
   readonly envelope: string
+  /** As it was signed, where it was. */
+  readonly sealed?: string | undefined
 }
 
 /** Read the state as it is in the store; null when there is none. Throws `STATE_INVALID` or what the store throws. */

@@ -5,6 +5,8 @@ export interface Versioned {
   /** The store's own name for this write; changes when content does. */
   readonly token: string
   readonly envelope: string
+  /** The text in the store, where `envelope` was signed inside it: see `unseal`. */
+  readonly sealed?: string | undefined
 }
 
 export interface StoreOptions {
@@ -40,6 +42,11 @@ export interface ReadStore {
    * with each look and each hint, so that it also arrives while `get` fails. Absent: there is none.
    */
   kill?(): StandingKill | null
+  /**
+   * Verify a text that `get` gave as `sealed`, and was kept outside the store since; answer the envelope inside. Throws `STATE_UNTRUSTED`.
+   * Absent: nothing is sealed.
+   */
+  unseal?(key: string, text: string): string
   readonly caps: StoreCaps
 }
 

@@ -37,6 +37,7 @@ export function readTrusted(store: ReadStore, trust: Trust): ReadStore {
       return found === null ? null : openVersioned(key, found, trust, store.caps)
     },
     watch: (key, hint, options) => store.watch(key, hint, options),
+    unseal: (key, text) => openVersioned(key, { revision: 0, token: "", envelope: text }, trust, store.caps).envelope,
     // It comes from this process and not from a document: there is nothing to verify, and it can only stop.
     ...(store.kill !== undefined && { kill: () => store.kill?.() ?? null }),
   }
@@ -79,7 +80,8 @@ export function openVersioned(key: string, found: Versioned, trust: Trust, { max
   if (found.envelope.length > most) throw untrusted(key, found, `it is over ${most} bytes long`)
   const opened = openEnvelope(found.envelope, { name: "it", type, trust })
   if (typeof opened === "string") throw untrusted(key, found, opened)
-  return { ...found, envelope: decode(opened.payload) ?? refuse(key, found, "what was signed is no UTF-8") }
+  const envelope = decode(opened.payload) ?? refuse(key, found, "what was signed is no UTF-8")
+  return { ...found, envelope, sealed: found.envelope }
 }
 
 /** A state in its envelope. */

@@ -7,6 +7,8 @@ import { SerinError } from "../../src/errors.js"
 import { serializeState } from "../../src/rollout/state.js"
 import type { RolloutState } from "../../src/rollout/state.js"
 import { spec, T0 } from "../guard/harness.js"
+import { trustedStore } from "../../src/stores/trusted.js"
+import { keyPair, sealed, trusting } from "../signing/keys.js"
 import { createFleet, release } from "./fleet.js"
 
 let fleet: ReturnType<typeof createFleet>
@@ -569,6 +571,31 @@ describe("the last known good", () => {
     await fleet.pass(5000)
     await process.guard.close()
     expect(JSON.parse(await readFile(file, "utf8"))).toEqual(await fleet.state())
+  })
+
+  it("is kept as it was signed where keys are trusted, and begins nothing that they did not sign", async () => {
+    const [ana, mallory] = [keyPair(), keyPair()]
+    const signed = await fleet.begin()
+    fleet.forge(sealed(stateKey("demo"), serializeState(signed), [ana]))
+    const store = trustedStore(fleet.store, { trustedKeys: trusting(ana) })
+    const begun = async () => {
+      const process = await fleet.process({ store, lastKnownGood: file })
+      const { state, follower } = process.guard.status()
+      await process.guard.close()
+      return { revision: state?.revision, problem: follower.lastKnownGood?.problem }
+    }
+    expect(await begun()).toEqual({ revision: signed.revision })
+    fleet.turn("down")
+    expect(await begun()).toEqual({ revision: signed.revision })
+    // The same state, and one from before there were keys: neither is what a trusted key signed.
+    for (const text of [sealed(stateKey("demo"), serializeState(signed), [mallory]), serializeState(signed)]) {
+      await writeFile(file, text)
+      expect(await begun()).toEqual({ revision: undefined, problem: expect.stringContaining("STATE_UNTRUSTED") })
+    }
+    fleet.turn("fine")
+    await begun()
+    fleet.turn("down")
+    expect(await begun()).toEqual({ revision: signed.revision })
   })
 
   it("of another rollout is ignored and told", async () => {

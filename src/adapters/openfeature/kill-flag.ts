@@ -121,6 +121,7 @@ export function withKillFlag(store: ReadStore | StateStore, options: KillFlagOpt
       signal.addEventListener("abort", () => hints.delete(own), { once: true })
       onFlagsChanged(client, () => void ask(), signal)
     },
+    ...(store.unseal !== undefined && { unseal: (key: string, text: string) => store.unseal!(key, text) }),
     kill() {
       const other = store.kill?.() ?? null
       return other === null || standing?.position === "deny"
