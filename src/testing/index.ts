@@ -1,3 +1,4 @@
+export { assertGuarded, type Probe, type RunProbe } from "./assert-guarded.js"
 export { parseCalls, readCalls, recordedCalls, type RecordedCall } from "./calls.js"
 export { streamCalls, type CallStream } from "./call-stream.js"
 export { fakeClock, type FakeClock } from "./fake-clock.js"

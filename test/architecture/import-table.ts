@@ -102,7 +102,8 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     units: ["guard", "rollout/store", "rollout/state", "rollout/phase", "stores/document"],
     packages: ["@opentelemetry/api", "type:@openfeature/server-sdk", "type:langchain"],
   },
-  testing: { units: [...PORTS, "decision-log/rotated"], node: true },
+  // A guard: an application's test tries whether its agent has one.
+  testing: { units: [...PORTS, "guard", "decision-log/rotated"], node: true },
   // Serves a store to whoever may not have it.
   serve: { units: ["rollout", "controller/keys", "controller/deadline", "stores/document"], node: true },
   dashboard: { units: ["rollout", "controller"], node: true },
