@@ -42,7 +42,7 @@ export default defineConfig(({ mode }) => ({
   },
   test: {
     include: mode === "package" ? PACKAGE_TESTS : ["test/**/*.test.ts"],
-    exclude: mode === "package" ? [] : [...PACKAGE_TESTS, ...(again ? ONCE : [])],
+    exclude: mode === "package" ? [] : ["**/node_modules/**", ...PACKAGE_TESTS, ...(again ? ONCE : [])],
     globals: false,
     // Threads start faster than forks; nothing here needs a process of its own.
     pool: "threads",

@@ -80,6 +80,9 @@ export function guardClient<C extends Call, M extends Mode, T extends object>(
   })
 }
 
+/** Whose output it is. */
+type About<C extends Call> = Pick<Ruling<C>, "use" | "sessionId">
+
 const refused = (text: string): object => ({ isError: true, content: [{ type: "text", text }] })
 
 /** The port, for results: their texts are scanned one by one, as they are. */
@@ -90,11 +93,7 @@ function scanning<C extends Call, X>(port: ToolPort<C, X>): Pick<ToolPort<C, nev
   }
 }
 
-async function passResult<C extends Call, X>(
-  port: ToolPort<C, X>,
-  ruling: Ruling<C>,
-  result: unknown,
-): Promise<Passed> {
+async function passResult<C extends Call, X>(port: ToolPort<C, X>, ruling: About<C>, result: unknown): Promise<Passed> {
   if (!isRecord(result)) return port.pass(ruling, result)
   const { content, ...rest } = result
   const { _meta: meta, ...told } = rest
@@ -112,7 +111,7 @@ async function passResult<C extends Call, X>(
 }
 
 /** Pictures and sounds are bytes: nobody can say that they are clean. */
-async function passPart<C extends Call, X>(port: ToolPort<C, X>, ruling: Ruling<C>, part: unknown): Promise<Passed> {
+async function passPart<C extends Call, X>(port: ToolPort<C, X>, ruling: About<C>, part: unknown): Promise<Passed> {
   if (!isRecord(part)) return port.pass(ruling, part)
   const { resource } = part
   if ("data" in part || (isRecord(resource) && "blob" in resource)) return port.pass(ruling, new Uint8Array())

@@ -94,6 +94,12 @@ const PORT_KEYS: KeysOf<ToolPortOptions<Call, unknown>> = {
   scanOutput: true,
 }
 
+/**
+ * What was said to a decision, or will be, also through another port: an adapter may ask in two places. The same call asked again has the same
+ * decision, the object itself; another call never has, so that no answer is taken for that to another question.
+ */
+const ANSWERS = new WeakMap<Decision, { readonly escalate: unknown; readonly answer: boolean | Promise<boolean> }>()
+
 /** Make the port of one adapter. `asks`: its runtime has an approval of its own. Throws `TypeError` for options that there are not. */
 export function createToolPort<C extends Call, X>(
   core: Core<C>,
@@ -109,12 +115,6 @@ export function createToolPort<C extends Call, X>(
   if (typeof escalate !== "function" && !words.includes(escalate)) {
     throw new TypeError(`${name}: escalate must be a function, ${words.join(" or ")}, got ${String(escalate)}`)
   }
-  /**
-   * What a person said to a decision, or will say. The same call asked again has the same decision, the object itself; another call never
-   * has, so that no answer is taken for that to another question.
-   */
-  const answers = new WeakMap<Decision, boolean | Promise<boolean>>()
-
   function find(context: X, own: string | undefined): GuardSession<C> {
     const { session } = options
     try {
@@ -154,6 +154,12 @@ export function createToolPort<C extends Call, X>(
     }
   }
 
+  /** Undefined: nobody was asked, or by another way than this port's. */
+  function answerTo(decision: Decision): boolean | Promise<boolean> | undefined {
+    const before = ANSWERS.get(decision)
+    return before?.escalate === escalate ? before.answer : undefined
+  }
+
   function rule(judged: Judged<C>): Ruling<C> | Promise<Ruling<C>> {
     const { outcome, reason } = judged.decision
     if (outcome === "allow") return run(judged)
@@ -161,8 +167,8 @@ export function createToolPort<C extends Call, X>(
     if (escalate === "ask") return { ...judged, kind: "ask", reason }
     const no = typeof escalate === "function" ? "unapproved" : "unattended"
     const conclude = (approved: boolean): Ruling<C> => (approved ? run(judged) : refuse(judged, no))
-    const answer = answers.get(judged.decision) ?? ask(judged)
-    answers.set(judged.decision, answer)
+    const answer = answerTo(judged.decision) ?? ask(judged)
+    ANSWERS.set(judged.decision, { escalate, answer })
     return typeof answer === "boolean" ? conclude(answer) : answer.then(conclude)
   }
 
@@ -199,7 +205,9 @@ export function createToolPort<C extends Call, X>(
     },
     answered(ruling, approved) {
       if (ruling.kind !== "ask") return ruling
-      if (!answers.has(ruling.decision)) answers.set(ruling.decision, tell(ruling, { approved, by: "runtime" }))
+      if (answerTo(ruling.decision) === undefined) {
+        ANSWERS.set(ruling.decision, { escalate, answer: tell(ruling, { approved, by: "runtime" }) })
+      }
       return approved ? run(ruling) : refuse(ruling, "unapproved")
     },
     pass(ruling, output) {

@@ -259,6 +259,20 @@ describe("a tool that is escalated", () => {
     expect(asked.filter((one) => one === "none")).toHaveLength(2)
   })
 
+  it("asks once also where an adapter asks in two places, and each place that has another way in its own", async () => {
+    const { guard, events } = stableGuard()
+    let asked = 0
+    const escalate = async (): Promise<boolean> => ++asked > 0
+    const use = { tool: "pay", input: 500, callId: "1" }
+    const kinds = async (options: readonly object[]): Promise<string[]> => {
+      const ports = options.map((one) => guard.toolPort("adapter", { session: "a", ...one }))
+      return (await Promise.all(ports.map((port) => port.decide(use, undefined)))).map(({ kind }) => kind)
+    }
+    expect(await kinds([{ escalate }, { escalate }, { escalate: "deny" }])).toEqual(["run", "run", "refuse"])
+    expect(asked).toBe(1)
+    expect(escalations(events)).toHaveLength(2)
+  })
+
   it("is refused at once in lockdown, whatever a person said to it before", async () => {
     const { guard, state } = stableGuard()
     const pay = guard.tool("pay", async (amount: number) => amount, {
