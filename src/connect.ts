@@ -1,4 +1,4 @@
-import { DEADLINE_MS, inTime } from "./controller/deadline.js"
+import { DEADLINE_MS, inTime, lastPairs } from "./controller/deadline.js"
 import { createPublisher } from "./controller/publisher.js"
 import type { Publisher, PublisherStatus } from "./controller/publisher.js"
 import { stateKey } from "./controller/keys.js"
@@ -51,8 +51,9 @@ export interface ConnectedStatus {
 export interface Connected<C extends Call = Call, M extends Mode = "sync"> extends Omit<Guard<C, M>, "close"> {
   status(): ConnectedStatus
   /**
-   * Stop following and leave no handle, within 2 s (and 2 s more for a decision log whose sink is slow). Calls are still answered: by what
-   * was in force, and by the canary no longer than its lease.
+   * Stop following and leave no handle, within 2 s (and 2 s more for a decision log whose sink is slow). Calls that wait for the other arm are
+   * judged and counted first, for a second at the most, and what was counted is published. Calls are still answered: by what was in force,
+   * and by the canary no longer than its lease.
    */
   close(): Promise<void>
 }
@@ -179,7 +180,10 @@ export async function connect<C extends Call = Call>(
   async function close(): Promise<void> {
     unsubscribe()
     loading.stop()
-    const published = inTime(clock, DEADLINE_MS, async () => publisher?.close()).catch(() => {})
+    const published = inTime(clock, DEADLINE_MS, async () => {
+      await lastPairs(clock, guard)
+      await publisher?.close()
+    }).catch(() => {})
     await leave(follower, kept)
     await published
     await guard.close()

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { hostname } from "node:os"
 import { dirname, join } from "node:path"
-import { DEADLINE_MS, inTime, withDeadlines } from "./controller/deadline.js"
+import { DEADLINE_MS, inTime, lastPairs, withDeadlines } from "./controller/deadline.js"
 import { createWritingFollower } from "./controller/writing-follower.js"
 import type { WritingFollowerStatus } from "./controller/writing-follower.js"
 import { createLeader } from "./controller/leader.js"
@@ -133,7 +133,7 @@ export interface Embedded<C extends Call = Call, M extends Mode = "sync"> extend
   verdictRecord(): Promise<VerdictRecord | null>
   /**
    * Stop judging and following, finish what is under way within 2 s (and 2 s more for a decision log whose sink is slow), and leave no
-   * handle. Calls are still answered.
+   * handle. Calls that wait for the other arm are judged and counted, for a second at the most. Calls are still answered.
    */
   close(): Promise<void>
 }
@@ -253,12 +253,15 @@ export async function embed<C extends Call = Call>(
   async function close(): Promise<void> {
     unsubscribe()
     loading.stop()
+    const judged = lastPairs(clock, guard)
     const ended = inTime(clock, DEADLINE_MS, async () => {
       await leader.close()
       await follower.settle()
     })
     await ended.catch(() => {})
     follower.close()
+    // What is counted now is in the metrics: whoever judges by them has it still.
+    await judged
     await guard.close()
   }
 }

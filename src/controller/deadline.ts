@@ -43,6 +43,14 @@ export async function inTime<T>(
   }
 }
 
+/** Longest wait, as a process ends, for the other arm to judge the calls that wait, ms: their pairs are counted. Within a deadline of the store's, so that they can be published in what is left. */
+const LAST_PAIRS_MS = 1000
+
+/** Wait until all calls were judged that wait for the other arm, for a second at the most. Never rejects. */
+export async function lastPairs(clock: Clock, guard: { idle(): Promise<void> }): Promise<void> {
+  await inTime(clock, LAST_PAIRS_MS, () => guard.idle()).catch(() => {})
+}
+
 /** A store of which each answer is waited for `ms` at most. The deadline takes the place of a caller's signal. */
 export function withDeadlines(store: StateStore, clock: Clock, ms: number): StateStore {
   return {

@@ -11,9 +11,10 @@ import { serializeState } from "../../src/rollout/state.js"
 import { sharedSource } from "../../src/sources/fleet.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
-import { stateWith, T0 } from "../guard/harness.js"
+import { stateWith, T0, total } from "../guard/harness.js"
 
 const release = (version: string): Release => ({ version, policy: { evaluate: () => "allow" } })
+const ALLOW = [["1.0.0", { version: "1.0.0", policy: { evaluate: () => "allow" as const } }]] as const
 const RELEASES = new Map([
   ["1.0.0", release("1.0.0")],
   ["2.0.0", release("2.0.0")],
@@ -79,6 +80,49 @@ describe("connect({ evidence })", () => {
     await two.close()
     await again.close()
     expect(clock.pending()).toBe(0)
+  })
+
+  it("publishes at the end the pairs of calls that still waited for the other arm", async () => {
+    const { join, pass, source } = await fleet()
+    const one = await join()
+    await pass() // the canary is loaded
+    for (let n = 0; n < 5; n++) one.session(`a-${n}`).evaluate({ action: "look" })
+    expect(one.status().shadow.waiting).toBe(5)
+    await one.close()
+    const evidence = (await source.read({ generation: 1 }))!
+    expect([evaluations(evidence), total(evidence, "pairs")]).toEqual([5, 5])
+  })
+
+  it("publishes at the end without those that a slow canary does not answer within a second", async () => {
+    const { clock, store, pass, source } = await fleet()
+    const never: Release<Call, Promise<"allow">> = {
+      version: "2.0.0",
+      policy: { evaluate: () => new Promise(() => {}) },
+    }
+    const one = await connect({
+      rollout: "demo",
+      store,
+      releases: new Map<string, Release<Call, "allow" | Promise<"allow">>>([...ALLOW, ["2.0.0", never]]),
+      bootstrap: "1.0.0",
+      lastKnownGood: false,
+      clock,
+      evidence: store,
+      async: true,
+      timeoutMs: 60_000,
+    })
+    await pass() // the canary is loaded
+    await one.session("a").evaluate({ action: "look" })
+    await new Promise((resolve) => setImmediate(resolve)) // and asked
+    let isClosed = false
+    const closed = one.close().then(() => (isClosed = true))
+    await clock.settle()
+    clock.advance(999)
+    await clock.settle()
+    expect(isClosed).toBe(false)
+    clock.advance(1)
+    await closed
+    const evidence = (await source.read({ generation: 1 }))!
+    expect([evaluations(evidence), total(evidence, "pairs")]).toEqual([1, 0])
   })
 
   it("says that the canary is not loaded", async () => {
