@@ -61,6 +61,8 @@ export interface AdapterDriver {
   readonly framework: string
   /** Behaviours that the runtime has no place for, and in a few words why; the page says it. */
   readonly lacks?: Partial<Record<Behaviour, string>>
+  /** A conversation's id as the framework takes it; default `own`. */
+  readonly conversation?: string
   play(scenario: Scenario): Promise<Played>
 }
 
@@ -210,11 +212,11 @@ const CHECKS: Readonly<Record<Behaviour, (driver: AdapterDriver) => Promise<void
     expect(read).toEqual([expect.stringMatching(/was run, .* not allow its output/), "read: a"])
     expect(read.join()).not.toContain("secret")
   },
-  async session({ play }) {
+  async session({ play, conversation = "own" }) {
     const { guard, sessions } = contractGuard()
-    await play({ guard, calls: [call("read")], options: {}, conversation: "own" })
-    await play({ guard, calls: [call("read")], options: { session: "told" }, conversation: "own" })
-    expect(sessions).toEqual(["own", "told"])
+    await play({ guard, calls: [call("read")], options: {}, conversation })
+    await play({ guard, calls: [call("read")], options: { session: "told" }, conversation })
+    expect(sessions).toEqual([conversation, "told"])
   },
   async arm({ play }) {
     const { guard } = contractGuard(true)

@@ -5,7 +5,10 @@ export type HookMap = { readonly [event: string]: readonly object[] | undefined 
  * Join sets of hooks: all of them are asked, those of the first set first. Of several answers about one call the SDK keeps the strictest, so
  * a denial stands beside a hook that allows. Throws `TypeError` for a set that is none.
  */
-export function mergeHooks<H extends HookMap>(...sets: readonly (H | undefined)[]): H {
+export function mergeHooks<H extends HookMap>(...sets: readonly (H | undefined)[]): H
+/** Where the sets differ in their events: the type is that of the option that they are for. */
+export function mergeHooks<H extends HookMap>(...sets: readonly (NoInfer<H> | undefined)[]): H
+export function mergeHooks(...sets: readonly (HookMap | undefined)[]): HookMap {
   const merged = new Map<string, object[]>()
   for (const set of sets) {
     if (set === undefined) continue
@@ -17,5 +20,5 @@ export function mergeHooks<H extends HookMap>(...sets: readonly (H | undefined)[
       merged.set(event, [...(merged.get(event) ?? []), ...(matchers as readonly object[])])
     }
   }
-  return Object.fromEntries(merged) as unknown as H
+  return Object.fromEntries(merged)
 }
