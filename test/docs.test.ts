@@ -16,7 +16,7 @@ const isTypeScript = ({ language }: Block): boolean => ["ts", "typescript", "mts
 describe("README.md and docs/", () => {
   const blocks = pages.flatMap((page) => parsePage(page).blocks).filter(isTypeScript)
 
-  it("hold TypeScript that compiles against the sources", { timeout: 60_000 }, () => {
+  it("hold TypeScript that compiles against the sources", { timeout: 120_000 }, () => {
     if (blocks.length === 0) console.warn("no page has a block of TypeScript yet")
     expect(blocks.length === 0 ? [] : compileBlocks(root, blocks)).toEqual([])
   })
