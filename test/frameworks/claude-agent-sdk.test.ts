@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -12,6 +12,7 @@ import type { Played, Scenario } from "../adapters/contract.js"
 import { compileBlocks } from "../docs/compile.js"
 import { answersIn, fakeApi } from "./anthropic-api.js"
 import type { Block } from "./anthropic-api.js"
+import { hasFramework, skipNote } from "./frameworks.js"
 
 /** What is used of the SDK, which is not there for the compiler. */
 interface ClaudeSdk {
@@ -25,10 +26,10 @@ interface ClaudeSdk {
 }
 
 const here = createRequire(import.meta.url)
-const folder = fileURLToPath(new URL("node_modules/@anthropic-ai/claude-agent-sdk/", import.meta.url))
-const isThere = existsSync(join(folder, "sdk.mjs"))
-if (!isThere)
-  console.warn("SKIPPED 23: these tests need @anthropic-ai/claude-agent-sdk in test/frameworks/node_modules")
+const PACKAGE = "@anthropic-ai/claude-agent-sdk"
+const folder = fileURLToPath(new URL(`node_modules/${PACKAGE}/`, import.meta.url))
+const isThere = hasFramework(PACKAGE)
+skipNote(PACKAGE, 23)
 
 const sdk = isThere ? ((await import(pathToFileURL(join(folder, "sdk.mjs")).href)) as ClaudeSdk) : null
 const { z } = here("zod") as { readonly z: { string(): object } }
