@@ -11,6 +11,7 @@ import { createGuard, initialState, parseSpec } from "serin"
 import type { Call, GuardOptions, Release, RolloutState } from "serin"
 import { metricProducer } from "serin/metric-producer"
 import { bundle } from "../scripts/bundle.js"
+import { adapterCosts } from "./adapters.js"
 import { engineCosts } from "./engines.js"
 import { handWrittenCanary } from "./hand-written.js"
 import { compare, compareBursts, garbage } from "./measure.js"
@@ -29,12 +30,13 @@ const { values: options } = parseArgs({
     analysis: { type: "boolean", default: false },
     engines: { type: "boolean", default: false },
     fleet: { type: "boolean", default: false },
+    adapters: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 })
 if (options.help) {
   console.log(
-    "npm run bench -- [--json FILE] [--quick] [--soak | --replay | --analysis | --engines | --fleet]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else\n--replay     calls a second of a replay, and nothing else\n--analysis   judging and merging evidence, and nothing else\n--engines    a decision by each engine, and nothing else\n--fleet      what 1,000 publishing processes cost their leader, and nothing else",
+    "npm run bench -- [--json FILE] [--quick] [--soak | --replay | --analysis | --engines | --adapters | --fleet]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else\n--replay     calls a second of a replay, and nothing else\n--analysis   judging and merging evidence, and nothing else\n--engines    a decision by each engine, and nothing else\n--adapters   a guarded turn of an agent by each adapter, and nothing else\n--fleet      what 1,000 publishing processes cost their leader, and nothing else",
   )
   process.exit(0)
 }
@@ -154,6 +156,11 @@ if (options.replay) {
 
 if (options.analysis || options.fleet) {
   await tellCosts(options.fleet ? "fleet" : "analysis")
+  process.exit(0)
+}
+
+if (options.adapters) {
+  tellRows(await adapterCosts(() => guardFor(0, "producer"), rounds))
   process.exit(0)
 }
 

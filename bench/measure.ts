@@ -14,6 +14,8 @@ export interface Row {
 export type Batch = (n: number) => void
 
 const ROUND_MS = 15
+/** Turns leave more behind, and a round is to have its share of collections. */
+const TURNS_MS = 60
 
 /** Time two batches in alternating rounds, so that whatever else the machine does hits both. */
 export function compare(name: string, ours: Batch, theirs: Batch, rounds: number): Row {
@@ -48,6 +50,36 @@ export async function compareBursts(
     if (i >= 0) timed.push([a, b])
   }
   return rowOf(name, timed)
+}
+
+/** Work that answers later. */
+export type Turn = () => Promise<unknown>
+
+/** The same for turns, one after another: as many in each round as fill it. */
+export async function compareTurns(name: string, ours: Turn, theirs: Turn, rounds: number): Promise<Row> {
+  const [oursN, theirsN] = [await calibrateTurns(ours), await calibrateTurns(theirs)]
+  const timed: Timed[] = []
+  for (let i = 0; i < rounds; i++) {
+    const first = i % 2 === 0
+    let a = first ? await timeTurns(ours, oursN) : 0
+    const b = await timeTurns(theirs, theirsN)
+    if (!first) a = await timeTurns(ours, oursN)
+    timed.push([a, b])
+  }
+  return rowOf(name, timed)
+}
+
+async function timeTurns(turn: Turn, n: number): Promise<number> {
+  const before = process.cpuUsage()
+  for (let i = 0; i < n; i++) await turn()
+  return cpuNsSince(before) / n
+}
+
+async function calibrateTurns(turn: Turn): Promise<number> {
+  let n = 32
+  for (let i = 0; i < 10; i++) await timeTurns(turn, n)
+  while ((await timeTurns(turn, n)) * n < TURNS_MS * 1e6) n *= 2
+  return n
 }
 
 /** Ours and theirs in one round, ns per operation. */
