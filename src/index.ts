@@ -120,6 +120,7 @@ export { initialState, parseState, serializeState } from "./rollout/state.js"
 export type { Actor, Approval, Hold, HoldReason, Kill, RampEntry, RolloutState, Transition } from "./rollout/state.js"
 export type {
   CasResult,
+  Hint,
   ReadStore,
   StandingKill,
   StateStore,

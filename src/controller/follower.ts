@@ -117,9 +117,10 @@ export async function follow(options: FollowerOptions, inForce: InForce, looked?
   }
 
   /** What stands in no document need not wait for the store. */
-  function hint(): void {
+  function hint(found?: Versioned): void {
+    if (closed.aborted) return
     obeyStanding()
-    looks.hint()
+    if (found === undefined || !inForce.bring(found)) looks.hint()
   }
 
   const looks = createLooks({ look, clock, everyMs: () => pollEveryMs, random, looked })

@@ -28,6 +28,8 @@ export interface InForce {
   onProblem(listener: (problem: ReadProblem) => void): () => void
   /** Take what the store answered, if it may follow. `floor` is `revision()` from before the store was asked. */
   read(found: Pick<Stored, "envelope" | "sealed"> | null, floor: number): void
+  /** Take what came without being asked for, if it is good and newer; false: it is not, and says nothing but that the store be asked. */
+  bring(found: Pick<Stored, "envelope" | "sealed">): boolean
   /** The store gave nothing that could be read. */
   failed(error: unknown): void
   /** Obey a kill that stands in no document, until it is taken away (null). The same object is the same kill. */
@@ -145,6 +147,18 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     refuse("rejected_older_revision", message, next)
   }
 
+  function bring({ envelope, sealed }: Pick<Stored, "envelope" | "sealed">): boolean {
+    let next: RolloutState
+    try {
+      next = parseState(envelope)
+    } catch {
+      return false
+    }
+    if (next.rollout !== rollout || next.revision <= revision()) return false
+    confirm({ state: next, envelope, sealed })
+    return true
+  }
+
   function drop(entry: Pending): void {
     pending = pending.filter((other) => other !== entry)
     recompute()
@@ -160,6 +174,7 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     onChange: changed.add,
     onProblem: problems.add,
     read,
+    bring,
     failed,
     lay(kill) {
       if (kill === standing) return

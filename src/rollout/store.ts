@@ -30,13 +30,19 @@ export interface StandingKill {
 }
 
 /**
+ * Told that a document may have changed. `found` is what it has become, as `get` would give it, where the store's notice brings it anyway, on
+ * the same authority as an answer to `get`: then nobody needs to ask. Without it, or where it is not good or not newer, the reader asks.
+ */
+export type Hint = (found?: Versioned) => void
+
+/**
  * The half of a store that reads: all that a process which follows needs, and may be given. Failures are `SerinError`s with the code
  * `STORE_UNAVAILABLE`, or `STORE_UNAUTHORIZED` for a reader that the store does not let in.
  */
 export interface ReadStore {
   get(key: string, options?: StoreOptions): Promise<Versioned | null>
   /** Call `hint` when the document may have changed, until `signal` aborts. May drop, repeat or reorder: the reader polls as well. */
-  watch(key: string, hint: () => void, options: { readonly signal: AbortSignal }): void
+  watch(key: string, hint: Hint, options: { readonly signal: AbortSignal }): void
   /**
    * A kill that is to be obeyed whatever the documents say, and as long as it is answered; the same object while it is the same kill. Asked
    * with each look and each hint, so that it also arrives while `get` fails. Absent: there is none.

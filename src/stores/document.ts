@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
 import { SerinError } from "../errors.js"
-import type { Versioned, WriteOptions } from "../rollout/store.js"
+import type { Hint, Versioned, WriteOptions } from "../rollout/store.js"
 
 /** Largest document of the built-in stores, UTF-8 bytes: a rollout's state takes a few thousand, a report some more. */
 export const MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
@@ -51,9 +51,9 @@ export function refuseAborted(signal: AbortSignal | undefined): void {
 }
 
 /** Run a host's callback where an exception of it can hurt nobody. */
-export function callSafely(hint: () => void): void {
+export function callSafely(hint: Hint, found?: Versioned): void {
   try {
-    hint()
+    hint(found)
   } catch {
     // A hint is a courtesy: the reader polls as well.
   }

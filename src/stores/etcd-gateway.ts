@@ -4,7 +4,8 @@ import { Agent as AgentHttps } from "node:https"
 import type { SecureContextOptions } from "node:tls"
 import { EtcdError, exchange, stream } from "./etcd-http.js"
 import type { EtcdRequest } from "./etcd-http.js"
-import { fieldsOf, watchKey } from "./etcd-message.js"
+import { fieldsOf, watchKey, writtenIn } from "./etcd-message.js"
+import type { KeyValue } from "./etcd-message.js"
 import { backOff, lessPatience, pause, withPatience } from "./patience.js"
 import type { Patience } from "./patience.js"
 
@@ -17,13 +18,15 @@ export interface GatewayOptions {
   readonly timeoutMs: number
 }
 
+type KeyHint = (found?: KeyValue) => void
+
 export interface EtcdGateway {
   /** Ask what may be asked twice: of a member that does not answer in time, then of the others, each on a new connection. */
   ask(patience: Patience, path: string, message: object): Promise<unknown>
   /** Do what must not be done twice, on a connection of its own. `sent` is called when the server may have it. */
   once(patience: Patience, sent: () => void, path: string, message: object): Promise<unknown>
-  /** Call `hint` when the key changes, and whenever a change may have been missed. */
-  watch(key: string, hint: () => void, signal: AbortSignal): void
+  /** Call `hint` when the key changes, with what it has become, and without whenever a change may have been missed. */
+  watch(key: string, hint: KeyHint, signal: AbortSignal): void
   close(): void
 }
 
@@ -119,7 +122,7 @@ export function etcdGateway(options: GatewayOptions): EtcdGateway {
     return answer
   }
 
-  async function watchOnce(member: number, key: string, hint: () => void, signal: AbortSignal): Promise<void> {
+  async function watchOnce(member: number, key: string, hint: KeyHint, signal: AbortSignal): Promise<void> {
     const watch = new AbortController()
     const end = (): void => watch.abort(new Error("the watch is over"))
     const idle = setTimeout(end, WATCH_IDLE_MS).unref()
@@ -137,7 +140,7 @@ export function etcdGateway(options: GatewayOptions): EtcdGateway {
         if (result === undefined || canceled === true) return void (token = undefined)
         idle.refresh()
         // Also when it begins: nobody knows what was written before.
-        hint()
+        hint(writtenIn(result))
       }
     } finally {
       clearTimeout(idle)
@@ -147,12 +150,12 @@ export function etcdGateway(options: GatewayOptions): EtcdGateway {
     }
   }
 
-  async function watchOn(key: string, hint: () => void, signal: AbortSignal): Promise<void> {
+  async function watchOn(key: string, hint: KeyHint, signal: AbortSignal): Promise<void> {
     const wait = backOff()
     for (let member = current; !signal.aborted; member = (member + 1) % endpoints.length) {
-      const heard = (): void => {
+      const heard: KeyHint = (found) => {
         wait.reset()
-        hint()
+        hint(found)
       }
       await watchOnce(member, key, heard, signal).catch(() => {})
       await pause(wait.next(), signal)
@@ -171,7 +174,7 @@ export function etcdGateway(options: GatewayOptions): EtcdGateway {
       }
       signal.addEventListener("abort", end, { once: true })
       lifetime.signal.addEventListener("abort", end, { once: true })
-      void watchOn(key, () => void (stop.signal.aborted || hint()), stop.signal)
+      void watchOn(key, (found) => void (stop.signal.aborted || hint(found)), stop.signal)
     },
     close() {
       lifetime.abort()

@@ -49,6 +49,15 @@ export function keysOf(answer: unknown): readonly KeyValue[] {
   })
 }
 
+/** What the newest event of a message says that a key was written to; undefined: it has none, or the key was deleted. */
+export function writtenIn(result: unknown): KeyValue | undefined {
+  const { type, kv } = fieldsOf(listOf(fieldsOf(result)["events"]).at(-1))
+  // Zero, which is left out, is a write.
+  if (type !== undefined && type !== "PUT") return undefined
+  const [written] = keysOf({ kvs: [kv] })
+  return written !== undefined && Number.isSafeInteger(written.version) && written.version > 0 ? written : undefined
+}
+
 /** Whether the comparison held; if not, what is there. */
 export function outcomeOf(answer: unknown): { readonly succeeded: boolean; readonly found: readonly KeyValue[] } {
   const { succeeded, responses } = fieldsOf(answer)

@@ -134,7 +134,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     },
 
     watch(key, hint, { signal }) {
-      gateway.watch(documentOf(key), () => callSafely(hint), signal)
+      gateway.watch(documentOf(key), (found) => callSafely(hint, found && versionOf(found)), signal)
     },
 
     async *history(key, options) {

@@ -30,13 +30,23 @@ export function trustedStore(store: ReadStore, options: TrustedStoreOptions): Re
 /** As {@link trustedStore}, with keys that are parsed. */
 export function readTrusted(store: ReadStore, trust: Trust): ReadStore {
   const caps = capsInside(store.caps)
+
+  function opened(key: string, found: Versioned): Versioned | undefined {
+    try {
+      return openVersioned(key, found, trust, store.caps)
+    } catch {
+      return undefined
+    }
+  }
+
   return {
     caps,
     async get(key, options) {
       const found = await store.get(key, options)
       return found === null ? null : openVersioned(key, found, trust, store.caps)
     },
-    watch: (key, hint, options) => store.watch(key, hint, options),
+    // What is brought is trusted no more than what is asked for. Why it is not is told to who then asks.
+    watch: (key, hint, options) => store.watch(key, (found) => hint(found && opened(key, found)), options),
     unseal: (key, text) => openVersioned(key, { revision: 0, token: "", envelope: text }, trust, store.caps).envelope,
     // It comes from this process and not from a document: there is nothing to verify, and it can only stop.
     ...(store.kill !== undefined && { kill: () => store.kill?.() ?? null }),

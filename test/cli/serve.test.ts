@@ -49,7 +49,7 @@ describe("serin serve", () => {
     expect(said()).toBe(`serving safety/state at ${url}, to this machine alone, without a token\n`)
     const store = httpStore({ url })
     const stop = new AbortController()
-    await new Promise<void>((resolve) => store.watch(`${NAME}/state`, resolve, { signal: stop.signal }))
+    await new Promise<unknown>((resolve) => store.watch(`${NAME}/state`, resolve, { signal: stop.signal }))
     expect(await store.get(`${NAME}/state`)).toMatchObject({ revision: 2 })
     expect(await store.get("other/state")).toBe(null)
     const since = performance.now()

@@ -100,7 +100,7 @@ describe.skipIf(!hasServer("etcd"))("etcdStore on a server", () => {
   it("keeps no process alive, and fails at once when it is closed", async () => {
     const { store } = open()
     const stop = new AbortController()
-    const hinted = new Promise<void>((resolve) => store.watch("r/state", resolve, { signal: stop.signal }))
+    const hinted = new Promise<unknown>((resolve) => store.watch("r/state", resolve, { signal: stop.signal }))
     await store.compareAndSet("r/state", 0, "x")
     await hinted
     expect(process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap")).toEqual([])
@@ -109,6 +109,29 @@ describe.skipIf(!hasServer("etcd"))("etcdStore on a server", () => {
     await expect(store.get("r/state")).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" })
     await expect(store.compareAndSet("r/state", 1, "y")).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" })
     stop.abort()
+  })
+
+  it("brings what was written with the hint, and nothing with one of a removal", async () => {
+    const { store } = open()
+    const stop = new AbortController()
+    const brought: unknown[] = []
+    let told = (): void => {}
+    store.watch("r/state", (found) => void (brought.push(found), told()), { signal: stop.signal })
+    const hintAfter = async (change: () => Promise<unknown>): Promise<unknown> => {
+      const hinted = new Promise<void>((resolve) => (told = resolve))
+      await change()
+      await hinted
+      return brought.at(-1)
+    }
+    await hintAfter(async () => {})
+    expect(brought).toEqual([undefined])
+    for (const revision of [0, 1]) {
+      const found = await hintAfter(() => store.compareAndSet("r/state", revision, `"état" ${revision}`))
+      expect(found).toEqual(await store.get("r/state"))
+    }
+    expect(await hintAfter(() => store.remove("r/state"))).toBeUndefined()
+    stop.abort()
+    await store.close()
   })
 
   it("that went back moves no process that follows", async () => {

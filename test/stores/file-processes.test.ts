@@ -59,7 +59,9 @@ describe("processes that share a folder", () => {
   it("are told of each other's writes", { timeout: 60_000 }, async () => {
     const dir = path("told")
     const stop = new AbortController()
-    const hinted = new Promise<void>((resolve) => fileStore({ dir }).watch("r/count", resolve, { signal: stop.signal }))
+    const hinted = new Promise<unknown>((resolve) =>
+      fileStore({ dir }).watch("r/count", resolve, { signal: stop.signal }),
+    )
     const lines = linesOf(run("writer.ts", dir, "r/count", "1"))
     await hinted
     stop.abort()

@@ -323,7 +323,7 @@ describe("a folder that is mounted from a ConfigMap", () => {
     swap(file, "v1", 1)
     expect(await store.get("r/state")).toMatchObject({ revision: 1, envelope: "v1" })
     const stop = new AbortController()
-    const hinted = new Promise<void>((resolve) => store.watch("r/state", resolve, { signal: stop.signal }))
+    const hinted = new Promise<unknown>((resolve) => store.watch("r/state", resolve, { signal: stop.signal }))
     swap(file, "v2", 2)
     await hinted
     stop.abort()
@@ -339,7 +339,7 @@ describe("a folder that is mounted from a ConfigMap", () => {
     symlinkSync("v1", file())
     expect(await store.get("r/state")).toMatchObject({ revision: 1 })
     const stop = new AbortController()
-    const hinted = new Promise<void>((resolve) => store.watch("r/state", resolve, { signal: stop.signal }))
+    const hinted = new Promise<unknown>((resolve) => store.watch("r/state", resolve, { signal: stop.signal }))
     symlinkSync("v2", file("..", "tmp"))
     renameSync(file("..", "tmp"), file())
     await hinted

@@ -151,7 +151,7 @@ describe.skipIf(!hasServer("redis-server"))("redisStore on a server", () => {
   it("keeps no process alive, and fails at once when it is closed", async () => {
     const { store } = open()
     const stop = new AbortController()
-    const hinted = new Promise<void>((resolve) => store.watch("r/state", resolve, { signal: stop.signal }))
+    const hinted = new Promise<unknown>((resolve) => store.watch("r/state", resolve, { signal: stop.signal }))
     await store.compareAndSet("r/state", 0, "x")
     await hinted
     expect(process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap")).toEqual([])
