@@ -2,7 +2,7 @@ import type { CriterionName, CriterionVerdict, Verdict } from "../model/verdict.
 import { PASS_SESSIONS } from "./arms.js"
 import { bernoulliUpper } from "./bernoulli.js"
 import { FACTS } from "./criteria.js"
-import { ALPHA_PASS, ZERO_RESOLUTION, isZeroTolerance } from "./criterion.js"
+import { ALPHA_PASS, ZERO_RESOLUTION, holds, isZeroTolerance } from "./criterion.js"
 import { bound } from "./mixture.js"
 import { PASS_PAIRED_SESSIONS } from "./paired.js"
 import { gather } from "./reading.js"
@@ -30,10 +30,10 @@ export interface OutlookContext {
 const LONGEST_MS = 2 * 365 * 86_400_000
 const FULL_BP = 10_000
 
-/** Say for each criterion that is inconclusive when it will be settled at this rate. An estimate: bounds close as they do on average. */
+/** Say for each inconclusive criterion that holds the rollout when it will be settled at this rate. An estimate: bounds close as they do on average. */
 export function outlook(verdict: Verdict, context: OutlookContext): readonly Outlook[] {
   return verdict.criteria
-    .filter(({ result }) => result === "inconclusive")
+    .filter((one) => one.result === "inconclusive" && holds(one))
     .map((one) => ({ criterion: one.criterion, ...headingOf(one, verdict.at, context) }))
 }
 

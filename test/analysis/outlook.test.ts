@@ -59,6 +59,16 @@ describe("the outlook", () => {
     expect(later.criteria[0]?.upper).toBeLessThan(0.0065)
   })
 
+  it("says nothing of a limit of 0 that holds no more: it stays inconclusive, and nothing is waited for", () => {
+    const world = { weightBp: 0, random: uniforms(1), stable: denying, canary: alike, shadow: true }
+    const criterion = enforce("newly_allowed_rate_max", 0)
+    const verdict = judge(
+      input([criterion], [serve({ sessions: 1500, ...world })], { weights: [0], shadow: true, at: HOUR }),
+    )
+    expect(verdict).toMatchObject({ result: "pass", criteria: [{ result: "inconclusive" }] })
+    expect(outlook(verdict, { ramp: [{ at: 0, weightBp: 0 }] })).toEqual([])
+  })
+
   const verdict = (sessions: number, weightBp = 2500) => {
     const stratum = serve({ sessions, weightBp, random: uniforms(9), stable: denying, canary: alike })
     return judge(input([deny], [stratum], { weights: [weightBp], at: HOUR }))
