@@ -67,6 +67,12 @@ export class SerinError extends Error {
   }
 }
 
+/** Make the error of `caller`, which needs an optional package. `install`: what npm is to install, with a version where it matters. */
+export function libraryMissing(caller: string, name: string, install: string, cause: unknown): SerinError {
+  const message = `${caller} needs the package ${name}, which cannot be loaded; install it: npm install ${install}`
+  return new SerinError("LIBRARY_MISSING", message, { cause })
+}
+
 /** Tell whether a value is a {@link SerinError} of this or of another copy of the package. */
 export function isSerinError(value: unknown): value is SerinError {
   return typeof value === "object" && value !== null && (value as Record<symbol, unknown>)[BRAND] === true

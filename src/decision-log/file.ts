@@ -1,7 +1,7 @@
 import { appendFile, mkdir, open } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
 import type { RotatingFileStream } from "rotating-file-stream"
-import { SerinError } from "../errors.js"
+import { SerinError, libraryMissing } from "../errors.js"
 import type { DecisionLogEntry, DecisionSink } from "../model/decision-entry.js"
 import { refuseUnknown } from "../model/options.js"
 
@@ -161,11 +161,7 @@ async function library() {
   try {
     return await import("rotating-file-stream")
   } catch (cause) {
-    throw new SerinError(
-      "LIBRARY_MISSING",
-      "decisionLogFile() needs the package rotating-file-stream, which cannot be loaded; install it: npm install rotating-file-stream",
-      { cause },
-    )
+    throw libraryMissing("decisionLogFile()", "rotating-file-stream", "rotating-file-stream", cause)
   }
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto"
 import { createRequire } from "node:module"
-import { SerinError } from "../errors.js"
+import { libraryMissing } from "../errors.js"
 import type { Problem } from "../errors.js"
 import type { Call } from "../model/call.js"
 import { refuseUnknown } from "../model/options.js"
@@ -186,8 +186,6 @@ function requireCedar(): CedarLibrary {
   try {
     return createRequire(import.meta.url)("@cedar-policy/cedar-wasm/nodejs") as CedarLibrary
   } catch (cause) {
-    const message =
-      "cedarEngine() needs the package @cedar-policy/cedar-wasm, which cannot be loaded; install it: npm install @cedar-policy/cedar-wasm@4"
-    throw new SerinError("LIBRARY_MISSING", message, { cause })
+    throw libraryMissing("cedarEngine()", "@cedar-policy/cedar-wasm", "@cedar-policy/cedar-wasm@4", cause)
   }
 }

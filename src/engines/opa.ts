@@ -1,5 +1,5 @@
 import { createRequire } from "node:module"
-import { SerinError } from "../errors.js"
+import { libraryMissing } from "../errors.js"
 import type { Problem } from "../errors.js"
 import type { Call } from "../model/call.js"
 import { refuseUnknown } from "../model/options.js"
@@ -204,8 +204,6 @@ function requireOpa(): Library {
   try {
     return createRequire(import.meta.url)("@open-policy-agent/opa-wasm") as Library
   } catch (cause) {
-    const message =
-      "opaEngine() needs the package @open-policy-agent/opa-wasm, which cannot be loaded; install it: npm install @open-policy-agent/opa-wasm@1"
-    throw new SerinError("LIBRARY_MISSING", message, { cause })
+    throw libraryMissing("opaEngine()", "@open-policy-agent/opa-wasm", "@open-policy-agent/opa-wasm@1", cause)
   }
 }

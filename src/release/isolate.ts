@@ -1,7 +1,7 @@
 import { createRequire } from "node:module"
 import { fileURLToPath } from "node:url"
 import type { Piscina } from "piscina"
-import { SerinError } from "../errors.js"
+import { libraryMissing } from "../errors.js"
 import { refuseUnknown } from "../model/options.js"
 import type { KeysOf } from "../model/options.js"
 import type { Direction, ModuleParts, ScanContext, Scanner, ScanReport } from "./ports.js"
@@ -127,11 +127,7 @@ function requirePiscina(): typeof Piscina {
   try {
     return (createRequire(import.meta.url)("piscina") as { readonly Piscina: typeof Piscina }).Piscina
   } catch (cause) {
-    throw new SerinError(
-      "LIBRARY_MISSING",
-      "isolatedScanner() needs the package piscina, which cannot be loaded; install it: npm install piscina@5",
-      { cause },
-    )
+    throw libraryMissing("isolatedScanner()", "piscina", "piscina@5", cause)
   }
 }
 

@@ -1,6 +1,6 @@
 import { createRequire } from "node:module"
 import type { Redis, RedisOptions } from "ioredis"
-import { SerinError } from "../errors.js"
+import { SerinError, libraryMissing } from "../errors.js"
 import type { SerinErrorCode } from "../errors.js"
 import { refuseUnknown } from "../model/options.js"
 import type { KeysOf } from "../model/options.js"
@@ -269,10 +269,6 @@ function requireRedis(): typeof Redis {
   try {
     return (createRequire(import.meta.url)("ioredis") as { readonly Redis: typeof Redis }).Redis
   } catch (cause) {
-    throw new SerinError(
-      "LIBRARY_MISSING",
-      "redisStore() needs the package ioredis, which cannot be loaded; install it: npm install ioredis@6",
-      { cause },
-    )
+    throw libraryMissing("redisStore()", "ioredis", "ioredis@6", cause)
   }
 }
