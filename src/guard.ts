@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks"
 import { SerinError } from "./errors.js"
 import type { Call } from "./model/call.js"
 import { systemClock } from "./model/clock.js"
+import { createListeners } from "./model/listeners.js"
 import type { Arm, Decision, Scan } from "./model/decision.js"
 import type { Evidence } from "./model/evidence.js"
 import type { ReadProblem } from "./model/follower-problem.js"
@@ -14,7 +15,6 @@ import { startTimeOf } from "./session/start-time.js"
 import { complainOnce } from "./telemetry/complaint.js"
 import { createTelemetry } from "./telemetry/telemetry.js"
 import type { Assignment } from "./guard/assignment.js"
-import { createChanges } from "./guard/changes.js"
 import { createBook, coverageOf, openStrata } from "./guard/core.js"
 import { createFuse } from "./guard/fuse.js"
 import type { BlownFuse } from "./guard/fuse.js"
@@ -232,7 +232,7 @@ export function createGuard<C extends Call = Call>(
   reportUnknown(core, releases)
   const sessionless = new GuardSession<C>(core, "", 0, undefined, "none")
 
-  const changes = createChanges()
+  const changes = createListeners<void>()
   const leaving = new Set<View<C>>()
   /** Who cannot tell must not be served by the canary. */
   function isLeaseOver(): boolean {

@@ -2,25 +2,41 @@ import { generateKeyPairSync } from "node:crypto"
 import { access, writeFile } from "node:fs/promises"
 import { resolve } from "node:path"
 import { keyId } from "../signing/trust.js"
-import { usage, type Invocation, type JSON_FLAG } from "./command.js"
+import { defineCommand, JSON_FLAG, operandAt, usage, type Invocation } from "./command.js"
 import { EXIT } from "./exit-code.js"
 
 /** What a key pair is for, in words: where the private half is kept, and where the public one goes. */
 export interface KeyUse {
-  readonly verb: string
+  readonly name: string
+  readonly summary: string
+  readonly example: string
   readonly keep: string
   readonly goes: string
 }
 
-export const KEYGEN_NOTES = [
+const NOTES = [
   "Writes the private key to FILE, for you alone, and the public one to FILE.pub. Overwrites nothing.",
   "With $SERIN_KEY_PASSPHRASE the private key is encrypted by it.",
 ]
 
+/** Make the command that makes a key pair for such a use. */
+export function keyPairCommand(use: KeyUse) {
+  const { name, summary, example } = use
+  return defineCommand({
+    name,
+    summary,
+    operand: "FILE",
+    notes: NOTES,
+    example,
+    flags: { ...JSON_FLAG },
+    run: async (invocation) => writeKeyPair(operandAt(invocation.operands, 0, name, "FILE"), use, invocation),
+  })
+}
+
 /** Make an Ed25519 key pair in two files. */
-export async function writeKeyPair(
+async function writeKeyPair(
   priv: string,
-  { verb, keep, goes }: KeyUse,
+  { name, keep, goes }: KeyUse,
   { values, io, out }: Pick<Invocation<typeof JSON_FLAG>, "values" | "io" | "out">,
 ): Promise<number> {
   const pub = `${priv}.pub`
@@ -29,7 +45,7 @@ export async function writeKeyPair(
       () => true,
       () => false,
     )
-    if (isThere) throw usage(`serin ${verb}: ${path} is there already; name another file`)
+    if (isThere) throw usage(`serin ${name}: ${path} is there already; name another file`)
   }
   const { privateKey, publicKey } = generateKeyPairSync("ed25519")
   const passphrase = io.env["SERIN_KEY_PASSPHRASE"] ?? ""

@@ -11,7 +11,7 @@ import { createInForce } from "./in-force.js"
 import type { InForce } from "./in-force.js"
 import { leaderKey, stateKey } from "./keys.js"
 import type { LastKnownGood } from "./last-known-good.js"
-import { createListeners } from "./listeners.js"
+import { createListeners } from "../model/listeners.js"
 import { createLooks } from "./looks.js"
 import type { LookResult } from "./looks.js"
 

@@ -7,6 +7,7 @@ import type { Processes } from "../evidence/processes.js"
 import { noDataOf } from "../evidence/source.js"
 import type { EvidenceSource } from "../evidence/source.js"
 import type { Clock } from "../model/clock.js"
+import { createListeners } from "../model/listeners.js"
 import type { Evidence } from "../model/evidence.js"
 import type { Verdict } from "../model/verdict.js"
 import { isDecrease, phaseOf } from "../rollout/phase.js"
@@ -72,7 +73,7 @@ export function createLeader(options: LeaderOptions): Leader {
   const store = withDeadlines(options.store, clock, deadlineMs)
   const records = createRecords(store, rollout)
   const reports = createReports(store, rollout)
-  const listeners = new Set<(report: Report) => void>()
+  const reported = createListeners<Report>()
   let last: Report | null = null
   let running: Promise<Report> | null = null
   let trip: TripState | undefined
@@ -140,7 +141,7 @@ export function createLeader(options: LeaderOptions): Leader {
     // Not waited for: a store that is slow with reports must not keep anybody from judging.
     if (elector.leading() !== null) void reports.offer(report)
     last = rival === null ? report : { ...report, problem: `${rival} judges this rollout; this process only follows` }
-    for (const listener of listeners) listener(last)
+    reported.tell(last)
     return last
   }
 
@@ -268,10 +269,7 @@ export function createLeader(options: LeaderOptions): Leader {
     tick,
     record,
     report: () => last,
-    onReport(listener) {
-      listeners.add(listener)
-      return () => void listeners.delete(listener)
-    },
+    onReport: reported.add,
     leading: elector.leading,
     async close() {
       closed = true
