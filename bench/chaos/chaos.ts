@@ -97,7 +97,7 @@ export async function chaos({ seed, agents: count, minutes, speed, keep, tell }:
     const lines = new Map([...world.lines].map(([name, path]) => [name, readLines(path)]))
     const leaseMs = LEASE_MS / speed + TOLERANCE_MS
     const violations = [
-      ...violationsOf({ lines, isolations: world.isolations(), leaseMs }),
+      ...violationsOf({ lines, isolations: world.isolations(), losses: world.losses(), leaseMs }),
       ...stuck.map((process) => ({ rule: RULES.ends, process, t: commonMs(), what: "did not end within 20 s" })),
     ]
     const decisions = [...lines.values()].flat().filter((line) => line.is === "decision")

@@ -33,6 +33,7 @@ export type Line = { readonly t: number } & (
   | { readonly is: "published"; readonly life: number; readonly draw: string; readonly evaluations: number }
   /** What the evidence of all came to, in the eyes of one that may lead. */
   | { readonly is: "merged"; readonly draw: string; readonly evaluations: number }
+  /** It counts on its lead at this time, and every {@link LEAD_EVERY_MS} as long as it does. */
   | { readonly is: "leads"; readonly epoch: number }
   | { readonly is: "problem"; readonly code: string }
 )
@@ -40,13 +41,16 @@ export type Line = { readonly t: number } & (
 /** Code of a `problem`: the last known good of an earlier life could not be read in time, so there is no floor. */
 export const FORGOT = "last_known_good"
 
+/** Common ms. */
+export const LEAD_EVERY_MS = 20
+
 /** `Omit` of each member of a union. */
 type Untimed<T> = T extends unknown ? Omit<T, "t"> : never
 
 /** Write lines that survive the process, whatever ends it. */
-export function lineWriter(path: string): (line: Untimed<Line>) => void {
+export function lineWriter(path: string): (line: Untimed<Line>, t?: number) => void {
   const file = openSync(path, "a")
-  return (line) => void writeSync(file, `${JSON.stringify({ t: commonMs(), ...line })}\n`)
+  return (line, t = commonMs()) => void writeSync(file, `${JSON.stringify({ t, ...line })}\n`)
 }
 
 /** Read what a process told; a last line that it could not finish is left out. */

@@ -19,6 +19,8 @@ export interface Told {
   /** What each process wrote, in its order, by its name. */
   readonly lines: ReadonlyMap<string, readonly Line[]>
   readonly isolations: readonly Isolation[]
+  /** When the store's documents became others than they were: what was written before may be forgotten since. Common ms. */
+  readonly losses: readonly number[]
   /** Longest time that a canary may be served after the last sign of the leader, common ms. */
   readonly leaseMs: number
 }
@@ -31,12 +33,13 @@ export const RULES = {
   evidence: "what is counted is what was decided under a leader, each call once, at every look",
   complete: "in the calm at the end every process has published all that it counted",
   merged: "the leader's evidence is what all processes published last, of each life once",
-  epoch: "no two lead in one epoch",
+  lead: "no two lead at a time",
+  epoch: "no two lead in one epoch, unless the store has forgotten it in between",
   ends: "every process ends by itself when it is asked to",
 } as const
 
 /** Hold what the processes wrote to the promises. The rules know nothing of the library: only what a process did. */
-export function violationsOf({ lines, isolations, leaseMs }: Told): readonly Violation[] {
+export function violationsOf({ lines, isolations, losses, leaseMs }: Told): readonly Violation[] {
   const last = lastDraw(lines)
   const each = [...lines].flatMap(([process, told]) => [
     ...lateCanaries(
@@ -50,7 +53,7 @@ export function violationsOf({ lines, isolations, leaseMs }: Told): readonly Vio
     ...goneBack(process, told),
     ...miscounted(process, told, last),
   ])
-  return [...each, ...wronglyMerged(lines), ...twoLeaders(lines)]
+  return [...each, ...wronglyMerged(lines), ...togetherLeading(lines), ...inOneEpoch(lines, losses)]
 }
 
 const servedByCanary = (line: Line): line is Extract<Line, { is: "decision" }> =>
@@ -208,17 +211,38 @@ function wronglyMerged(lines: ReadonlyMap<string, readonly Line[]>): readonly Vi
   })
 }
 
-function twoLeaders(lines: ReadonlyMap<string, readonly Line[]>): readonly Violation[] {
-  const holders = new Map<number, string>()
-  const found: Violation[] = []
-  for (const [process, told] of lines) {
-    for (const line of told) {
-      if (line.is !== "leads") continue
-      const other = holders.get(line.epoch) ?? process
-      holders.set(line.epoch, process)
-      if (other !== process)
-        found.push({ rule: RULES.epoch, process, t: line.t, what: `${other} too in ${line.epoch}` })
-    }
-  }
-  return found
+type Lead = Extract<Line, { is: "leads" }> & { readonly process: string }
+
+/** Signs of a lead that are this much apart are of one that went on in between, common ms. */
+const LEAD_GAP_MS = 100
+
+/** Every sign of a lead, of all processes in the order of time. */
+const leadsOf = (lines: ReadonlyMap<string, readonly Line[]>): readonly Lead[] =>
+  [...lines]
+    .flatMap(([process, told]) => told.flatMap((line) => (line.is === "leads" ? [{ ...line, process }] : [])))
+    .toSorted((a, b) => a.t - b.t)
+
+/** A sign of another's lead between two signs of one lead: nobody needs to know how epochs are given. */
+function togetherLeading(lines: ReadonlyMap<string, readonly Line[]>): readonly Violation[] {
+  const signs = leadsOf(lines)
+  return signs.flatMap((sign, i) => {
+    const other = signs[i - 1]
+    if (other === undefined || other.process === sign.process || other.t === sign.t) return []
+    const before = signs.findLast(({ t, process }) => t < other.t && process === sign.process)
+    if (before === undefined || before.epoch !== sign.epoch || sign.t - before.t > LEAD_GAP_MS) return []
+    const what = `in epoch ${sign.epoch}, while ${other.process} did in ${other.epoch}`
+    return [{ rule: RULES.lead, process: sign.process, t: sign.t, what }]
+  })
+}
+
+function inOneEpoch(lines: ReadonlyMap<string, readonly Line[]>, losses: readonly number[]): readonly Violation[] {
+  /** The first sign of whoever led last, by the epoch. */
+  const held = new Map<number, Lead>()
+  return leadsOf(lines).flatMap((sign) => {
+    const other = held.get(sign.epoch)
+    if (other?.process === sign.process) return []
+    held.set(sign.epoch, sign)
+    if (other === undefined || losses.some((t) => t >= other.t && t <= sign.t)) return []
+    return [{ rule: RULES.epoch, process: sign.process, t: sign.t, what: `${other.process} too in ${sign.epoch}` }]
+  })
 }

@@ -4,10 +4,10 @@ import { createLeader } from "../../src/controller/leader.js"
 import { createWritingFollower } from "../../src/controller/writing-follower.js"
 import { redisStore } from "../../src/stores/redis.js"
 import { evaluationsOf } from "./evaluations.js"
-import { lineWriter } from "./event.js"
+import { LEAD_EVERY_MS, lineWriter } from "./event.js"
 import { ROLLOUT } from "./fleet.js"
 import type { Order, Part } from "./program.js"
-import { scaledClock } from "./scaled-clock.js"
+import { commonMs, scaledClock } from "./scaled-clock.js"
 
 const part = JSON.parse(process.argv[2] ?? "") as Part
 const write = lineWriter(part.lines)
@@ -28,12 +28,12 @@ const leader = createLeader({
   processes: source.processes,
 })
 
-let leads: number | null = null
-leader.onReport(() => {
+setInterval(() => {
+  // Before it is asked: whatever keeps this process from going on in between, it led then if it leads now.
+  const t = commonMs()
   const epoch = leader.leading()
-  if (epoch !== leads && epoch !== null) write({ is: "leads", epoch })
-  leads = epoch
-})
+  if (epoch !== null) write({ is: "leads", epoch }, t)
+}, LEAD_EVERY_MS)
 process.on("message", (order: Order) => {
   if (order.is === "jump") clock.jump(order.ms)
   if (order.is === "end") void end()

@@ -31,6 +31,8 @@ export interface World {
   readonly lines: ReadonlyMap<string, string>
   /** Times in which a process heard nothing of the store, common ms. */
   isolations(): readonly Isolation[]
+  /** When the store's documents became others, common ms. */
+  losses(): readonly number[]
   /** Start all processes; resolves when each has told something. */
   populate(): Promise<void>
   apply(disturbance: Disturbance): Promise<void>
@@ -50,6 +52,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   for (const name of names) links.set(name, await startProxy(server.port))
   const lines = new Map(names.map((name) => [name, join(root, `${name}.jsonl`)]))
   const actors = new Map<string, Actor>()
+  const losses: number[] = []
   const isolations: { process: string; from: number; to: number }[] = []
   /** Links that are stalled, each with the number of reasons. */
   const stalls = new Map<string, number>()
@@ -97,8 +100,10 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       case "roll-back-store":
         return onServer(async () => {
           await server.rollBack()
+          losses.push(commonMs())
           await wait(one.forMs)
           await server.undoRollBack()
+          losses.push(commonMs())
         })
       case "kill-leader":
         return actor(leader()).replace()
@@ -142,6 +147,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     port: server.port,
     lines,
     isolations: () => isolations,
+    losses: () => losses,
     async populate() {
       for (const [i, name] of names.entries()) {
         const dir = join(root, name)

@@ -34,8 +34,11 @@ const many = (from: number, count: number): Line[] =>
   Array.from({ length: count }, (_, i) => decision(from + i, "long", "stable"))
 const CUT = { process: "a", from: 100, to: 1000 }
 
-function rulesBrokenBy(lines: Readonly<Record<string, readonly Line[]>>): readonly string[] {
-  const all = violationsOf({ lines: new Map(Object.entries(lines)), isolations: [CUT], leaseMs: 50 })
+function rulesBrokenBy(
+  lines: Readonly<Record<string, readonly Line[]>>,
+  losses: readonly number[] = [],
+): readonly string[] {
+  const all = violationsOf({ lines: new Map(Object.entries(lines)), isolations: [CUT], losses, leaseMs: 50 })
   return [...new Set(all.map(({ rule }) => rule))]
 }
 
@@ -107,10 +110,24 @@ describe("the promises that the chaos suite holds a fleet to", () => {
     expect(rulesBrokenBy({ a: [...kept, { t: 1201, is: "problem", code: FORGOT }, state(1202, 1)] })).toEqual([])
   })
 
-  it("find two that lead in one epoch", () => {
-    const leads: Line = { t: 1, is: "leads", epoch: 3 }
-    expect(rulesBrokenBy({ a: [leads, leads], b: [{ ...leads, epoch: 4 }] })).toEqual([])
-    expect(rulesBrokenBy({ a: [leads], b: [leads] })).toEqual([RULES.epoch])
+  const leads = (t: number, epoch: number): Line => ({ t, is: "leads", epoch })
+
+  it("find two that lead in one epoch, unless the store forgot it in between", () => {
+    expect(rulesBrokenBy({ a: [leads(1, 3), leads(2, 3)], b: [leads(3, 4)] })).toEqual([])
+    const twice = { a: [leads(1, 3), leads(200, 3)], b: [leads(400, 3)] }
+    expect(rulesBrokenBy(twice)).toEqual([RULES.epoch])
+    expect(rulesBrokenBy(twice, [300])).toEqual([])
+    expect(rulesBrokenBy(twice, [0, 500])).toEqual([RULES.epoch])
+    // The first did not know yet that it had been forgotten.
+    expect(rulesBrokenBy(twice, [150])).toEqual([])
+  })
+
+  it("find two that lead at a time, in whatever epochs", () => {
+    const b = [leads(10, 4)]
+    expect(rulesBrokenBy({ a: [leads(1, 3), leads(21, 3)], b })).toEqual([RULES.lead])
+    expect(rulesBrokenBy({ a: [leads(1, 3), leads(5, 3)], b })).toEqual([])
+    expect(rulesBrokenBy({ a: [leads(1, 3), leads(21, 5)], b })).toEqual([])
+    expect(rulesBrokenBy({ a: [leads(1, 3), leads(300, 3)], b })).toEqual([])
   })
 
   it("are tried by a script in which everything happens, and the last minutes of which are calm", () => {
