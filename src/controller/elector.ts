@@ -87,13 +87,16 @@ export function createElector(options: ElectorOptions): Elector {
   /** How long it has lasted, ms, and when that was. */
   let lasted = { ms: 0, monotonic: 0, wall: 0 }
   let problem: string | undefined
+  /** Since its last write this one has seen another's document. */
+  let displaced = false
   /** A write may have happened, or somebody else's: what is known may be old. */
   let unsure = true
   let looking: Promise<void> | null = null
   let cancel = (): void => {}
   let closing: Promise<void> | undefined
 
-  const isOurs = (): boolean => beat?.holder === id && beat.epoch === highest.epoch
+  /** One of this one's own that was brought back, after another's was there, is as anybody's: others may lead by what they wrote. */
+  const isOurs = (): boolean => beat?.holder === id && beat.epoch === highest.epoch && !displaced
   const waitMs = (): number => beat?.takeoverAfterMs ?? takeoverAfterMs
   const silentMs = (): number => clock.monotonic() - since
   const isFree = (): boolean => answered && (!known || (beat !== null && beat.holder === null))
@@ -113,6 +116,7 @@ export function createElector(options: ElectorOptions): Elector {
     since = clock.monotonic()
     known = true
     beat = found === null ? null : found.beat
+    displaced ||= beat?.holder !== id
     if (beat === null) return
     // Also when the store went back: what comes next is above all that was ever seen here.
     highest = { epoch: Math.max(highest.epoch, beat.epoch), beat: Math.max(highest.beat, beat.beat) }
@@ -153,6 +157,7 @@ export function createElector(options: ElectorOptions): Elector {
       .compareAndSet(key, at, envelope, { keep: KEPT_BEATS })
       .catch((error: unknown) => ({ ok: false as const, current: refusedBy(error) }))
     observe(written.ok ? { revision: at + 1, envelope, beat: next } : seenAs(written.current, rollout))
+    if (written.ok) displaced = false
     if (!written.ok || holder === null) return written.ok
     until = begun + takeoverAfterMs * (1 - MARGIN)
     if (led !== next.epoch) {

@@ -233,6 +233,37 @@ describe("an elector", () => {
     await one.close()
   })
 
+  it("waits as anybody does where a document of its own comes back that is older than what it has seen since", async () => {
+    for (let after = 6000; after < 7000; after += 250) await restoreAndUndo(after)
+  })
+
+  async function restoreAndUndo(afterMs: number): Promise<void> {
+    const clock = fakeClock(T0)
+    const [real, restored] = [memoryStore(), memoryStore()]
+    let behind: StateStore = real
+    // No hints: what is behind them changes without any.
+    const store: StateStore = {
+      ...real,
+      watch: () => {},
+      get: (...asked) => behind.get(...asked),
+      compareAndSet: (...asked) => behind.compareAndSet(...asked),
+    }
+    const one = createElector({ store, rollout: "demo", id: "one", clock, state: () => ({ revision: 1, epoch: 5 }) })
+    await pass(clock, 5050)
+    // A restored backup is put in its place, which another leads by, and then it comes back.
+    const old = { format: "serin/leader/1", rollout: "demo", epoch: 1, beat: 2, holder: "old", revision: 1 } as const
+    await restored.compareAndSet(KEY, 0, serializeBeat({ ...old, takeoverAfterMs: 3000, ledMs: 0 }))
+    behind = restored
+    const two = createElector({ store, rollout: "demo", id: "two", clock, state: () => null })
+    const look = (): void => expect([one.leading(), two.leading()]).toContain(null)
+    await pass(clock, afterMs, 50, look)
+    expect(two.leading()).toBe(2)
+    behind = real
+    await pass(clock, 10_000, 50, look)
+    expect([one.leading(), two.leading()].filter((epoch) => epoch !== null)).toHaveLength(1)
+    for (const each of [one, two]) await each.close()
+  }
+
   it("waits as long for a document that cannot be read as for any other", async () => {
     const { clock, store, join } = election()
     await store.compareAndSet(KEY, 0, '{"format":"serin/leader/9"}')
