@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer"
 import { packEvidence } from "../src/evidence/packed.js"
 import { evidenceKey } from "../src/evidence/publication.js"
+import { PUBLICATION_FORMAT } from "../src/evidence/publication.js"
 import type { Publication } from "../src/evidence/publication.js"
 import { lookAgain } from "../src/analysis/replay.js"
 import type { TripState } from "../src/analysis/trip.js"
@@ -40,11 +41,12 @@ export async function leadCost(processes: number, evaluations: number, looks: nu
   async function publish(i: number): Promise<void> {
     const publisher = `process-${i}`
     const publication: Publication = {
-      format: "serin/evidence/1",
+      format: PUBLICATION_FORMAT,
       rollout: ROLLOUT,
       publisher,
       sequence: ++sequences[i]!,
       generation: 1,
+      salt: "salt",
       since: 0,
       at: 0,
       evidence: said[i]!,

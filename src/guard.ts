@@ -344,7 +344,7 @@ export function createGuard<C extends Call = Call>(
       guardFunction(guard.toolPort, name, fn, toolOptions),
     toolPort: <X>(name: string, portOptions?: ToolPortOptions<C, X>, runtime?: { readonly asks: boolean }) =>
       createToolPort(core, sessionAt, guard.current, name, portOptions, runtime?.asks),
-    evidence: () => ({ generation: core.book.generation, strata: core.book.strata }),
+    evidence: () => ({ generation: core.book.generation, salt: core.book.salt, strata: core.book.strata }),
     diffs: () => core.book.diffs.list(),
     scanDiffs: () => core.book.scanDiffs.list(),
     shadow: () => ({

@@ -198,7 +198,8 @@ export function createLeader(options: LeaderOptions): Leader {
     await inherit()
     let evidence: Evidence | null
     try {
-      evidence = await inTime(clock, deadlineMs, (signal) => source.read({ signal, generation: state.generation }))
+      const { generation, salt } = state
+      evidence = await inTime(clock, deadlineMs, (signal) => source.read({ signal, generation, salt }))
     } catch (error) {
       const verdict = noDataVerdict(noDataOf(error), {
         ...settings,
@@ -207,8 +208,7 @@ export function createLeader(options: LeaderOptions): Leader {
       })
       return { verdict, moved: move(verdict, renewed) }
     }
-    if (evidence === null || evidence.generation !== state.generation)
-      return { verdict: null, moved: move(null, renewed) }
+    if (evidence === null || !isOf(state, evidence)) return { verdict: null, moved: move(null, renewed) }
     // Nothing is awaited from here on: evidence of this very process is counted on while others have their turn.
     const judged = { ...settings, evidence, ramp: state.ramp, tripBefore: trip }
     const look = lookAgain(judged)
@@ -289,6 +289,10 @@ export function createLeader(options: LeaderOptions): Leader {
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** Whether evidence was counted in the generation of a state, and not in one of its number from before the store went back. */
+const isOf = ({ generation, salt }: RolloutState, evidence: Evidence): boolean =>
+  evidence.generation === generation && (evidence.salt ?? salt) === salt
 
 function isCompared(state: RolloutState): boolean {
   const { phase } = phaseOf(state)

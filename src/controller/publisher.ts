@@ -1,6 +1,6 @@
 import type { Diff } from "../evidence/diffs.js"
 import { packEvidence } from "../evidence/packed.js"
-import { evidenceKey, PUBLISHED_DIFFS, requirePublisher } from "../evidence/publication.js"
+import { evidenceKey, PUBLICATION_FORMAT, PUBLISHED_DIFFS, requirePublisher } from "../evidence/publication.js"
 import type { Publication } from "../evidence/publication.js"
 import type { EvidenceSink } from "../evidence/sink.js"
 import type { Clock } from "../model/clock.js"
@@ -75,10 +75,12 @@ export function createPublisher(options: PublisherOptions): Publisher {
   }
 
   /** All that is worth a publication when it changes. About a millisecond a stage. */
-  function say(): Pick<Publication, "generation" | "evidence" | "releases" | "fuse"> {
-    const { generation, bytes } = packEvidence(options.evidence())
+  function say(): Pick<Publication, "generation" | "salt" | "evidence" | "releases" | "fuse"> {
+    const counted = options.evidence()
+    const { generation, bytes } = packEvidence(counted)
     const evidence = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64")
-    return { generation, evidence, releases: options.ready() ? "ready" : "missing", fuse: options.fuse() }
+    const releases = options.ready() ? "ready" : "missing"
+    return { generation, salt: counted.salt ?? "", evidence, releases, fuse: options.fuse() }
   }
 
   async function put(): Promise<void> {
@@ -87,7 +89,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
       const said = JSON.stringify(news)
       if (said === arrived.said && ++quiet < ALIVE_EVERY) return
       const publication: Publication = {
-        format: "serin/evidence/1",
+        format: PUBLICATION_FORMAT,
         rollout,
         publisher,
         sequence: ++sequence,

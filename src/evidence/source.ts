@@ -7,6 +7,8 @@ export interface EvidenceQuery {
   readonly signal?: AbortSignal | undefined
   /** The generation that is judged: evidence of any other is of no use. */
   readonly generation?: number | undefined
+  /** Salt of its state: a generation of the same number, from before the store went back, had another one. */
+  readonly salt?: string | undefined
 }
 
 /**

@@ -67,6 +67,8 @@ export type BinRange = readonly [from: number, to: number]
 /** All evidence of one generation of a rollout. */
 export interface Evidence {
   readonly generation: number
+  /** Salt of the state that it was counted under: a store that went back gives a generation's number twice. Absent: it is not known. */
+  readonly salt?: string | undefined
   /** `strata[0]`: sessions from before the ramp (or while nothing is rolled out); `strata[i + 1]`: those of `ramp[i]`. */
   readonly strata: readonly Stratum[]
   /** Where durations are known less well than to a bin: ranges in order, apart from each other, each counted in its last bin. */

@@ -1,12 +1,12 @@
 import type { Clock } from "../model/clock.js"
-import { evidenceKey, stateKey } from "../controller/keys.js"
+import { stateKey } from "../controller/keys.js"
 import { withDeadlines } from "../controller/deadline.js"
+import { isSerinError } from "../errors.js"
+import { evidenceKey, MAX_PUBLICATION_BYTES, parsePublication } from "../evidence/publication.js"
 import type { StateStore, Versioned } from "../rollout/store.js"
 import { done, refusal } from "./answer.js"
 import { readBody } from "./body.js"
 
-/** Evidence of one process: some hundred kilobytes where it judged in every cohort of every stage. UTF-8 bytes. */
-const MAX_EVIDENCE_BYTES = 4 * 1024 * 1024
 /** Each is a process in one of its runs; a leader removes those that are gone. */
 const MAX_PUBLISHERS = 10_000
 /** Bodies that are read at once: what they take is bounded. */
@@ -35,7 +35,7 @@ export function publishing(given: StateStore, clock: Clock): (request: Request, 
     }
     atOnce++
     try {
-      const body = await readBody(request, MAX_EVIDENCE_BYTES, clock)
+      const body = await readBody(request, MAX_PUBLICATION_BYTES, clock)
       if ("refused" in body) return body.refused
       const sequence = sequenceOf(body.text, to)
       if (typeof sequence === "string") return refusal(422, "INVALID", sequence)
@@ -80,24 +80,15 @@ function refuseOlder(current: Versioned, text: string, sequence: number, to: Pub
   return refusal(409, "DIFFERENT", `sequence ${sequence} is there already, and says something else`)
 }
 
-/** What must be true of evidence before it is worth storing; whether its counts add up is for the leader to say. A text says what is wrong. */
+/** Read evidence as its leader does, so that what would count for nothing is refused where its maker hears of it. A text says what is wrong. */
 function sequenceOf(text: string, { rollout, publisher }: Publish): number | string {
-  let value: unknown
   try {
-    value = JSON.parse(text, (key, member: unknown) => {
-      if (key === "__proto__") throw new SyntaxError("`__proto__` is no key")
-      return member
-    })
-  } catch {
-    return "the body is not JSON that can be read"
+    const said = parsePublication(text)
+    if (said.rollout !== rollout) return "rollout must be that of the address"
+    if (said.publisher !== publisher) return "publisher must be that of the address"
+    return said.sequence
+  } catch (error) {
+    if (!isSerinError(error)) throw error
+    return error.problems.map(({ where, message }) => `${where}: ${message}`).join("; ")
   }
-  if (typeof value !== "object" || value === null) return "the body is no object"
-  const document = value as Readonly<Record<string, unknown>>
-  if (document["format"] !== "serin/evidence/1") return "format must be serin/evidence/1"
-  if (document["rollout"] !== rollout) return "rollout must be that of the address"
-  if (document["publisher"] !== publisher) return "publisher must be that of the address"
-  const { sequence } = document
-  return typeof sequence === "number" && Number.isSafeInteger(sequence) && sequence > 0
-    ? sequence
-    : "sequence must be a whole number from 1 on"
 }

@@ -53,7 +53,8 @@ interface Publisher {
 
 /**
  * Read and merge what processes publish below `<rollout>/evidence`. A process counts once in each of its runs, by its highest sequence:
- * late and duplicate publications change nothing, and the last one of a dead process stays. Rejects with `EVIDENCE_STALE` when none of those that have
+ * late and duplicate publications change nothing, and the last one of a dead process stays. Where `salt` is asked for as well, nothing counts that
+ * was counted before a store went back to an earlier generation. Rejects with `EVIDENCE_STALE` when none of those that have
  * evidence has said anything for `staleAfterMs`, and with what the store throws. Not for two readers that judge by different generations.
  */
 export function sharedSource(options: SharedSourceOptions): SharedSource {
@@ -64,10 +65,13 @@ export function sharedSource(options: SharedSourceOptions): SharedSource {
   let merged: Evidence | null = null
   let diffs: readonly Diff[] | null = null
   let generation = 0
+  let salt: string | undefined
 
+  /** Of the generation that is judged, and of no other of its number: a store that went back gives numbers twice. */
+  const isOfNow = (said: ReadPublication | null): said is ReadPublication =>
+    said?.generation === generation && (salt ?? said.salt) === said.salt
   const isLive = (one: Publisher): boolean => clock.monotonic() - one.heardAt < staleAfterMs
-  const ofNow = (): ReadPublication[] =>
-    [...publishers.values()].flatMap(({ said }) => (said?.generation === generation ? [said] : []))
+  const ofNow = (): ReadPublication[] => [...publishers.values()].flatMap(({ said }) => (isOfNow(said) ? [said] : []))
 
   /** Ask for all documents, the one that was read longest ago first, as far as time allows. Throws when none can be read. */
   async function refresh(signal: AbortSignal | undefined): Promise<void> {
@@ -120,7 +124,10 @@ export function sharedSource(options: SharedSourceOptions): SharedSource {
   function prune(): void {
     const silent = [...publishers].filter(
       ([, { said, heardAt }]) =>
-        said !== null && said.generation < generation && clock.monotonic() - heardAt > PRUNE_AFTER_MS,
+        said !== null &&
+        said.generation <= generation &&
+        !isOfNow(said) &&
+        clock.monotonic() - heardAt > PRUNE_AFTER_MS,
     )
     for (const [key] of silent.slice(0, PRUNED_AT_ONCE)) {
       publishers.delete(key)
@@ -146,14 +153,15 @@ export function sharedSource(options: SharedSourceOptions): SharedSource {
     async read(query = {}) {
       const asked =
         query.generation ?? Math.max(0, ...[...publishers.values()].map(({ said }) => said?.generation ?? 0))
-      if (asked !== generation) {
+      if (asked !== generation || query.salt !== salt) {
         generation = asked
+        salt = query.salt
         merged = null
         diffs = null
       }
       await refresh(query.signal)
       prune()
-      const all = [...publishers.values()].filter(({ said }) => said?.generation === generation)
+      const all = [...publishers.values()].filter(({ said }) => isOfNow(said))
       if (all.length === 0) return null
       if (!all.some(isLive)) {
         throw new SerinError("EVIDENCE_STALE", `none of ${all.length} processes has published for ${staleAfterMs} ms`)
@@ -162,7 +170,7 @@ export function sharedSource(options: SharedSourceOptions): SharedSource {
     },
     processes() {
       const live = [...publishers.values()].filter(isLive).flatMap(({ said }) => (said === null ? [] : [said]))
-      const now = live.filter((said) => said.generation === generation)
+      const now = live.filter(isOfNow)
       const blown = now.flatMap(({ fuse }) => (fuse === null ? [] : [fuse]))
       const isMissing = now.some(({ releases }) => releases === "missing")
       const unreadable = [...publishers.values()].filter((one) => one.unreadable).length

@@ -105,7 +105,10 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   // A guard: an application's test tries whether its agent has one.
   testing: { units: [...PORTS, "guard", "decision-log/rotated"], node: true },
   // Serves a store to whoever may not have it.
-  serve: { units: ["rollout", "controller/keys", "controller/deadline", "stores/document"], node: true },
+  serve: {
+    units: ["rollout", "evidence/publication", "controller/keys", "controller/deadline", "stores/document"],
+    node: true,
+  },
   dashboard: { units: ["rollout", "controller"], node: true },
   cli: { units: ["*"], packages: ["zod", "yaml"], node: true },
   index: {

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it, vi } from "vitest"
 import { evidenceKey, leaderKey } from "../../src/controller/keys.js"
-import { packEvidence } from "../../src/evidence/packed.js"
 import { parseBeat } from "../../src/rollout/beat.js"
 import { storeSink } from "../../src/sources/store-sink.js"
 import { paired } from "../controller/evidence.js"
+import { publicationOf } from "../evidence/publications.js"
 import { keyPair } from "../signing/keys.js"
 import { NAME, useBench } from "./harness.js"
 
@@ -16,21 +16,11 @@ beforeEach(async () => {
 
 /** What one process of the fleet has counted: it judged by both releases, and the canary denies every second call. */
 async function publish(publisher: string, sessions: number): Promise<void> {
-  const { generation, bytes } = packEvidence(paired(1, 2, sessions, (n) => n % 2 === 0))
-  const publication = {
-    format: "serin/evidence/1",
-    rollout: NAME,
-    publisher,
-    sequence: 1,
-    generation,
-    since: 0,
-    at: 0,
-    evidence: Buffer.from(bytes).toString("base64"),
-    diffs: [{ action: "refund", stable: { outcome: "allow" }, canary: { outcome: "deny" }, calls: sessions }],
-    releases: "ready",
-    fuse: null,
-  }
-  await storeSink(bench().store).put(`${evidenceKey(NAME)}/${publisher}`, JSON.stringify(publication))
+  const { strata } = paired(1, 2, sessions, (n) => n % 2 === 0)
+  const { salt } = await bench().state()
+  const diffs = [{ action: "refund", stable: { outcome: "allow" }, canary: { outcome: "deny" }, calls: sessions }]
+  const text = publicationOf({ rollout: NAME, publisher, salt, strata, diffs })
+  await storeSink(bench().store).put(`${evidenceKey(NAME)}/${publisher}`, text)
 }
 
 function controlling(...argv: string[]) {

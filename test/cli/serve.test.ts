@@ -1,6 +1,7 @@
 import { request } from "node:http"
 import { afterEach, describe, expect, it } from "vitest"
 import { httpStore } from "../../src/stores/http.js"
+import { publicationOf } from "../evidence/publications.js"
 import { NAME, useBench, type Ran } from "./harness.js"
 
 const bench = useBench()
@@ -64,7 +65,7 @@ describe("serin serve", () => {
     await bench().serin("init", "safety")
     await bench().serin("start")
     const { url } = await serving()
-    const body = JSON.stringify({ format: "serin/evidence/1", rollout: NAME, publisher: "p", sequence: 1 })
+    const body = publicationOf({ rollout: NAME, publisher: "p" })
     const headers = { "content-type": "application/json" }
     const answer = await fetch(`${url}/${NAME}/evidence/p`, { method: "PUT", body, headers })
     expect(answer.status).toBe(204)

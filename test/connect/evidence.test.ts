@@ -125,6 +125,24 @@ describe("connect({ evidence })", () => {
     expect([evaluations(evidence), total(evidence, "pairs")]).toEqual([1, 0])
   })
 
+  it("says whose history it is of: what a process counts on a state that the store has lost is no evidence of the new one", async () => {
+    const { store, join, pass, source } = await fleet()
+    const lost = await join()
+    await pass()
+    for (let n = 0; n < 5; n++) lost.session(`a-${n}`).evaluate({ action: "look" })
+    // A backup is put back, and the rollout started again: generation 1, for the second time. Who has seen the first stays with it.
+    await store.remove("demo/state")
+    const started = stateWith({ salt: "another", ramp: [{ at: T0 - 1000, weightBp: 0, stage: 0 }] })
+    await store.compareAndSet("demo/state", 0, serializeState(started))
+    const one = await join()
+    await pass()
+    one.session("b").evaluate({ action: "look" })
+    lost.session("late").evaluate({ action: "look" })
+    await Promise.all([lost.close(), one.close()])
+    expect(evaluations((await source.read({ generation: 1, salt: "another" }))!)).toBe(1)
+    expect(evaluations((await source.read({ generation: 1, salt: "salt" }))!)).toBe(6)
+  })
+
   it("says that the canary is not loaded", async () => {
     const { join, pass, source } = await fleet()
     const one = await join({ releases: new Map([["1.0.0", release("1.0.0")]]) })

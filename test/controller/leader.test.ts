@@ -32,14 +32,14 @@ async function setUp(wrap: (store: StateStore) => StateStore = (store) => store)
   await act(inner, "demo", { type: "start", spec, salt: newSalt(), actor: human, reason: "try" }, () => clock.now())
   const follower = await createWritingFollower({ store, rollout: "demo", clock })
   let evidence: () => Promise<Evidence | null> = () => Promise.resolve(null)
-  const asked: (number | undefined)[] = []
+  const asked: [generation: number | undefined, salt: string | undefined][] = []
   const leader = createLeader({
     store: store,
     rollout: "demo",
     follower,
     clock,
     actor: controller,
-    source: { read: (query) => (asked.push(query?.generation), evidence()) },
+    source: { read: (query) => (asked.push([query?.generation, query?.salt]), evidence()) },
   })
   return {
     asked,
@@ -158,10 +158,10 @@ describe("the leader", () => {
   })
 
   it("asks a source for the generation that it judges", async () => {
-    const { leader, evidence, asked, stop } = await setUp()
+    const { leader, evidence, asked, follower, stop } = await setUp()
     evidence(healthy)
     await leader.tick()
-    expect(asked).toEqual([1])
+    expect(asked).toEqual([[1, follower.current()!.salt]])
     await stop()
   })
 
@@ -171,6 +171,17 @@ describe("the leader", () => {
     clock.advance(60_000)
     expect((await leader.tick()).verdict).toBeNull()
     expect(phaseOf((await readState(inner, "demo"))!).phase).toBe("shadow")
+    await stop()
+  })
+
+  it("ignores evidence of a generation of the same number, from before the store went back", async () => {
+    const { leader, evidence, follower, inner, stop } = await setUp()
+    evidence(async () => ({ ...(await broken()), salt: "lost" }))
+    expect((await leader.tick()).verdict).toBeNull()
+    expect(phaseOf((await readState(inner, "demo"))!).phase).toBe("shadow")
+    evidence(async () => ({ ...(await broken()), salt: follower.current()!.salt }))
+    await leader.tick()
+    expect(phaseOf((await readState(inner, "demo"))!).phase).toBe("rolled_back")
     await stop()
   })
 

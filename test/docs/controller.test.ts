@@ -8,6 +8,7 @@ const FIELDS: Record<keyof Publication, true> = {
   publisher: true,
   sequence: true,
   generation: true,
+  salt: true,
   since: true,
   at: true,
   evidence: true,

@@ -4,10 +4,11 @@ import type { StateStore } from "../../src/rollout/store.js"
 import { storeHandler } from "../../src/serve/handler.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
+import { publicationOf, type Said } from "../evidence/publications.js"
 
 const KEY = "a/evidence/host-1.77"
-const evidence = (sequence: unknown, more: object = {}): string =>
-  JSON.stringify({ format: "serin/evidence/1", rollout: "a", publisher: "host-1.77", sequence, ...more })
+const evidence = (sequence: unknown, more: Said = {}): string =>
+  publicationOf({ rollout: "a", publisher: "host-1.77", sequence, ...more })
 
 async function publisher(store: StateStore = memoryStore()) {
   const clock = fakeClock()
@@ -52,7 +53,7 @@ describe("evidence that is published", () => {
     expect(await says(evidence(2))).toBe("204")
     expect((await store.get(KEY))?.revision).toBe(1)
     expect(await says(evidence(1))).toBe("409 OLDER: sequence 2 is there already")
-    expect(await says(evidence(2, { more: 1 }))).toMatch(/^409 DIFFERENT: /)
+    expect(await says(evidence(2, { at: 1 }))).toMatch(/^409 DIFFERENT: /)
     expect(await stored()).toBe(evidence(2))
   })
 
@@ -71,16 +72,28 @@ describe("evidence that is published", () => {
   })
 
   it.each([
-    ["no JSON", "{", "not JSON"],
-    ["no object", "[]", "format must be"],
-    ["null", "null", "no object"],
-    ["a key that poisons", `{"__proto__":{},${evidence(1).slice(1)}`, "not JSON"],
-    ["another format", evidence(1, { format: "serin/evidence/9" }), "format must be serin/evidence/1"],
+    ["no JSON", "{", "publication: is not JSON"],
+    ["no object", "[]", "publication: Invalid input: expected object"],
+    ["null", "null", "publication: Invalid input: expected object"],
+    ["a key that poisons", `{"__proto__":{},${evidence(1).slice(1)}`, "`__proto__` is no key of a publication"],
+    [
+      "another format",
+      evidence(1, { format: "serin/evidence/1" }),
+      'format: Invalid input: expected "serin/evidence/2"',
+    ],
+    ["with a key too many", evidence(1, { extra: 1 } as Said), 'Unrecognized key: "extra"'],
+    ["without a salt", evidence(1, { salt: undefined }), "salt: Invalid input: expected string"],
+    [
+      "of counts that fit nowhere",
+      evidence(1, { evidence: "AQEB/w==" }),
+      "evidence: packed evidence has a cell that does not fit",
+    ],
+    ["of counts of another generation", evidence(1, { evidence: "AQkA" }), "evidence: it is of generation 9, and said"],
     ["another rollout's", evidence(1, { rollout: "b" }), "rollout must be that of the address"],
     ["another process's", evidence(1, { publisher: "x" }), "publisher must be that of the address"],
-    ["without a sequence", evidence(undefined), "sequence must be"],
-    ["of sequence 0", evidence(0), "sequence must be"],
-    ["of half a sequence", evidence(1.5), "sequence must be"],
+    ["without a sequence", evidence(undefined), "sequence: Invalid input: expected number"],
+    ["of sequence 0", evidence(0), "sequence: Too small"],
+    ["of half a sequence", evidence(1.5), "sequence: Invalid input: expected int"],
   ])("is refused with 422 if it is %s", async (_, body, message) => {
     const { says, stored } = await publisher()
     const said = await says(body)

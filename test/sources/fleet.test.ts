@@ -1,8 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { createStratum, recordEvaluation } from "../../src/evidence/cells.js"
-import { packEvidence } from "../../src/evidence/packed.js"
 import { evidenceKey } from "../../src/evidence/publication.js"
-import type { Publication } from "../../src/evidence/publication.js"
 import { ARRAYS } from "../../src/model/evidence.js"
 import type { Evidence, Stratum } from "../../src/model/evidence.js"
 import type { StateStore } from "../../src/rollout/store.js"
@@ -11,28 +9,12 @@ import { storeSink } from "../../src/sources/store-sink.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
 import { sfc32 } from "../../src/testing/sfc32.js"
+import { publicationOf, type Said } from "../evidence/publications.js"
 
 const keyOf = (publisher: string): string => `${evidenceKey("demo")}/${publisher}`
 
-function publicationOf(publisher: string, sequence: number, stratum: Stratum, more: Partial<Publication> = {}): string {
-  const { generation = 1 } = more
-  const { bytes } = packEvidence({ generation, strata: [stratum] })
-  const publication: Publication = {
-    format: "serin/evidence/1",
-    rollout: "demo",
-    publisher,
-    sequence,
-    generation,
-    since: 0,
-    at: 0,
-    evidence: Buffer.from(bytes).toString("base64"),
-    diffs: [],
-    releases: "ready",
-    fuse: null,
-    ...more,
-  }
-  return JSON.stringify(publication)
-}
+const saying = (publisher: string, sequence: number, stratum: Stratum, more: Said = {}): string =>
+  publicationOf({ publisher, sequence, strata: [stratum], ...more })
 
 const EMPTY = createStratum()
 
@@ -41,8 +23,8 @@ function fleet() {
   const store = memoryStore()
   const sink = storeSink(store)
   const source = sharedSource({ store, rollout: "demo", clock })
-  const says = (publisher: string, sequence: number, more: Partial<Publication> = {}) =>
-    sink.put(keyOf(publisher), publicationOf(publisher, sequence, EMPTY, more))
+  const says = (publisher: string, sequence: number, more: Said = {}) =>
+    sink.put(keyOf(publisher), saying(publisher, sequence, EMPTY, more))
   return { clock, store, sink, source, says }
 }
 
@@ -91,7 +73,7 @@ describe("the evidence of a fleet", () => {
             for (const stratum of [own, total])
               recordEvaluation(stratum, process % 2 ? 1 : 0, cohort, outcome, ms, n === 0)
           }
-          texts.set(publisher, [...(texts.get(publisher) ?? []), publicationOf(publisher, sequence, own)])
+          texts.set(publisher, [...(texts.get(publisher) ?? []), saying(publisher, sequence, own)])
         }
         sent.push(publisher, publisher, publisher)
       }
@@ -107,7 +89,7 @@ describe("the evidence of a fleet", () => {
       await sink.put(keyOf(publisher), text)
       if (i % 300 === 0) await source.read({ generation: 1 })
     }
-    await store.compareAndSet(keyOf("bad"), 0, '{"format":"serin/evidence/1"}')
+    await store.compareAndSet(keyOf("bad"), 0, '{"format":"serin/evidence/2"}')
     clock.advance(60_000)
     expectSame((await source.read({ generation: 1 }))!, total)
     expect(source.processes()).toEqual({
@@ -121,9 +103,9 @@ describe("the evidence of a fleet", () => {
     const { store, source, says } = fleet()
     const counted = createStratum()
     recordEvaluation(counted, 0, 3, 0, 1, true)
-    await says("one", 5, JSON.parse(publicationOf("one", 5, counted)) as Publication)
+    await says("one", 5, { strata: [counted] })
     expectSame((await source.read({ generation: 1 }))!, counted)
-    await store.compareAndSet(keyOf("one"), 1, publicationOf("one", 4, EMPTY))
+    await store.compareAndSet(keyOf("one"), 1, saying("one", 4, EMPTY))
     expectSame((await source.read({ generation: 1 }))!, counted)
     await store.remove(keyOf("one"))
     expectSame((await source.read({ generation: 1 }))!, counted)
@@ -178,6 +160,34 @@ describe("the evidence of a fleet", () => {
     await source.read({ generation: 1 })
     broken = "two"
     expect((await source.read({ generation: 1 }))?.gap).toBeUndefined()
+  })
+
+  it("is of the history that is judged: of a generation with the same number, lost when the store went back, nothing counts", async () => {
+    const { clock, store, source, says } = fleet()
+    const [lost, own] = [createStratum(), createStratum()]
+    recordEvaluation(lost, 1, 3, 3, 1, true)
+    recordEvaluation(own, 0, 3, 0, 1, true)
+    const gone = {
+      generation: 7,
+      salt: "lost",
+      strata: [lost],
+      releases: "missing",
+      fuse: "it failed 5 times",
+    } as const
+    const now = { generation: 7, salt: "own", strata: [own] } as const
+    await says("dead", 4, gone)
+    expectSame((await source.read({ generation: 7, salt: "lost" }))!, lost)
+    // The store is rolled back, and the rollout started again; then the dead process's last publication arrives.
+    expect(await source.read({ generation: 7, salt: "own" })).toBeNull()
+    await says("alive", 1, now)
+    await says("dead", 5, gone)
+    expectSame((await source.read({ generation: 7, salt: "own" }))!, own)
+    expect(source.processes()).toEqual({ releases: "ready", fuse: null, problem: undefined })
+    expect(source.diffs()).toEqual([])
+    clock.advance(3_601_000)
+    await says("alive", 2, now)
+    await source.read({ generation: 7, salt: "own" })
+    expect(await store.list(evidenceKey("demo"))).toEqual([keyOf("alive")])
   })
 
   it("is rid of processes of an earlier generation that are silent for an hour", async () => {
@@ -240,17 +250,11 @@ describe("what processes say besides", () => {
 describe("a publication", () => {
   it.each([
     ["no JSON", "nonsense"],
-    ["an unknown key", publicationOf("one", 1, EMPTY, { extra: 1 } as object)],
-    ["a publisher that is no part of a key", publicationOf("../one", 1, EMPTY)],
-    [
-      "another generation than its evidence",
-      publicationOf("one", 1, EMPTY).replace('"generation":1', '"generation":2'),
-    ],
-    [
-      "counts that fit nowhere",
-      publicationOf("one", 1, EMPTY, { evidence: Buffer.from([1, 1, 1, 255]).toString("base64") }),
-    ],
-    ["more than 4 MiB", publicationOf("one", 1, EMPTY, { evidence: "A".repeat(4 * 1024 * 1024) })],
+    ["an unknown key", saying("one", 1, EMPTY, { extra: 1 } as Said)],
+    ["a publisher that is no part of a key", saying("../one", 1, EMPTY)],
+    ["another generation than its evidence", saying("one", 1, EMPTY).replace('"generation":1', '"generation":2')],
+    ["counts that fit nowhere", saying("one", 1, EMPTY, { evidence: Buffer.from([1, 1, 1, 255]).toString("base64") })],
+    ["more than 4 MiB", saying("one", 1, EMPTY, { evidence: "A".repeat(4 * 1024 * 1024) })],
   ])("with %s is refused before it is stored", async (_, text) => {
     const { sink, store } = fleet()
     await expect(sink.put(keyOf("one"), text)).rejects.toMatchObject({ code: "EVIDENCE_INVALID" })
@@ -259,7 +263,7 @@ describe("a publication", () => {
 
   it("of another process under one's key counts for nothing", async () => {
     const { store, source } = fleet()
-    await store.compareAndSet(keyOf("one"), 0, publicationOf("two", 1, EMPTY))
+    await store.compareAndSet(keyOf("one"), 0, saying("two", 1, EMPTY))
     expect(await source.read({ generation: 1 })).toBeNull()
     expect(source.processes().problem).toBe("1 of 1 publications cannot be read")
   })

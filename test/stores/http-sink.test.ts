@@ -5,12 +5,18 @@ import { storeHandler } from "../../src/serve/handler.js"
 import { httpSink, type HttpOptions } from "../../src/stores/http.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
+import { publicationOf, type Said } from "../evidence/publications.js"
 import { onLoopback, rawServer } from "../serve/loopback.js"
 
 const KEY = "a/evidence/p"
 const TOKEN = "0123456789abcdef"
-const evidence = (sequence: number, more: object = {}): string =>
-  JSON.stringify({ format: "serin/evidence/1", rollout: "a", publisher: "p", sequence, ...more })
+const evidence = (sequence: number, more: Said = {}): string =>
+  publicationOf({ rollout: "a", publisher: "p", sequence, ...more })
+/** Fifty kilobytes, in two bytes a character. */
+const DIFFS = Array.from({ length: 20 }, (_, i) => {
+  const stable = { outcome: "allow", rule: "ü".repeat(256) }
+  return { action: `${i}${"ü".repeat(1000)}`, stable, canary: { outcome: "deny" }, calls: 1 }
+})
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {
@@ -45,9 +51,9 @@ describe("a sink over HTTP", () => {
   it("has written when it says so, and an older put that was held up changes nothing", async () => {
     const { store, url } = await setting()
     const sink = sinkOf({ url, token: TOKEN })
-    await sink.put(KEY, evidence(2, { text: "ü".repeat(200_000) }))
+    await sink.put(KEY, evidence(2, { diffs: DIFFS }))
     await sink.put(KEY, evidence(1))
-    expect((await store.get(KEY))?.envelope).toBe(evidence(2, { text: "ü".repeat(200_000) }))
+    expect((await store.get(KEY))?.envelope).toBe(evidence(2, { diffs: DIFFS }))
   })
 
   it("tells who may not from what does not work, and from a name that two processes share", async () => {
@@ -57,10 +63,12 @@ describe("a sink over HTTP", () => {
       /^STORE_UNAUTHORIZED: .*403/,
     )
     const sink = sinkOf({ url, token: TOKEN })
-    expect(await failure(sink.put(KEY, "{}"))).toMatch(/^STORE_UNAVAILABLE: .*422: format must be serin\/evidence\/1/)
-    expect(await failure(sink.put(KEY, evidence(1, { x: "x".repeat(5_000_000) })))).toMatch(/^STORE_UNAVAILABLE: /)
+    expect(await failure(sink.put(KEY, "{}"))).toMatch(
+      /^STORE_UNAVAILABLE: .*422: format: Invalid input: expected "serin\/evidence\/2"/,
+    )
+    expect(await failure(sink.put(KEY, evidence(1, { fuse: "x".repeat(5_000_000) })))).toMatch(/^STORE_UNAVAILABLE: /)
     await sink.put(KEY, evidence(3))
-    expect(await failure(sink.put(KEY, evidence(3, { more: 1 })))).toMatch(/^STORE_CONFLICT: .*a name of its own/)
+    expect(await failure(sink.put(KEY, evidence(3, { at: 1 })))).toMatch(/^STORE_CONFLICT: .*a name of its own/)
   })
 
   it("waits two seconds, and as long as its caller", async () => {
