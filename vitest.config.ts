@@ -32,6 +32,7 @@ export default defineConfig(({ mode }) => ({
       { find: /^serin\/adapters\/(.+)$/, replacement: source("adapters/$1.ts") },
       { find: /^serin\/isolate$/, replacement: source("release/isolate.ts") },
       { find: /^serin\/serve$/, replacement: source("serve.ts") },
+      { find: /^serin\/dashboard$/, replacement: source("dashboard.ts") },
       { find: /^serin\/stores\/http$/, replacement: source("stores/http.ts") },
       { find: /^serin\/testing$/, replacement: source("testing/index.ts") },
       { find: /^serin\/sources\/prometheus$/, replacement: source("sources/prometheus.ts") },

@@ -1,15 +1,13 @@
-import { act, readState } from "../controller/verbs.js"
-import { isSerinError } from "../errors.js"
+import { apply, type VerbEvent } from "../operate/apply.js"
 import type { RolloutEvent } from "../rollout/event.js"
 import { phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 import type { ACTOR_FLAGS, Invocation, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import { nextSteps, phaseWords } from "./next-step.js"
+import { nextSteps, phaseWords } from "../operate/next-step.js"
 import { placeOf, requireWritable, rolloutName, type Place } from "./place.js"
-import { isUnderWay } from "./snapshot.js"
-import { stopOverBroken } from "./stop-over-broken.js"
+import { isUnderWay } from "../operate/snapshot.js"
 
 type ChangeInvocation = Pick<
   Invocation<typeof PLACE_FLAGS & typeof JSON_FLAG & typeof ACTOR_FLAGS>,
@@ -51,25 +49,11 @@ export async function targetOf(verb: string, { values, io, out }: ChangeInvocati
 export async function change(
   { values, io, out }: ChangeInvocation,
   { place, name }: Target,
-  event: Exclude<RolloutEvent, { readonly type: "tick" | "start" }>,
+  event: VerbEvent,
   tell: (after: RolloutState) => Told,
 ): Promise<number> {
-  const now = (): number => io.clock.now()
-  let before: RolloutState | null = null
-  let after: RolloutState
-  try {
-    before = await readState(place.store, name)
-    after = await act(place.store, name, event, now)
-  } catch (error) {
-    const stops =
-      event.type === "kill" || event.type === "contain" || event.type === "rollback" || event.type === "pause"
-    // Without a key, what is written over a signed state stops nobody.
-    const isBroken =
-      isSerinError(error) && (error.code === "STATE_INVALID" || (error.code === "STATE_UNTRUSTED" && place.signs))
-    if (!stops || !isBroken) throw error
-    const written = await stopOverBroken(place, name, event, now())
-    if (written === null) throw error
-    after = written
+  const { before, after, overBroken } = await apply(place, name, event, () => io.clock.now())
+  if (overBroken) {
     out.note(
       "note: the newest revision cannot be read, or not be trusted; this was applied to the newest one that can, and written after it",
     )

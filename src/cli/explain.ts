@@ -12,13 +12,13 @@ import { parseState, type RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import { formatTime, formatWhen } from "./format.js"
-import type { Say } from "./next-step.js"
-import { outlookOf, outlookWords } from "./outlook-words.js"
+import { formatTime, formatWhen } from "../operate/format.js"
+import type { Say } from "../operate/next-step.js"
+import { outlookOf, outlookWords } from "../operate/outlook-words.js"
 import { placeOf, quoted, rolloutName, type Place } from "./place.js"
 import { plain, table, type Line } from "./printer.js"
 import { tellMissing } from "./status.js"
-import { isUnderWay, takeSnapshot, type Snapshot } from "./snapshot.js"
+import { isUnderWay, takeSnapshot, type Snapshot } from "../operate/snapshot.js"
 
 export const explainCommand = defineCommand({
   name: "explain",

@@ -3,7 +3,7 @@ import { isSerinError } from "../errors.js"
 import { parseState, type Transition } from "../rollout/state.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import { formatTime } from "./format.js"
+import { formatTime } from "../operate/format.js"
 import { placeOf, rolloutName } from "./place.js"
 import { table, type Line } from "./printer.js"
 

@@ -2,7 +2,7 @@ import type { CriterionPlan, Detection, RolloutPlan, Span, StagePlan } from "../
 import type { PlanFix, PlanWarning } from "../analysis/plan-warnings.js"
 import type { Traffic } from "../analysis/workload.js"
 import type { RolloutSpec } from "../rollout/spec.js"
-import { formatShare, formatSpan } from "./format.js"
+import { formatShare, formatSpan } from "../operate/format.js"
 import type { Known } from "./plan.js"
 import { table, type Line } from "./printer.js"
 

@@ -1,7 +1,7 @@
 import type { Criterion, CriterionName } from "../model/verdict.js"
 import { formatDuration } from "../rollout/duration.js"
 import type { Eligible, Pin, RolloutSpec, Stage } from "../rollout/spec.js"
-import { formatShare } from "./format.js"
+import { formatShare } from "../operate/format.js"
 import { table, type Line } from "./printer.js"
 
 /** Say what a rollout will do: its stages, what it must keep to, and what happens when it does not. */

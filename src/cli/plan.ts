@@ -10,7 +10,7 @@ import { readCalls } from "../testing/calls.js"
 import { sizesOfCalls } from "./call-sizes.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import { formatTime } from "./format.js"
+import { formatTime } from "../operate/format.js"
 import { placeOf, readSpec, type Place } from "./place.js"
 import { planDocument, planTable } from "./plan-view.js"
 

@@ -7,7 +7,7 @@ import { parseEnvelope } from "../signing/envelope.js"
 import { requiredReason } from "./change.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import { phaseWords } from "./next-step.js"
+import { phaseWords } from "../operate/next-step.js"
 import { phaseOf } from "../rollout/phase.js"
 import { actorOf, placeOf, rolloutName } from "./place.js"
 

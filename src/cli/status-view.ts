@@ -2,11 +2,11 @@ import type { Outlook } from "../analysis/outlook.js"
 import { limitOf, measure } from "../analysis/wording.js"
 import type { CriterionVerdict, Result, Verdict } from "../model/verdict.js"
 import type { RolloutState } from "../rollout/state.js"
-import { formatShare, formatSpan, formatTime, formatWhen } from "./format.js"
-import { outlookOf, outlookOn } from "./outlook-words.js"
-import { nextSteps, phaseWords, type Say } from "./next-step.js"
+import { formatShare, formatSpan, formatTime, formatWhen } from "../operate/format.js"
+import { outlookOf, outlookOn } from "../operate/outlook-words.js"
+import { nextSteps, phaseWords, type Say } from "../operate/next-step.js"
 import { table, type Line, type Style, type Text } from "./printer.js"
-import { isUnderWay, type Snapshot } from "./snapshot.js"
+import { isUnderWay, type Snapshot } from "../operate/snapshot.js"
 
 /** Show where a rollout stands. */
 export function statusLines(snapshot: Snapshot, say: Say): Line[] {

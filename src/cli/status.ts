@@ -1,9 +1,9 @@
 import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
-import { EXIT, exitCodeOf } from "./exit-code.js"
-import { outlookOf } from "./outlook-words.js"
+import { exitCodeOf } from "./exit-code.js"
+import { statusDocument } from "../operate/status-document.js"
 import { placeOf, rolloutName, rolloutsIn, type Place } from "./place.js"
 import type { Printer } from "./printer.js"
-import { takeSnapshot, type Snapshot } from "./snapshot.js"
+import { takeSnapshot, type Snapshot } from "../operate/snapshot.js"
 import { statusLines } from "./status-view.js"
 
 export const statusCommand = defineCommand({
@@ -19,28 +19,16 @@ export const statusCommand = defineCommand({
     const name = await rolloutName(place, out)
     const snapshot = await takeSnapshot(place.store, name, io.clock.now())
     const exitCode = exitCodeOf(snapshot?.state ?? null)
-    if (values.json) out.json(statusDocument(name, snapshot))
+    if (values.json) out.json(statusJson(name, snapshot))
     else if (snapshot !== null) out.lines(statusLines(snapshot, place.command))
     else await tellMissing(place, name, out)
     return exitCode
   },
 })
 
-/** What `--json` says; the shape is the same with and without a state. */
-export function statusDocument(rollout: string, snapshot: Snapshot | null): object {
-  if (snapshot === null) return { rollout, state: null, phase: null, report: null, outlook: [], exitCode: EXIT.noState }
-  const { state, phase, report, reportAgeMs, reportProblem = null, judged } = snapshot
-  return {
-    rollout,
-    state,
-    phase,
-    report,
-    reportAgeMs,
-    reportProblem,
-    judged,
-    outlook: outlookOf(snapshot),
-    exitCode: exitCodeOf(state),
-  }
+/** What `--json` says. */
+export function statusJson(rollout: string, snapshot: Snapshot | null): object {
+  return { ...statusDocument(rollout, snapshot), exitCode: exitCodeOf(snapshot?.state ?? null) }
 }
 
 /** Say that there is no state, what there is instead, and what to do. */

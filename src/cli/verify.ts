@@ -8,7 +8,7 @@ import { SerinError } from "../errors.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { inWords } from "./explain.js"
-import { formatTime } from "./format.js"
+import { formatTime } from "../operate/format.js"
 import { placeOf, rolloutName } from "./place.js"
 import { table, type Line } from "./printer.js"
 

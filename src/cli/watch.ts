@@ -2,13 +2,13 @@ import { stateKey, reportKey } from "../controller/keys.js"
 import { isSerinError } from "../errors.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import { formatTime } from "./format.js"
+import { formatTime } from "../operate/format.js"
 import type { Io } from "./io.js"
-import { phaseWords, type Say } from "./next-step.js"
+import { phaseWords, type Say } from "../operate/next-step.js"
 import { placeOf, rolloutName } from "./place.js"
 import { renderLine, type Line } from "./printer.js"
-import { takeSnapshot, type Snapshot } from "./snapshot.js"
-import { statusDocument } from "./status.js"
+import { takeSnapshot, type Snapshot } from "../operate/snapshot.js"
+import { statusJson } from "./status.js"
 import { statusLines } from "./status-view.js"
 
 const EVERY_MS = 1000
@@ -38,7 +38,7 @@ export const watchCommand = defineCommand({
       if (draw !== null) draw(look, change.text)
       else if (change.key !== shown) {
         if (values.json)
-          out.json("problem" in look ? { rollout: name, problem: look.problem } : statusDocument(name, look.snapshot))
+          out.json("problem" in look ? { rollout: name, problem: look.problem } : statusJson(name, look.snapshot))
         else out.line(`${formatTime(io.clock.now())} ${change.text}`)
       }
       shown = change.key

@@ -2,7 +2,7 @@ import { SerinError } from "../errors.js"
 import { initialState, parseState, serializeState } from "../rollout/state.js"
 import type { Actor, RolloutState } from "../rollout/state.js"
 import type { RolloutSpec } from "../rollout/spec.js"
-import type { StateStore } from "../rollout/store.js"
+import type { ReadStore, StateStore } from "../rollout/store.js"
 import { transition } from "../rollout/transition.js"
 import type { RolloutEvent } from "../rollout/transition.js"
 import { stateKey } from "./keys.js"
@@ -19,11 +19,11 @@ export interface Stored {
 }
 
 /** Read the state as it is in the store; null when there is none. Throws `STATE_INVALID` or what the store throws. */
-export async function readState(store: StateStore, rollout: string): Promise<RolloutState | null> {
+export async function readState(store: Pick<ReadStore, "get">, rollout: string): Promise<RolloutState | null> {
   return (await readStored(store, rollout))?.state ?? null
 }
 
-async function readStored(store: StateStore, rollout: string): Promise<Stored | null> {
+async function readStored(store: Pick<ReadStore, "get">, rollout: string): Promise<Stored | null> {
   const found = await store.get(stateKey(rollout))
   if (found === null) return null
   const state = parseState(found.envelope)

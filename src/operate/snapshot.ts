@@ -3,7 +3,7 @@ import type { Report } from "../controller/report.js"
 import type { Verdict } from "../model/verdict.js"
 import { phaseOf, type Phase } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
-import type { StateStore } from "../rollout/store.js"
+import type { ReadStore } from "../rollout/store.js"
 import { readReport } from "./stored-report.js"
 
 /** A process that judges reports every few seconds; one that is silent for longer is gone, ms. */
@@ -28,7 +28,11 @@ export interface Snapshot {
 }
 
 /** Look at a rollout. Null: it has no state. Throws `STATE_INVALID` and what the store throws. */
-export async function takeSnapshot(store: StateStore, rollout: string, now: number): Promise<Snapshot | null> {
+export async function takeSnapshot(
+  store: Pick<ReadStore, "get">,
+  rollout: string,
+  now: number,
+): Promise<Snapshot | null> {
   const state = await readState(store, rollout)
   if (state === null) return null
   const { report, problem } = await readReport(store, rollout)

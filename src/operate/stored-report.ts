@@ -3,7 +3,7 @@ import { reportKey } from "../controller/keys.js"
 import type { Report } from "../controller/report.js"
 import { OUTCOMES } from "../model/decision.js"
 import { VERDICT_SCHEMA } from "../rollout/state-schema.js"
-import type { StateStore } from "../rollout/store.js"
+import type { ReadStore } from "../rollout/store.js"
 
 /** The last report, or why there is none to show. */
 export interface StoredReport {
@@ -26,7 +26,7 @@ const REPORT = z.object({
 }) satisfies z.ZodType<Report>
 
 /** Read the report that the judging process left. What is wrong with it is told, and stops nothing: only display depends on it. */
-export async function readReport(store: StateStore, rollout: string): Promise<StoredReport> {
+export async function readReport(store: Pick<ReadStore, "get">, rollout: string): Promise<StoredReport> {
   try {
     const found = await store.get(reportKey(rollout))
     if (found === null) return { report: null }

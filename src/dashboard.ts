@@ -1,0 +1,7 @@
+export {
+  dashboardHandler,
+  type DashboardAccess,
+  type DashboardAnswer,
+  type DashboardAuthorize,
+  type DashboardOptions,
+} from "./dashboard/handler.js"

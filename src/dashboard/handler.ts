@@ -1,0 +1,237 @@
+import { requireClock, systemClock, type Clock } from "../model/clock.js"
+import { refuseUnknown, requireMethods, type KeysOf } from "../model/options.js"
+import { withDeadlines } from "../controller/deadline.js"
+import { ROLLOUT_NAME } from "../rollout/names.js"
+import type { Actor } from "../rollout/state.js"
+import type { ReadStore, StateStore } from "../rollout/store.js"
+import { readBody } from "../serve/body.js"
+import { sharedReads } from "../serve/reads.js"
+import { answerOf, hardened, json, refuse } from "./answer.js"
+import { rateLimit, type Rate } from "./rate-limit.js"
+import type { Context, Route } from "./route.js"
+import { routesOf } from "./routes.js"
+import { notTheSameOrigin } from "./same-origin.js"
+
+/** What a request wants to do. */
+export type DashboardAccess = "read" | "act"
+
+/**
+ * Say whether a request may do what it asks for, and who asks: false, true, or a name. To act, a name is needed: it is kept in the history.
+ * A throw is a no.
+ */
+export type DashboardAuthorize = (
+  request: Request,
+  access: DashboardAccess,
+) => DashboardAnswer | Promise<DashboardAnswer>
+export type DashboardAnswer = boolean | { readonly actor: string }
+
+export interface DashboardOptions {
+  /** What is shown. Verbs need one that can be written to; give it the one that signs, where states are signed. */
+  readonly store: ReadStore | StateStore
+  /** The same store as it is, where `store` verifies or signs: a broken revision is written over there. Default: `store`. */
+  readonly raw?: StateStore | undefined
+  /** Names of the rollouts that are shown, and no others; a function is asked each time. */
+  readonly rollouts: readonly string[] | (() => readonly string[] | Promise<readonly string[]>)
+  /** Who may. Default: everybody may read, and nobody may act. */
+  readonly authorize?: DashboardAuthorize | undefined
+  /** Path under which this is mounted, where the server leaves it in the address: `/admin/serin`. Default: none. */
+  readonly basePath?: string | undefined
+  /** Names by which this server is called, with the port where there is one: others are refused. Default: any. */
+  readonly hosts?: readonly string[] | undefined
+  /** Tells clients apart, to limit how often each may ask; by default all are one. Behind a proxy: the address that it names. */
+  readonly client?: ((request: Request) => string) | undefined
+  /** Told of what went wrong here; clients are not. */
+  readonly onError?: ((error: unknown) => void) | undefined
+  readonly clock?: Clock | undefined
+}
+
+const OPTIONS: KeysOf<DashboardOptions> = {
+  store: true,
+  raw: true,
+  rollouts: true,
+  authorize: true,
+  basePath: true,
+  hosts: true,
+  client: true,
+  onError: true,
+  clock: true,
+}
+
+/** Of a client. Two hundred viewers behind one proxy come back at once after a restart. */
+const READS: Rate = { burst: 1000, perSecond: 100 }
+/** Of an actor: nobody decides faster. */
+const ACTS: Rate = { burst: 10, perSecond: 0.5 }
+const MAX_BODY = 16 * 1024
+
+/**
+ * Make a web handler that shows rollouts as a page, and takes verbs from whoever `authorize` names. It has no server of its own: mount it,
+ * or give it to `listen`. It never rejects. Addresses: docs/reference/dashboard.md. Throws `TypeError` and `RangeError` for wrong options.
+ */
+export function dashboardHandler(options: DashboardOptions): (request: Request) => Promise<Response> {
+  refuseUnknown("dashboardHandler", options, OPTIONS)
+  const { store, rollouts, authorize, onError, clock = systemClock, client = () => "" } = options
+  requireClock(clock)
+  requireMethods("store", store, ["get", "watch"], "pass fileStore({ dir }) or another store")
+  const { basePath, hosts } = checked(options)
+  const read = sharedReads(store, clock)
+  const writable = isWritable(store) ? withDeadlines(store, clock, 2000) : null
+  const context: Context = {
+    read: { get: (key) => read(key) },
+    stores: writable === null ? null : { store: writable, raw: options.raw, signs: options.raw !== undefined },
+    clock,
+    tell,
+  }
+  const routes = routesOf(context)
+  const reads = rateLimit(READS, clock)
+  const acts = rateLimit(ACTS, clock)
+
+  async function dispatch(request: Request): Promise<Response> {
+    const url = new URL(request.url)
+    if (hosts !== null && !hosts.has((request.headers.get("host") ?? "").toLowerCase())) {
+      return refuse(421, "MISDIRECTED", "this server does not go by that name")
+    }
+    const path = withoutBase(url.pathname)
+    if (path === null) return nothing()
+    const waitS = reads(client(request))
+    if (waitS > 0) return tooMany(waitS)
+    if (path === "/api/rollouts") return answerRollouts(request)
+    const [, api, rollout = "", ...rest] = path.split("/")
+    const found = routes.filter((route) => route.path === rest.join("/"))
+    if (api !== "api" || found.length === 0) return nothing()
+    const route = found.find(({ method }) => method === request.method)
+    if (route === undefined) {
+      const allow = found.map(({ method }) => method).join(", ")
+      return refuse(405, "METHOD_NOT_ALLOWED", `this address takes ${allow}`, { allow })
+    }
+    return answerRoute(request, url, rollout, route)
+  }
+
+  async function answerRoute(request: Request, url: URL, rollout: string, route: Route): Promise<Response> {
+    const { access } = route
+    let actor: Actor | null = null
+    if (access !== "own") {
+      const admitted = await admit(request, access)
+      if (admitted instanceof Response) return admitted
+      actor = admitted
+    }
+    if (access === "act") {
+      const foreign = notTheSameOrigin(request)
+      if (foreign !== null) return refuse(403, "CROSS_ORIGIN", `this is not the dashboard's own request: ${foreign}`)
+      const waitS = acts(actor?.id ?? "")
+      if (waitS > 0) return tooMany(waitS)
+    }
+    const body = request.method === "POST" ? await bodyOf(request) : {}
+    if (body instanceof Response) return body
+    // Not before it is known who asks: what there is, is told to whoever may read.
+    if (!(await names()).includes(rollout)) return nothing()
+    return await route.answer({ request, url, rollout, actor, body })
+  }
+
+  /** Who asks, or the answer that keeps them out. */
+  async function admit(request: Request, access: DashboardAccess): Promise<Actor | null | Response> {
+    const answer = await ask(request, access)
+    const isNamed = typeof answer === "object"
+    if (answer !== false && (access === "read" || isNamed)) return isNamed ? { kind: "human", id: answer.actor } : null
+    if (authorize === undefined || answer === true || request.headers.has("authorization")) {
+      return refuse(403, "FORBIDDEN", `this is not allowed to ${access}`)
+    }
+    return refuse(401, "UNAUTHORIZED", "say who you are: Authorization: Bearer <token>", {
+      "www-authenticate": "Bearer",
+    })
+  }
+
+  async function ask(request: Request, access: DashboardAccess): Promise<DashboardAnswer> {
+    if (authorize === undefined) return access === "read"
+    try {
+      const answer = await authorize(request, access)
+      if (typeof answer === "object" && answer !== null && typeof answer.actor === "string" && answer.actor !== "")
+        return answer
+      if (answer === true && access === "act")
+        tell(new TypeError("authorize must answer { actor } to let somebody act, got true"))
+      return answer === true
+    } catch (error) {
+      tell(error)
+      return false
+    }
+  }
+
+  /** What this page's user sees and may do. */
+  async function answerRollouts(request: Request): Promise<Response> {
+    if (request.method !== "GET") return refuse(405, "METHOD_NOT_ALLOWED", "this address takes GET", { allow: "GET" })
+    const admitted = await admit(request, "read")
+    if (admitted instanceof Response) return admitted
+    const mayAct = context.stores === null ? false : await ask(request, "act")
+    const actor = typeof mayAct === "object" ? mayAct.actor : null
+    return json({ rollouts: await names(), actor })
+  }
+
+  async function names(): Promise<readonly string[]> {
+    const given = typeof rollouts === "function" ? await rollouts() : rollouts
+    return given.filter((name) => ROLLOUT_NAME.test(name))
+  }
+
+  async function bodyOf(request: Request): Promise<Readonly<Record<string, unknown>> | Response> {
+    const [type] = (request.headers.get("content-type") ?? "").split(";")
+    if (type?.trim().toLowerCase() !== "application/json") {
+      return refuse(415, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json")
+    }
+    const body = await readBody(request, MAX_BODY, clock)
+    if ("refused" in body) return body.refused
+    const value = parsed(body.text)
+    return isRecord(value) ? value : refuse(422, "INVALID", "the body must be a JSON object")
+  }
+
+  function withoutBase(pathname: string): string | null {
+    return pathname.startsWith(`${basePath}/`) ? pathname.slice(basePath.length) : null
+  }
+
+  function tell(error: unknown): void {
+    try {
+      onError?.(error)
+    } catch {
+      // A host's own fault; the answer is on its way.
+    }
+  }
+
+  return async (request) => {
+    try {
+      return hardened(await dispatch(request))
+    } catch (error) {
+      const answer = answerOf(error)
+      if (answer === null || answer.status >= 500) tell(error)
+      return hardened(answer ?? refuse(500, "FAILED", "this server failed"))
+    }
+  }
+}
+
+const nothing = (): Response => refuse(404, "NOT_FOUND", "there is nothing at this address")
+
+const tooMany = (waitS: number): Response =>
+  refuse(429, "TOO_MANY", `too many requests; try again in ${waitS} s`, { "retry-after": `${waitS}` })
+
+const isWritable = (store: ReadStore | StateStore): store is StateStore => "compareAndSet" in store
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function checked({ rollouts, basePath = "", hosts }: DashboardOptions) {
+  if (typeof rollouts !== "function" && !Array.isArray(rollouts)) {
+    throw new TypeError(`rollouts must name what is shown, like ["refund-agent"], got ${JSON.stringify(rollouts)}`)
+  }
+  const wrong = typeof rollouts === "function" ? undefined : rollouts.find((name) => !ROLLOUT_NAME.test(name))
+  if (wrong !== undefined) throw new RangeError(`rollouts has ${JSON.stringify(wrong)}, which cannot name a rollout`)
+  if (basePath !== "" && !/^(\/[\w.~-]+)+$/.test(basePath)) {
+    throw new RangeError(
+      `basePath must be like "/admin/serin", without a slash at its end, got ${JSON.stringify(basePath)}`,
+    )
+  }
+  return { basePath, hosts: hosts === undefined ? null : new Set(hosts.map((host) => host.toLowerCase())) }
+}

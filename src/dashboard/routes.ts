@@ -1,0 +1,6 @@
+import { actRoute } from "./act.js"
+import type { Context, Route } from "./route.js"
+import { statusRoute } from "./status.js"
+
+/** Every address below a rollout. */
+export const routesOf = (context: Context): readonly Route[] => [statusRoute(context), actRoute(context)]
