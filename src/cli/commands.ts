@@ -1,6 +1,7 @@
 import { approveCommand } from "./approve.js"
 import { calibrateCommand } from "./calibrate.js"
 import type { Command } from "./command.js"
+import { completionCommand } from "./completion.js"
 import { containCommand } from "./contain.js"
 import { controllerCommand } from "./controller.js"
 import { explainCommand } from "./explain.js"
@@ -60,4 +61,5 @@ export const COMMANDS: readonly Command[] = [
   releaseInspectCommand,
   releaseDiffCommand,
   releaseKeygenCommand,
+  completionCommand(() => COMMANDS),
 ]

@@ -83,7 +83,7 @@ async function streamedBy(sdk: AiSdk, settings: Parameters<AiSdk["ai"]["generate
 const partsOf = ({ content }: ModelMessage): readonly Part[] => (typeof content === "string" ? [] : (content as Part[]))
 
 /** The text of every answer of a tool that a model is shown. */
-const answersIn = (prompt: readonly unknown[]): [string, string][] =>
+export const answersIn = (prompt: readonly unknown[]): [string, string][] =>
   (prompt as ModelMessage[]).flatMap(partsOf).flatMap(({ type, toolCallId = "", output }): [string, string][] => {
     if (type !== "tool-result" || output === undefined) return []
     const text = output.type === "execution-denied" ? `denied: ${output.reason ?? ""}` : String(output.value)

@@ -4,7 +4,8 @@ import { convertArrayToReadableStream, MockLanguageModelV3 } from "ai/test"
 import { describe, expect, expectTypeOf, it } from "vitest"
 import { guardTools, toolApproval } from "serin/adapters/ai"
 import type { AiOptions, ApprovalQuestion } from "serin/adapters/ai"
-import { aiPlayer, streamParts } from "./ai-agent.js"
+import { ASKED, starterTests, type Answer } from "../cli/starter-code.js"
+import { aiPlayer, answersIn, streamParts } from "./ai-agent.js"
 import type { AiSdk } from "./ai-agent.js"
 import { adapterContract, contractGuard, REASONS } from "./contract.js"
 
@@ -29,6 +30,20 @@ const play = aiPlayer(sdk, (tools, { guard, options }) =>
   "evaluate" in guard ? guardTools(guard as never, tools, options as AiOptions) : tools,
 )
 adapterContract({ framework: "AI SDK 6", play })
+
+starterTests("the AI SDK", ["ai"], async ({ answer }) => {
+  const read = new Map<string, string>()
+  let turn = 0
+  const model = sdk.model((prompt) => {
+    for (const [id, text] of answersIn(prompt)) read.set(id, text)
+    const call = ASKED[turn++]
+    if (call === undefined) return [{ type: "text", text: "done" }]
+    const { tool: toolName, input } = call
+    return [{ type: "tool-call", toolCallId: `call-${turn}`, toolName, input: JSON.stringify(input) }]
+  })
+  expect(await (answer as Answer)(model, "conversation-1", "go")).toBe("done")
+  return [...read.values()]
+})
 
 const anything = ai.jsonSchema<{ text: string }>({ type: "object" })
 const asked = (id = "1", messages: unknown[] = []): never => ({ toolCallId: id, messages }) as never

@@ -5,6 +5,7 @@ import { describe, expect, expectTypeOf, it } from "vitest"
 import { createGuard } from "serin"
 import { guardMiddleware } from "serin/adapters/langchain"
 import type { HumanRequest, LangChainOptions, ToolCallRequest } from "serin/adapters/langchain"
+import { ASKED, starterTests, type Answer } from "../cli/starter-code.js"
 import { adapterContract, BROKEN, contractGuard, REASONS } from "./contract.js"
 import type { Played, Scenario } from "./contract.js"
 import { fakeState, stateWith } from "../guard/harness.js"
@@ -60,6 +61,14 @@ async function play({ guard, calls, options, conversation, approve, streamed }: 
 }
 
 adapterContract({ framework: "LangChain 1", play })
+
+starterTests("LangChain", ["langchain"], async ({ answer }) => {
+  const model = ASKED.reduce(
+    (made, { tool: name, input }, i) => made.respondWithTools([{ name, args: { ...input }, id: `call-${i}` }]),
+    fakeModel(),
+  ).respond((messages) => new AIMessage(toldIn(messages).join("\n")))
+  return (await (answer as Answer)(model, "conversation-1", "go")).split("\n")
+})
 
 const go = { messages: [new HumanMessage("go")] }
 const plain = (run: (input: { text: string }) => unknown) =>

@@ -6,6 +6,7 @@ import { InMemoryTransport as TransportV2, McpServer as ServerV2 } from "@modelc
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import { guardClient, guardToolCallback } from "serin/adapters/mcp"
+import { ASKED, starterTests, type Written } from "../cli/starter-code.js"
 import { adapterContract, BROKEN, contractGuard } from "./contract.js"
 import type { Played, Scenario } from "./contract.js"
 
@@ -107,6 +108,33 @@ describe("a result of a tool of MCP", () => {
     expect(await result([{ type: "resource", resource: { uri: "file:///a", blob: "AAAA" } }])).toEqual(withheld)
   })
 })
+
+/** Call the tools of the server that `init` wrote. */
+async function askServer<T>({ createServer }: Written, [near, far]: readonly [T, T], client: object) {
+  const server = (createServer as () => { connect(to: T): Promise<void> })()
+  const { connect, callTool, close } = bound(client)
+  await Promise.all([server.connect(far), connect(near)])
+  const texts: string[] = []
+  for (const { tool: name, input } of ASKED) {
+    const { content } = (await callTool({ name, arguments: input })) as { readonly content: Content }
+    texts.push(content.map(({ text }) => text).join())
+  }
+  await close()
+  return texts
+}
+
+/** The classes of both versions differ in their types, and not in this. */
+function bound(client: object) {
+  const { connect, callTool, close } = client as Readonly<Record<string, (one?: unknown) => Promise<unknown>>>
+  return { connect: connect!.bind(client), callTool: callTool!.bind(client), close: close!.bind(client) }
+}
+
+starterTests("version 1 of MCP's SDK", ["@modelcontextprotocol/sdk"], (code) =>
+  askServer(code, TransportV1.createLinkedPair(), new ClientV1(info)),
+)
+starterTests("version 2 of MCP's SDK", ["@modelcontextprotocol/server"], (code) =>
+  askServer(code, TransportV2.createLinkedPair(), new ClientV2(info)),
+)
 
 describe("a tool of MCP without a schema", () => {
   it("is judged with an empty input, by the session of its context", async () => {

@@ -3,6 +3,7 @@ import type { FunctionTool, Model, ModelRequest, ModelResponse, StreamEvent } fr
 import { describe, expect, expectTypeOf, it } from "vitest"
 import { guardTool, guardTools, toolErrorFormatter } from "serin/adapters/openai-agents"
 import type { RunContext } from "serin/adapters/openai-agents"
+import { ASKED, starterTests, type Answer } from "../cli/starter-code.js"
 import { adapterContract, BROKEN, contractGuard, REASONS } from "./contract.js"
 import type { Played, Scenario } from "./contract.js"
 
@@ -98,6 +99,32 @@ async function play({ guard, calls, options, conversation, approve, streamed }: 
 }
 
 adapterContract({ framework: "OpenAI Agents SDK", play })
+
+starterTests("the OpenAI Agents SDK", ["@openai/agents"], async ({ answer }) => {
+  const texts: string[] = []
+  let turn = 0
+  const model: Model = {
+    async getResponse({ input }) {
+      const last = [input].flat().at(-1)
+      if (typeof last === "object" && last.type === "function_call_result") {
+        const { output } = last
+        texts.push(typeof output === "object" && "text" in output ? output.text : String(output))
+      }
+      const asked = ASKED[turn++]
+      if (asked === undefined) {
+        const content = [{ type: "output_text" as const, text: "done" }]
+        return { usage: new Usage(), output: [{ type: "message", role: "assistant", status: "completed", content }] }
+      }
+      const call = { type: "function_call", status: "completed", callId: `call-${turn}`, name: asked.tool } as const
+      return { usage: new Usage(), output: [{ ...call, arguments: JSON.stringify(asked.input) }] }
+    },
+    getStreamedResponse() {
+      throw new Error("nothing streams here")
+    },
+  }
+  expect(await (answer as Answer)(model, "conversation-1", "go")).toBe("done")
+  return texts
+})
 
 const pay: Calls = [{ tool: "pay", text: "a" }]
 const escalations = (events: ReturnType<typeof contractGuard>["events"]) =>

@@ -9,6 +9,7 @@ const VERBS = [
     " ",
   ),
   ..."pack sign verify inspect diff keygen".split(" ").map((verb) => `release ${verb}`),
+  "completion",
 ]
 
 describe("serin", () => {

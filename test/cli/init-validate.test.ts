@@ -48,6 +48,45 @@ describe("serin init", () => {
     )
   })
 
+  const manifest = (...names: string[]) =>
+    bench().write(
+      "package.json",
+      JSON.stringify({ devDependencies: Object.fromEntries(names.map((name) => [name, ""])) }),
+    )
+
+  it("writes code for what package.json names, and says what is to be installed", async () => {
+    await manifest("@openai/agents", "serin", "@opentelemetry/api")
+    const { doc } = await bench().json("init")
+    expect(doc).toMatchObject({ framework: "openai-agents", code: "safety/agent.mjs", install: ["zod"] })
+    expect(await bench().read("safety/agent.mjs")).toContain('from "serin/adapters/openai-agents"')
+    expect(await bench().read("safety/.gitignore")).toContain("state/")
+  })
+
+  it("takes the first of several frameworks, says so, and lets --framework choose", async () => {
+    await manifest("@modelcontextprotocol/sdk", "langchain", "typescript")
+    expect((await bench().serin("init")).out).toContain(
+      "the code is for langchain; package.json also has mcp: --framework chooses",
+    )
+    const { doc } = await bench().json("init", "other", "--framework", "mcp")
+    expect(doc).toMatchObject({ framework: "mcp", code: "other/server.mts" })
+    expect(await bench().read("other/server.mts")).toContain('from "@modelcontextprotocol/sdk/server/mcp.js"')
+    const { code, err } = await bench().serin("init", "third", "--framework", "langgraph")
+    expect({ code, err }).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("--framework must be ai or langchain"),
+    })
+  })
+
+  it("writes code for plain functions where package.json names no framework, or cannot be read, and says why", async () => {
+    await bench().write("package.json", "{")
+    const { out } = await bench().serin("init")
+    expect(out).toContain("the code is for plain functions: package.json was not read: it is no JSON")
+    expect(out).toContain("npm install serin @opentelemetry/api")
+    expect(out).toContain("import `tools` and `guard` from safety/agent.mjs")
+    await manifest("express")
+    expect((await bench().serin("init", "other")).out).toContain("names no framework that is known here")
+  })
+
   it("writes to another directory, and its advice names it", async () => {
     const { out } = await bench().serin("init", "guard rails")
     expect(out).toContain("serin validate --rollout 'guard rails/rollout.yaml'")

@@ -3,8 +3,19 @@ import { expect, describe, it } from "vitest"
 import { embed } from "../../src/embed.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { useBench } from "./harness.js"
+import { ASKED, starterTests } from "./starter-code.js"
 
 const bench = useBench()
+
+starterTests("no framework", [], async ({ tools, answer }) => {
+  const all = tools as Readonly<Record<string, (input: object) => Promise<string>>>
+  const inSession = answer as (conversation: string, agent: () => Promise<string[]>) => Promise<string[]>
+  return inSession("conversation-1", async () => {
+    const texts: string[] = []
+    for (const { tool, input } of ASKED) texts.push(await all[tool]!(input).catch((error: Error) => error.message))
+    return texts
+  })
+})
 
 /** Run what `init` wrote for three hours, four sessions a minute of six calls; every `nth` session asks for a refund of 700 once. */
 async function run(nth: number) {

@@ -16,7 +16,7 @@ describe("docs/reference/cli.md", () => {
       return { name: operand === undefined ? name : `${name} ${operand}`, summary, own }
     })
     const rows = written.map(([name = "", summary = "", own = ""]) => ({
-      name: codeWords(name)[0],
+      name: codeWords(name)[0]?.replaceAll("\\|", "|"),
       summary,
       own: codeWords(own).map((flag) => flag.replaceAll("\\|", "|")),
     }))

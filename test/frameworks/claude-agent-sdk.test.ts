@@ -6,9 +6,11 @@ import { fileURLToPath, pathToFileURL } from "node:url"
 import { afterAll, describe, expect, it } from "vitest"
 import type { Guard } from "serin"
 import { guardHooks, mergeHooks } from "serin/adapters/claude-agent-sdk"
-import type { HookMap } from "serin/adapters/claude-agent-sdk"
+import type { GuardHooks, HookMap } from "serin/adapters/claude-agent-sdk"
 import { adapterContract, BROKEN, contractGuard, REASONS } from "../adapters/contract.js"
 import type { Played, Scenario } from "../adapters/contract.js"
+import { starterCode } from "../../src/cli/starter-code.js"
+import { ASKED, starterTests } from "../cli/starter-code.js"
 import { compileBlocks } from "../docs/compile.js"
 import { answersIn, fakeApi } from "./anthropic-api.js"
 import type { Block } from "./anthropic-api.js"
@@ -29,7 +31,7 @@ const here = createRequire(import.meta.url)
 const PACKAGE = "@anthropic-ai/claude-agent-sdk"
 const folder = fileURLToPath(new URL(`node_modules/${PACKAGE}/`, import.meta.url))
 const isThere = hasFramework(PACKAGE)
-skipNote(PACKAGE, 23)
+skipNote(PACKAGE, 25)
 
 const sdk = isThere ? ((await import(pathToFileURL(join(folder, "sdk.mjs")).href)) as ClaudeSdk) : null
 const { z } = here("zod") as { readonly z: { string(): object } }
@@ -153,8 +155,43 @@ const options: Options[] = [
 const wrong: Options = { hooks: { PreToolUse: [{ hooks: ["no hook"] }] } }
 `
     const root = fileURLToPath(new URL("../../", import.meta.url)).replaceAll("\\", "/")
-    expect(compileBlocks(root, [{ path: "hooks", line: 1, language: "ts", note: "", code }])).toEqual([])
+    const asked = {
+      framework: "claude-agent-sdk",
+      from: PACKAGE,
+      typescript: true,
+      rollout: "r",
+      releases: "s",
+    } as const
+    const starter = starterCode(asked).replace(`"${PACKAGE}"`, `"${path}"`)
+    const blocks = Object.entries({ hooks: code, starter })
+    expect(starter).toContain(path)
+    expect(
+      compileBlocks(
+        root,
+        blocks.map(([path, text]) => ({ path, line: 1, language: "ts", note: "", code: text })),
+      ),
+    ).toEqual([])
   })
+
+  starterTests(
+    "the Claude Agent SDK",
+    [PACKAGE],
+    async ({ hooksOf }) => {
+      const { PreToolUse } = (hooksOf as (conversation: string) => GuardHooks)("conversation-1")
+      const told = ["A1 was delivered, 80 were paid", "refunded 40 for A1"]
+      const texts: string[] = []
+      for (const [i, { tool, input }] of ASKED.entries()) {
+        const asked = { hook_event_name: "PreToolUse", session_id: OWN, tool_name: `mcp__shop__${tool}` }
+        const call = { ...asked, tool_input: input, tool_use_id: `${i}` }
+        const answer = await PreToolUse[0]!.hooks[0]!(call, `${i}`, { signal: new AbortController().signal })
+        const { hookSpecificOutput: output } = answer as { hookSpecificOutput?: { permissionDecisionReason: string } }
+        // No opinion: the tool runs.
+        texts.push(output?.permissionDecisionReason ?? told.shift() ?? "")
+      }
+      return texts
+    },
+    fileURLToPath(new URL("node_modules", import.meta.url)),
+  )
 
   it("runs a tool whose hook throws, which is why ours never does", async () => {
     const throwing = { PreToolUse: [{ hooks: [async () => Promise.reject(new Error("oops"))] }] }
