@@ -25,3 +25,16 @@ export function bernoulliUpper(events: number, trials: number, alpha: number): n
 export function bernoulliLower(events: number, trials: number, alpha: number): number {
   return 1 - bernoulliUpper(trials - events, trials, alpha)
 }
+
+/**
+ * Log e-value against "the mean of these 0/1 outcomes is at most `max`": what the same Beta(½, ½) mixture has made, against the mean up to
+ * `max` that it does worst against. At every look; it reaches ln 1/alpha just where {@link bernoulliLower} at `alpha` passes `max`.
+ * An e-value against each simple null, and their least against all of them: Wasserman, Ramdas & Balakrishnan 2020; for the mixture Robbins 1970.
+ */
+export function bernoulliLogE(events: number, trials: number, max: number): number {
+  const misses = trials - events
+  // The likelihood is greatest at the share itself, or at the limit where that is below it.
+  const mean = trials === 0 ? 0 : Math.min(max, events / trials)
+  const mixture = logBeta(0.5 + events, 0.5 + misses) - logBeta(0.5, 0.5)
+  return mixture - (events === 0 ? 0 : events * Math.log(mean)) - (misses === 0 ? 0 : misses * Math.log1p(-mean))
+}

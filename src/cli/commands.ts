@@ -4,6 +4,7 @@ import type { Command } from "./command.js"
 import { completionCommand } from "./completion.js"
 import { containCommand } from "./contain.js"
 import { controllerCommand } from "./controller.js"
+import { diffsCommand } from "./diffs.js"
 import { explainCommand } from "./explain.js"
 import { historyCommand } from "./history.js"
 import { initCommand } from "./init.js"
@@ -50,6 +51,7 @@ export const COMMANDS: readonly Command[] = [
   retryCommand,
   historyCommand,
   explainCommand,
+  diffsCommand,
   verifyCommand,
   controllerCommand,
   serveCommand,

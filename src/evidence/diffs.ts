@@ -6,19 +6,28 @@ export interface Diff {
   readonly stable: { readonly outcome: Outcome; readonly rule?: string | undefined }
   readonly canary: { readonly outcome: Outcome; readonly rule?: string | undefined }
   readonly calls: number
+  /** Sessions with such a call among those that inference may use: a part of the paired sessions. Absent: whoever counted does not say. */
+  readonly sessions?: number | undefined
 }
 
+/** Groups that one process keeps; what is new beyond them counts under the action `other`. */
+export const MAX_DIFFS = 200
+
+/** The groups that a session was counted in. */
+export type Met = Set<unknown>
+
 export interface Diffs {
-  record(action: string, stable: Diff["stable"], canary: Diff["canary"]): void
+  /** `met`: where the call counts for its session, what that was counted in so far. */
+  record(action: string, stable: Diff["stable"], canary: Diff["canary"], met?: Met): void
   /** Most frequent first. */
   list(): readonly Diff[]
 }
 
 /** Count disagreements by action and by the rules that decided. Past `limit` groups, new ones count under the action `other`. */
-export function createDiffs(limit = 200): Diffs {
+export function createDiffs(limit = MAX_DIFFS): Diffs {
   const groups = new Map<string, { -readonly [K in keyof Diff]: Diff[K] }>()
   return {
-    record(action, stable, canary) {
+    record(action, stable, canary, met) {
       const key = JSON.stringify([action, stable.outcome, stable.rule, canary.outcome, canary.rule])
       let group = groups.get(key)
       if (group === undefined && groups.size >= limit) {
@@ -30,6 +39,7 @@ export function createDiffs(limit = 200): Diffs {
             stable: { outcome: stable.outcome },
             canary: { outcome: canary.outcome },
             calls: 0,
+            sessions: 0,
           }
           groups.set(other, group)
         }
@@ -39,10 +49,14 @@ export function createDiffs(limit = 200): Diffs {
           stable: { outcome: stable.outcome, rule: stable.rule },
           canary: { outcome: canary.outcome, rule: canary.rule },
           calls: 0,
+          sessions: 0,
         }
         groups.set(key, group)
       }
       group.calls += 1
+      if (met === undefined || met.has(group)) return
+      met.add(group)
+      group.sessions! += 1
     },
     list: () => [...groups.values()].sort((a, b) => b.calls - a.calls).map((group) => ({ ...group })),
   }

@@ -62,7 +62,15 @@ const PUBLICATION = exactly<Publication>({
   at: time,
   evidence: z.base64(),
   diffs: z
-    .array(exactly<Diff>({ action: z.string().max(1024), stable: side, canary: side, calls: z.number().min(0) }))
+    .array(
+      exactly<Diff>({
+        action: z.string().max(1024),
+        stable: side,
+        canary: side,
+        calls: z.number().min(0),
+        sessions: z.number().min(0).optional(),
+      }),
+    )
     .max(PUBLISHED_DIFFS),
   releases: z.enum(["ready", "missing"]),
   fuse: z.string().max(4000).nullable(),

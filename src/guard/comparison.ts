@@ -2,6 +2,7 @@ import type { Call } from "../model/call.js"
 import { actionOf } from "../model/call.js"
 import { ARMS, OUTCOMES } from "../model/decision.js"
 import type { ArmIndex } from "../evidence/cells.js"
+import type { Met } from "../evidence/diffs.js"
 import { recordPair, recordPairAfter, recordScanPair, SCAN_RESULT_INDEX } from "../evidence/cells.js"
 import type { Direction } from "../release/ports.js"
 import type { Book, Core, Side } from "./core.js"
@@ -21,6 +22,8 @@ interface Compared {
   untouched: boolean
   paired: boolean
   scanPaired: boolean
+  /** Made with its first disagreement. */
+  met: Met | null
 }
 
 /** What both arms make of the calls and texts of one session: its part of the pairs. */
@@ -116,7 +119,8 @@ export class Comparison<C extends Call> {
     core.recorder?.pair(turn, own, other)
     if (turn.arm === STABLE) canaryRan(core, turn, "policy", canary.errorType)
     const untouched = !this.disagreed && known
-    if (untouched && turn.comparable) {
+    const counts = untouched && turn.comparable
+    if (counts) {
       recordPair(stratum, cohort, stable.outcome, canary.outcome, stable.ms, canary.ms, !compared.paired)
       compared.paired = true
     } else {
@@ -127,13 +131,13 @@ export class Comparison<C extends Call> {
     if (stable.outcome === canary.outcome) return
     // A failed canary was not acted on: stable's answer was served.
     if (turn.arm === CANARY && canary.outcome !== ERROR) this.disagreed = true
-    this.differ(book, turn.arm, call, stable, canary)()
+    this.differ(book, turn.arm, call, stable, canary, counts ? (compared.met ??= new Set()) : undefined)()
   }
 
   /** Count a disagreement; the answer tells the host of it. */
-  private differ(book: Book, served: ArmIndex, call: C, stable: Judged, canary: Judged): () => void {
+  private differ(book: Book, served: ArmIndex, call: C, stable: Judged, canary: Judged, met?: Met): () => void {
     const sides = { stable: sideOf(stable), canary: sideOf(canary) }
-    book.diffs.record(actionOf(call), sides.stable, sides.canary)
+    book.diffs.record(actionOf(call), sides.stable, sides.canary, met)
     const { core, sessionId } = this
     return () => core.emit({ type: "disagreement", sessionId, served: ARMS[served], call, ...sides })
   }
@@ -189,7 +193,7 @@ export class Comparison<C extends Call> {
   private comparedOf({ book }: Turn<C>): Compared | null {
     if (book !== this.core.book) return null
     if (this.compared?.book !== book) {
-      this.compared = { book, scans: 0, untouched: false, paired: false, scanPaired: false }
+      this.compared = { book, scans: 0, untouched: false, paired: false, scanPaired: false, met: null }
     }
     return this.compared
   }

@@ -21,7 +21,17 @@ const REPORT = z.object({
   at: z.number().min(-8.64e15).max(8.64e15),
   since: z.number().min(-8.64e15).max(8.64e15).optional(),
   verdict: VERDICT_SCHEMA.nullable(),
-  diffs: z.array(z.object({ action: z.string(), stable: side, canary: side, calls: z.number().min(0) })).max(1000),
+  diffs: z
+    .array(
+      z.object({
+        action: z.string(),
+        stable: side,
+        canary: side,
+        calls: z.number().min(0),
+        sessions: z.number().min(0).optional(),
+      }),
+    )
+    .max(1000),
   problem: z.string().optional(),
 }) satisfies z.ZodType<Report>
 

@@ -92,6 +92,12 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     ],
     node: ["node:path"],
   },
+  // Where the releases disagree, by evidence: what the CLI and the dashboard tell and take.
+  disagreements: {
+    units: ["analysis", "evidence/diffs", "controller", "rollout"],
+    packages: ["zod"],
+    node: ["node:crypto"],
+  },
   connect: {
     units: ["guard", "controller", "shelf", "release", "signing", "rollout", "evidence/sink", ...DRIVERS],
     packages: ["type:@opentelemetry/api"],

@@ -13,13 +13,27 @@ describe("diffs", () => {
         stable: { outcome: "allow", rule: "own" },
         canary: { outcome: "deny", rule: undefined },
         calls: 3,
+        sessions: 0,
       },
       {
         action: "refund",
         stable: { outcome: "deny", rule: "cap" },
         canary: { outcome: "allow", rule: "own" },
         calls: 1,
+        sessions: 0,
       },
+    ])
+  })
+
+  it("count a session once in each group, and only where its calls count", () => {
+    const diffs = createDiffs()
+    const denied = [{ outcome: "allow" }, { outcome: "deny" }] as const
+    const [one, other] = [new Set(), new Set()]
+    for (const met of [one, one, other, undefined]) diffs.record("cancel", ...denied, met)
+    diffs.record("refund", ...denied, one)
+    expect(diffs.list()).toMatchObject([
+      { action: "cancel", calls: 4, sessions: 2 },
+      { action: "refund", calls: 1, sessions: 1 },
     ])
   })
 

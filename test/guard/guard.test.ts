@@ -493,6 +493,7 @@ describe("paired shadow", () => {
         stable: { outcome: "allow", rule: undefined },
         canary: { outcome: "deny", rule: undefined },
         calls: 1,
+        sessions: 1,
       },
     ])
     expect(events.filter((e) => e.type === "disagreement")).toHaveLength(1)
@@ -515,6 +516,7 @@ describe("paired shadow", () => {
     await guard.idle()
     expect(total(guard.evidence(), "pairs")).toBe(1)
     expect(total(guard.evidence(), "pairsAfter")).toBe(2)
+    expect(guard.diffs()).toMatchObject([{ calls: 3, sessions: 1 }])
   })
 
   it("infers from no session of the canary while stable serves others: it would end with its first difference", async () => {
@@ -524,6 +526,14 @@ describe("paired shadow", () => {
     await guard.idle()
     expect(total(guard.evidence(), "pairs")).toBe(0)
     expect(total(guard.evidence(), "pairsAfter")).toBe(3)
+  })
+
+  it("counts a disagreement for the sessions that inference may use, once each", async () => {
+    const { guard } = harness()
+    const [stables, canaries] = [guard.session(idOn(guard, "stable")), guard.session(idOn(guard, "canary"))]
+    for (const session of [stables, stables, canaries]) session.evaluate(call)
+    await guard.idle()
+    expect(guard.diffs()).toMatchObject([{ calls: 3, sessions: 1 }])
   })
 
   it("goes on pairing sessions that stable serves", async () => {

@@ -232,17 +232,25 @@ describe("what processes say besides", () => {
   it("adds up what they disagreed about", async () => {
     const { source, says } = fleet()
     const diff = { action: "refund", stable: { outcome: "allow" }, canary: { outcome: "deny", rule: "r" } } as const
-    await says("one", 1, { diffs: [{ ...diff, calls: 3 }] })
+    await says("one", 1, { diffs: [{ ...diff, calls: 3, sessions: 2 }] })
     await says("two", 1, {
       diffs: [
-        { ...diff, action: "look", calls: 4 },
-        { ...diff, calls: 2 },
+        { ...diff, action: "look", calls: 4, sessions: 4 },
+        { ...diff, calls: 2, sessions: 1 },
       ],
     })
+    const groups = () => source.diffs().map(({ action, calls, sessions }) => [action, calls, sessions])
     await source.read({ generation: 1 })
-    expect(source.diffs().map(({ action, calls }) => [action, calls])).toEqual([
-      ["refund", 5],
-      ["look", 4],
+    expect(groups()).toEqual([
+      ["refund", 5, 3],
+      ["look", 4, 4],
+    ])
+    // An earlier version counts no sessions.
+    await says("three", 1, { diffs: [{ ...diff, calls: 1 }] })
+    await source.read({ generation: 1 })
+    expect(groups()).toEqual([
+      ["refund", 6, undefined],
+      ["look", 4, 4],
     ])
   })
 })

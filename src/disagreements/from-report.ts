@@ -1,0 +1,38 @@
+import { MAX_DIFFS, type Diff } from "../evidence/diffs.js"
+import type { Report } from "../controller/report.js"
+import type { Verdict } from "../model/verdict.js"
+import type { Disagreements } from "./document.js"
+import { rankGroups, type CountedGroup } from "./ranking.js"
+
+/** Rank what the judging process reported: counts alone, of the most frequent groups. */
+export function disagreementsOf(
+  report: Pick<Report, "rollout" | "generation" | "at" | "diffs">,
+  verdict: Pick<Verdict, "sessions"> | null,
+): Disagreements {
+  const { rollout, generation, at, diffs } = report
+  const paired = verdict?.sessions.paired ?? null
+  const unsaid = diffs.some(({ sessions }) => sessions === undefined)
+  const notes = [
+    ...(unsaid ? ["a process of an earlier version counted calls alone: of its groups there is no evidence"] : []),
+    ...(paired === null ? ["the sessions that both releases judged are not known: there is no evidence"] : []),
+  ]
+  return {
+    format: "serin/disagreements/1",
+    rollout,
+    generation,
+    source: "report",
+    at,
+    sessions: paired,
+    ...rankGroups(diffs.map((diff) => counted(diff, paired))),
+    notes,
+  }
+}
+
+/** When a group was first seen is not known here, so each has the share of one of as many as a process keeps. */
+function counted({ action, stable, canary, calls, sessions }: Diff, paired: number | null): CountedGroup {
+  const group = { tool: action, stable, canary, calls, sessions: sessions ?? null }
+  if (sessions === undefined || paired === null) return { ...group, candidate: null }
+  // The session that named it is none; both were not counted at the very same moment.
+  const events = Math.max(0, sessions - 1)
+  return { ...group, candidate: { events, trials: Math.max(events, paired - 1), weight: 1 / MAX_DIFFS } }
+}
