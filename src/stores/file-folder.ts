@@ -1,5 +1,6 @@
+import { constants } from "node:fs"
 import type { Dirent } from "node:fs"
-import { mkdir, open, readdir, readFile, realpath, rmdir, stat, unlink } from "node:fs/promises"
+import { mkdir, open, readdir, realpath, rmdir, stat, unlink } from "node:fs/promises"
 import { dirname, join, sep } from "node:path"
 import { SerinError } from "../errors.js"
 import type { Versioned } from "../rollout/store.js"
@@ -9,6 +10,8 @@ import { codeOf } from "./system-error.js"
 const FOLDER_MODE = 0o700
 const FILE_MODE = 0o600
 const REVISION = /^\d{10}\.json$/
+/** Windows has none. */
+const NOFOLLOW = (constants as Partial<typeof constants>).O_NOFOLLOW ?? 0
 /** Says that revisions were taken away from below. */
 export const PRUNED = ".pruned"
 /** Says that a folder without revisions was emptied on purpose. */
@@ -20,6 +23,8 @@ export const MAX_REVISION = 9_999_999_999
 
 export const fileOf = (revision: number): string => `${String(revision).padStart(10, "0")}.json`
 export const isRevisionFile = (name: string): boolean => REVISION.test(name)
+/** Read the number in a name; 0: it names no revision. */
+export const revisionIn = (name: string): number => (isRevisionFile(name) ? Number.parseInt(name, 10) : 0)
 
 /** Folders below a folder that hold a revision, as keys. */
 export async function listKeys(folder: string, under: string): Promise<readonly string[]> {
@@ -35,10 +40,13 @@ export async function listKeys(folder: string, under: string): Promise<readonly 
 }
 
 export async function readRevisions(folder: string): Promise<readonly number[]> {
-  const named = (await readFolder(folder)).filter((entry) => isRevisionFile(entry.name))
-  const isThere = await Promise.all(named.map((entry) => entry.isFile() || isLinkWithin(folder, entry)))
-  const files = named.filter((_, i) => isThere[i])
-  return files.map((entry) => Number.parseInt(entry.name, 10)).toSorted((a, b) => a - b)
+  const revisions: number[] = []
+  for (const entry of await readFolder(folder)) {
+    const revision = revisionIn(entry.name)
+    // Not awaited for a file: there may be a thousand.
+    if (revision > 0 && (entry.isFile() || (await isLinkWithin(folder, entry)))) revisions.push(revision)
+  }
+  return revisions.toSorted((a, b) => a - b)
 }
 
 /** A ConfigMap that is mounted is links into a folder below; a link that leads elsewhere is not looked at. */
@@ -61,19 +69,27 @@ async function readFolder(folder: string): Promise<readonly Dirent[]> {
   }
 }
 
-/** Null: it has been pruned. */
-export async function readRevision(folder: string, revision: number): Promise<Versioned | null> {
+/** Read one revision; null: it has been pruned. Without `follow` a link is a failure. */
+export async function readRevision(
+  folder: string,
+  revision: number,
+  { follow }: { readonly follow: boolean } = { follow: true },
+): Promise<Versioned | null> {
   const path = join(folder, fileOf(revision))
+  let handle
   try {
-    const { size } = await stat(path)
+    handle = await open(path, constants.O_RDONLY | (follow ? 0 : NOFOLLOW))
+    const { size } = await handle.stat()
     if (size > MAX_DOCUMENT_BYTES) {
       throw new SerinError("STORE_UNAVAILABLE", `${path} has ${size} bytes, at most ${MAX_DOCUMENT_BYTES} are read`)
     }
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await readFile(path))
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await handle.readFile())
     return versioned(revision, text)
   } catch (error) {
     if (codeOf(error) === "ENOENT") return null
     throw error
+  } finally {
+    await handle?.close()
   }
 }
 

@@ -1,7 +1,9 @@
 import { watch, type FSWatcher } from "node:fs"
 import { stat } from "node:fs/promises"
 import { basename } from "node:path"
+import type { Hint, Versioned } from "../rollout/store.js"
 import { callSafely } from "./document.js"
+import { revisionIn } from "./file-folder.js"
 
 /**
  * Time between two looks at the folder, ms. The system's own notice is faster where it works; it does not on network mounts,
@@ -17,16 +19,19 @@ export interface FolderWatch {
   readonly folder: string
   /** Newest revision in the folder, 0 for none. */
   newest(): Promise<number>
+  /** Rejects, or answers null, where the file is not simply there. */
+  read(revision: number): Promise<Versioned | null>
   /** The revision that the reader has seen. */
   readonly from: number
-  /** Whether a file of this name is worth a look. */
-  concerns(name: string): boolean
-  readonly hint: () => void
+  readonly hint: Hint
   readonly signal: AbortSignal
 }
 
-/** Call `hint` when the newest revision changes, the folder goes or can be read no more. Nothing here throws or keeps a process alive. */
-export function watchFolder({ folder, newest, from, concerns, hint, signal }: FolderWatch): void {
+/**
+ * Call `hint` when the newest revision changes, the folder goes or can be read no more; with the text of a revision that the system gives the
+ * name of: then the folder needs not be listed for it. Nothing here throws or keeps a process alive.
+ */
+export function watchFolder({ folder, newest, read, from, hint, signal }: FolderWatch): void {
   if (signal.aborted) return
   let watcher: FSWatcher | null = null
   let watchedInode: number | null = null
@@ -37,9 +42,18 @@ export function watchFolder({ folder, newest, from, concerns, hint, signal }: Fo
   let looking = false
   let again = false
 
-  function notice(): void {
+  function notice(name: string | null): void {
     doubtful = LOOKS_AFTER
-    void look()
+    if (name === null || name === basename(folder)) void look()
+    else if (revisionIn(name) > known) void bring(revisionIn(name))
+  }
+
+  async function bring(revision: number): Promise<void> {
+    const found = await read(revision).catch(() => null)
+    if (signal.aborted || revision <= known) return
+    if (found === null) return look()
+    known = revision
+    callSafely(hint, found)
   }
 
   const timer = setInterval(() => void look(), POLL_MS)
@@ -87,7 +101,7 @@ export function watchFolder({ folder, newest, from, concerns, hint, signal }: Fo
       opened.on("change", (_event, name) => {
         // Its own name: it is gone, and one that is made anew can get its inode.
         if (name === basename(folder)) detach()
-        if (name === null || name === basename(folder) || concerns(String(name))) notice()
+        notice(name === null ? null : String(name))
       })
       opened.on("error", detach)
       watcher = opened

@@ -20,7 +20,7 @@ import {
   sweepRemoved,
   syncFolder,
 } from "./file-folder.js"
-import { publish, sweepTemporary } from "./file-publish.js"
+import { publish, sweepDrafts } from "./file-publish.js"
 import { watchFolder } from "./file-watch.js"
 import { guarded } from "./system-error.js"
 
@@ -100,12 +100,13 @@ export function fileStore(options: FileStoreOptions): StateStore {
   ): Promise<boolean> {
     const revision = (revisions.at(-1) ?? 0) + 1
     if (revision > MAX_REVISION) throw new SerinError("STORE_UNAVAILABLE", `${folder} has no number left`)
-    if (!(await publish(folder, fileOf(revision), envelope))) return false
+    if (!(await publish(root, join(folder, fileOf(revision)), envelope))) return false
     await settle(folder, revision)
     // It is there again: if it is gone once more, nobody meant it.
     if (revision === 1) await remove(join(folder, REMOVED)).catch(() => {})
     see(key, folder, revision)
     await prune(folder, [...revisions, revision], kept)
+    await sweepDrafts(root).catch(() => {})
     return true
   }
 
@@ -137,7 +138,12 @@ export function fileStore(options: FileStoreOptions): StateStore {
     watch(key, hint, { signal }) {
       const folder = folderOf(key)
       const newest = async (): Promise<number> => (await readRevisions(folder)).at(-1) ?? 0
-      watchFolder({ folder, newest, from: seen.get(key) ?? 0, concerns: isRevisionFile, hint, signal })
+      const read = (revision: number): Promise<Versioned | null> => readRevision(folder, revision, { follow: false })
+      const told = (found?: Versioned): void => {
+        if (found !== undefined) see(key, folder, found.revision)
+        hint(found)
+      }
+      watchFolder({ folder, newest, read, from: seen.get(key) ?? 0, hint: told, signal })
     },
 
     async *history(key, options) {
@@ -193,14 +199,13 @@ async function isNew(folder: string, revision: number): Promise<boolean> {
   return !(await exists(join(folder, PRUNED))) || (await readRevisions(folder)).at(-1) === 1
 }
 
-/** Remove the oldest revisions and what dead writers left. The write is done: whatever fails here is tried again with the next. */
+/** Remove the oldest revisions. The write is done: whatever fails here is tried again with the next. */
 async function prune(folder: string, revisions: readonly number[], keep: number): Promise<void> {
   try {
     if (revisions.length > keep) {
       await mark(join(folder, PRUNED))
       for (const revision of revisions.slice(0, -keep)) await remove(join(folder, fileOf(revision)))
     }
-    await sweepTemporary(folder)
   } catch {
     // Upwards and no further than the first that fails: `isNew` relies on it.
   }

@@ -9,13 +9,13 @@ vi.mock("node:fs", { spy: true })
 
 const path = scratch()
 const link = vi.mocked(fs.link)
-const readFile = vi.mocked(fs.readFile)
+const open = vi.mocked(fs.open)
 const real = await vi.importActual<typeof fs>("node:fs/promises")
 const failWith = (code: string) => Object.assign(new Error(`${code}: link`), { code })
 
 beforeEach(() => {
   link.mockReset().mockImplementation(real.link)
-  readFile.mockReset().mockImplementation(real.readFile)
+  open.mockReset().mockImplementation(real.open)
 })
 
 describe("file systems that are not like others", () => {
@@ -28,7 +28,9 @@ describe("file systems that are not like others", () => {
         code: "STORE_UNAVAILABLE",
         message: expect.stringContaining("hard links"),
       })
-      expect(await real.readdir(path(code, "r", "state"))).toEqual([])
+      for (const folder of [path(code, "r", "state"), path(code, ".drafts")]) {
+        expect(await real.readdir(folder)).toEqual([])
+      }
       expect(await store.get("r/state")).toBe(null)
     },
   )
@@ -69,10 +71,10 @@ describe("a reader", () => {
   it("whose revision is pruned under its hands reads the newest", async () => {
     const store = fileStore({ dir: path("pruned") })
     await store.compareAndSet("r/state", 0, "one")
-    readFile.mockImplementationOnce(async (file) => {
+    open.mockImplementationOnce(async (file, flags) => {
       await real.writeFile(path("pruned", "r", "state", "0000000002.json"), "two")
       await real.unlink(String(file))
-      return real.readFile(String(file))
+      return real.open(file, flags)
     })
     expect(await store.get("r/state")).toMatchObject({ revision: 2, envelope: "two" })
   })

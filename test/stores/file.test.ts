@@ -1,4 +1,5 @@
 import {
+  existsSync,
   mkdirSync,
   readdirSync,
   renameSync,
@@ -7,11 +8,12 @@ import {
   symlinkSync,
   truncateSync,
   utimesSync,
+  watch,
   writeFileSync,
 } from "node:fs"
 import { hostname } from "node:os"
 import { join } from "node:path"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { isSerinError } from "../../src/errors.js"
 import type { StateStore } from "../../src/rollout/store.js"
 import { fileStore } from "../../src/stores/file.js"
@@ -108,14 +110,61 @@ describe("what dead writers left", () => {
     ["another host, long ago", "elsewhere", 4_194_305, 61 * MINUTE, false],
     ["a process whose number is used again, long ago", hostname(), process.pid, 61 * MINUTE, false],
   ])("is swept by the next write: %s", async (_who, host, pid, ageSeconds, stays) => {
-    const { store, file, names } = fresh()
+    const { store, dir, names } = fresh()
     await fill(store, 1)
-    const name = `.tmp-${host.replaceAll(/[^A-Za-z0-9-]/g, "-")}-${pid}-0123abcd`
-    writeFileSync(file(name), "half")
+    const name = `${host.replaceAll(/[^A-Za-z0-9-]/g, "-")}-${pid}-0123abcd`
+    const draft = join(dir, ".drafts", name)
+    writeFileSync(draft, "half")
     const then = Date.now() / 1000 - ageSeconds
-    utimesSync(file(name), then, then)
+    utimesSync(draft, then, then)
     await fill(store, 2, 1)
-    expect(names().includes(name)).toBe(stays)
+    expect(existsSync(draft)).toBe(stays)
+    expect(names()).toEqual(["0000000001.json", "0000000002.json"])
+  })
+})
+
+describe("a watch", () => {
+  it("brings what was written, and no draft wakes it", async () => {
+    const { store, dir, file } = fresh()
+    await fill(store, 1)
+    const stop = new AbortController()
+    const names = new Set<string | null>()
+    const other = watch(file(), (_event, name) => void names.add(name))
+    const brought = new Promise<unknown>((resolve) => {
+      fileStore({ dir }).watch("r/state", (found) => found && resolve(found), { signal: stop.signal })
+    })
+    // The system's own watch begins when the folder was found.
+    for (let revision = 1, isThere = false; !isThere; revision++) {
+      await fill(store, revision + 1, revision)
+      isThere = await Promise.race([
+        brought.then(() => true),
+        new Promise<boolean>((end) => setTimeout(end, 20, false)),
+      ])
+    }
+    stop.abort()
+    other.close()
+    const found = await brought
+    expect(found).toMatchObject({ envelope: expect.stringMatching(/^r\d+$/) })
+    expect([...names].filter((name) => !/^\d{10}\.json$/.test(name ?? ""))).toEqual([])
+  })
+
+  it("brings nothing by a link that leads elsewhere", async () => {
+    const { store, file, dir } = fresh()
+    await fill(store, 1)
+    const secret = path("secret.json")
+    writeFileSync(secret, "secret")
+    const stop = new AbortController()
+    const hints: unknown[] = []
+    const handle = fileStore({ dir })
+    handle.watch("r/state", (found) => void hints.push(found?.envelope), { signal: stop.signal })
+    await vi.waitFor(() => expect(hints).toHaveLength(1), 2000)
+    symlinkSync(secret, file("0000000002.json"))
+    writeFileSync(path("third.json"), "r3")
+    renameSync(path("third.json"), file("0000000003.json"))
+    await vi.waitFor(() => expect(hints.length).toBeGreaterThan(1), 2000)
+    stop.abort()
+    expect(hints).not.toContain("secret")
+    expect(await handle.get("r/state")).toMatchObject({ revision: 3 })
   })
 })
 
