@@ -19,6 +19,9 @@ export interface StepResult {
   readonly output: string
 }
 
+/** Steps that go on. */
+const running = new Set<ChildProcess>()
+
 /** Run a command in a process group of its own, without standard input. Whatever is left of the group is ended. */
 export async function runStep(
   [file, ...args]: readonly [string, ...string[]],
@@ -33,10 +36,11 @@ export async function runStep(
 
   // The group does not hear the terminal's Ctrl-C by itself.
   const stop = (signal: NodeJS.Signals): void => {
-    signalGroup(child, "SIGKILL")
+    for (const one of running) signalGroup(one, "SIGKILL")
     process.exit(signal === "SIGINT" ? 130 : 143)
   }
   process.on("SIGINT", stop).on("SIGTERM", stop)
+  running.add(child)
   let timedOut = false
   const timer = setTimeout(() => {
     timedOut = true
@@ -58,6 +62,7 @@ export async function runStep(
     return { error, output: texts.join("").trimEnd() }
   } finally {
     clearTimeout(timer)
+    running.delete(child)
     process.off("SIGINT", stop).off("SIGTERM", stop)
   }
 }

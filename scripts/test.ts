@@ -1,4 +1,4 @@
-// Runs every check of the project in order, or those named (`npm test -- unit`), says how long each took, and ends with
+// Runs every check of the project, or those named (`npm test -- unit`), says how long each took, and ends with
 // `N passed, N failed`: each test counts as one, and so does each other step.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -19,16 +19,21 @@ const scratch = mkdtempSync(join(tmpdir(), "serin-test-"))
 process.on("exit", () => rmSync(scratch, { recursive: true, force: true }))
 const env = { ...process.env, PATH: `${join(root, "node_modules", ".bin")}${delimiter}${process.env["PATH"] ?? ""}` }
 
-const steps: readonly Step[] = [
-  { name: "format", command: ["prettier", "--check", "."] },
-  { name: "lint", command: ["oxlint", "--deny-warnings"] },
-  { name: "types", command: ["tsc"] },
-  vitest("unit"),
-  { name: "build", command: ["tsup"] },
-  { name: "publint", command: ["publint", "--strict"] },
-  { name: "attw", command: ["attw", "--pack", ".", "--profile", "esm-only"] },
-  vitest("package", "--mode", "package"),
+const FORMAT: Step = { name: "format", command: ["prettier", "--check", "."] }
+const LINT: Step = { name: "lint", command: ["oxlint", "--deny-warnings"] }
+const TYPES: Step = { name: "types", command: ["tsc"] }
+const BUILD: Step = { name: "build", command: ["tsup"] }
+const PUBLINT: Step = { name: "publint", command: ["publint", "--strict"] }
+const ATTW: Step = { name: "attw", command: ["attw", "--pack", ".", "--profile", "esm-only"] }
+
+/** Stages one after the other. The lanes of one go on at the same time: what uses one processor alone leaves the others idle. */
+const stages: readonly (readonly (readonly Step[])[])[] = [
+  [[FORMAT, LINT, BUILD], [TYPES]],
+  [[vitest("unit")]],
+  [[PUBLINT, ATTW]],
+  [[vitest("package", "--mode", "package")]],
 ]
+const steps = stages.flat(2)
 
 const names = process.argv.slice(2)
 const unknown = names.filter((name) => !steps.some((step) => step.name === name))
@@ -37,9 +42,7 @@ if (unknown.length > 0) throw new RangeError(`no step "${unknown.join(", ")}": $
 console.log(`node ${process.version}`)
 const results: { readonly step: Step; readonly counts: Counts }[] = []
 const failures: string[] = []
-for (const step of steps) {
-  if (names.length === 0 || names.includes(step.name)) results.push({ step, counts: await runAndTell(step) })
-}
+for (const lanes of stages) await Promise.all(lanes.map(runLane))
 
 const sum = (key: keyof Counts): number => results.reduce((total, { counts }) => total + counts[key], 0)
 const failed = results.filter(({ counts }) => counts.failed > 0).map(({ step }) => step.name)
@@ -51,6 +54,12 @@ if (failed.length > 0) {
 process.exitCode = failed.length === 0 ? 0 : 1
 console.log(`\n${closingLine({ passed: sum("passed"), failed: sum("failed"), skipped: sum("skipped") })}`)
 
+async function runLane(lane: readonly Step[]): Promise<void> {
+  for (const step of lane) {
+    if (names.length === 0 || names.includes(step.name)) results.push({ step, counts: await runAndTell(step) })
+  }
+}
+
 function vitest(name: string, ...args: readonly string[]): Step {
   const report = join(scratch, `${name}.json`)
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`]
@@ -58,14 +67,14 @@ function vitest(name: string, ...args: readonly string[]): Step {
 }
 
 async function runAndTell({ name, command, report }: Step): Promise<Counts> {
-  process.stdout.write(report === undefined ? `${name} … ` : `${name} …\n`)
+  if (report !== undefined) console.log(`${name} …`)
   const startedAt = performance.now()
   const { error, output } = await runStep(command, { cwd: root, env, show: report !== undefined })
   const ok = error === null
   const counts =
     report === undefined ? { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 } : countsOf(readReport(report), ok)
 
-  const label = report === undefined ? "" : `${name}: ${closingLine(counts)} … `
+  const label = report === undefined ? `${name} … ` : `${name}: ${closingLine(counts)} … `
   const seconds = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`
   console.log(
     counts.failed === 0 ? `${label}ok (${seconds})` : `${label}FAILED (${seconds}): ${command[0]} ${error ?? ""}`,
