@@ -10,4 +10,7 @@ export const verdictKey = (rollout: string): string => `${rollout}/verdict`
 /** Document that holds the beat of whoever leads. */
 export const leaderKey = (rollout: string): string => `${rollout}/leader`
 
+/** Document that holds what people say of the disagreements. */
+export const labelsKey = (rollout: string): string => `${rollout}/labels`
+
 export { evidenceKey } from "../evidence/publication.js"

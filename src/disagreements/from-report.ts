@@ -1,14 +1,14 @@
-import { MAX_DIFFS, type Diff } from "../evidence/diffs.js"
 import type { Report } from "../controller/report.js"
+import { MAX_DIFFS, type Diff } from "../evidence/diffs.js"
 import type { Verdict } from "../model/verdict.js"
-import type { Disagreements } from "./document.js"
+import type { RankedReport } from "./document.js"
 import { rankGroups, type CountedGroup } from "./ranking.js"
 
 /** Rank what the judging process reported: counts alone, of the most frequent groups. */
-export function disagreementsOf(
+export function rankReport(
   report: Pick<Report, "rollout" | "generation" | "at" | "diffs">,
   verdict: Pick<Verdict, "sessions"> | null,
-): Disagreements {
+): RankedReport {
   const { rollout, generation, at, diffs } = report
   const paired = verdict?.sessions.paired ?? null
   const unsaid = diffs.some(({ sessions }) => sessions === undefined)
@@ -16,16 +16,7 @@ export function disagreementsOf(
     ...(unsaid ? ["a process of an earlier version counted calls alone: of its groups there is no evidence"] : []),
     ...(paired === null ? ["the sessions that both releases judged are not known: there is no evidence"] : []),
   ]
-  return {
-    format: "serin/disagreements/1",
-    rollout,
-    generation,
-    source: "report",
-    at,
-    sessions: paired,
-    ...rankGroups(diffs.map((diff) => counted(diff, paired))),
-    notes,
-  }
+  return { rollout, generation, at, sessions: paired, ...rankGroups(diffs.map((diff) => counted(diff, paired))), notes }
 }
 
 /** When a group was first seen is not known here, so each has the share of one of as many as a process keeps. */

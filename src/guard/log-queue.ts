@@ -79,7 +79,10 @@ export function createLogQueue({ sink, limit, redact, clock, count, complain }: 
       const answer = redact(entry)
       if (answer === null) return null
       // A promise, for one, would be written as an empty object.
-      if (typeof answer === "object" && answer.format === DECISION_FORMAT) return answer
+      if (typeof answer === "object" && answer.format === DECISION_FORMAT) {
+        // Who replays it must know that it may be another call.
+        return answer === entry ? entry : { ...answer, redacted: true }
+      }
       letGo(answer)
       complain("the decision log's redact answers neither an entry nor null, so the entry is left out", answer)
     } catch (error) {

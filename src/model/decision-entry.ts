@@ -20,6 +20,8 @@ interface EntryOf<K extends string> {
   readonly sessionId: string | null
   /** Ms since the epoch; null without a session. */
   readonly startedAt: number | null
+  /** A redaction answered another entry than it was given: what is here may not be all that was there. */
+  readonly redacted?: true | undefined
 }
 
 /** What was answered to one call. `arm` and `release` are those that decided, as in a {@link Decision}. */
@@ -29,6 +31,8 @@ export interface DecisionEntry<C = Call> extends EntryOf<"decision">, Decision {
   readonly callId?: string | undefined
   /** The call as it was when it was decided; null if it was nothing. */
   readonly call: C
+  /** In a file: the call has what JSON cannot say, and its `action` is left. */
+  readonly incomplete?: true | undefined
 }
 
 /** What one release made of a call. */

@@ -94,7 +94,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   },
   // Where the releases disagree, by evidence: what the CLI and the dashboard tell and take.
   disagreements: {
-    units: ["analysis", "evidence/diffs", "controller", "rollout"],
+    units: ["analysis", "evidence/diffs", "controller", "rollout", "operate/snapshot"],
     packages: ["zod"],
     node: ["node:crypto"],
   },

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest"
+import { linesOf, logged } from "../disagreements/log.js"
 import { verdictOf } from "../rollout/states.js"
 import { useBench } from "./harness.js"
 
@@ -49,7 +50,6 @@ describe("serin diffs", () => {
     const { doc } = await bench().json("diffs")
     expect(doc).toMatchObject({
       format: "serin/disagreements/1",
-      source: "report",
       unit: "session",
       sessions: 500,
       tolerated: 0.001,
@@ -99,5 +99,107 @@ describe("serin diffs", () => {
     const { out, err } = await bench().serin("diffs")
     expect(out + err).not.toMatch(OBEYED)
     expect(out).not.toMatch(/^in more than 50 %/m)
+  })
+
+  describe("with a decision log", () => {
+    // The starter's canary denies refunds above 500, its stable above 1,000.
+    const call = (i: number, amount = 700) =>
+      logged({
+        id: `p-${i}`,
+        session: `s-${i}`,
+        input: { amount },
+        stable: { outcome: "allow", rule: "refund" },
+        canary: { outcome: "deny", rule: "large-refund", reason: "Refunds are given up to 500" },
+      })
+    const LOG = ["--log", "log.jsonl"]
+    beforeEach(async () => {
+      await bench().serin("start")
+      await bench().report({ verdict: verdictOf("inconclusive", { sessions: 500 }), diffs: [DIFFS[1]] })
+      const calls = Array.from({ length: 12 }, (_, i) => call(i)).flat()
+      const redacted = logged({ id: "r-1", session: "s-99", tool: "export", input: undefined, redacted: true })
+      await bench().write("log.jsonl", `${linesOf([...calls, ...redacted])}no entry\n`)
+    })
+
+    it("shows calls of each group, and those groups that are in the log alone", async () => {
+      const { out } = await bench().serin("diffs", ...LOG)
+      expect(out).toContain('p-0  1970-01-01T00:00:00Z, s-0: {"amount":700}')
+      expect(out).toContain("canary: Refunds are given up to 500")
+      expect(out).toContain("the log holds no input (redacted)")
+      expect(out).toContain("note: 1 lines of the log are no entries")
+      const { doc } = await bench().json("diffs", ...LOG)
+      expect(doc).toMatchObject({
+        groups: [
+          { examples: [{ id: "p-0" }, { id: "p-1" }, { id: "p-2" }] },
+          { tool: "export", sessions: null, evidence: null },
+        ],
+      })
+    })
+
+    it("draws one at random, keeps what is said of it, and bounds how often the canary is wrong", async () => {
+      const first = await bench().serin("diffs", ...LOG, "--draw", "--group", await onlyGroup())
+      const id = /--label (p-\d+) /.exec(first.out)![1]!
+      expect(first.out).toContain(`${id}  1970`)
+      const said = await bench().serin("diffs", "--label", id, "--as", "wrong", "--note", "they may", "--by", "bo")
+      expect(said).toMatchObject({ code: 0, err: "" })
+      expect(said.out).toMatch(new RegExp(`^${id}: labelled wrong by bo\\n`))
+      expect(said.out).toMatch(/group [0-9a-f]{10}: 1 of 1 wrong; at most 100 %, at least 2\.5 %/)
+      const { doc } = await bench().json("diffs")
+      expect(doc).toMatchObject({
+        groups: [{ labels: [{ example: id, says: "wrong", by: "bo", note: "they may" }] }],
+        wrongRates: [
+          { scope: "all", drawn: 0 },
+          { drawn: 1, labelled: 1, wrong: 1 },
+        ],
+      })
+      expect((await bench().serin("diffs")).out).toContain("1 × labelled wrong")
+    })
+
+    it("takes a label of what was not drawn, and counts it for no bound", async () => {
+      expect((await bench().serin("diffs", "--label", "p-3", "--as", "right")).err).toContain(
+        "was not drawn; --log FILE",
+      )
+      expect(await bench().serin("diffs", ...LOG, "--label", "p-3", "--as", "right")).toMatchObject({ code: 0 })
+      expect(await bench().serin("diffs", "--label", await onlyGroup(), "--as", "right")).toMatchObject({ code: 0 })
+      const { doc } = await bench().json("diffs")
+      expect(doc).toMatchObject({ wrongRates: [{ scope: "all", labelled: 0, atMost: 1, atLeast: 0 }] })
+      expect((doc["groups"] as { labels: object[] }[])[0]!.labels).toMatchObject([
+        { example: null },
+        { example: "p-3" },
+      ])
+    })
+
+    it("replays a call through both releases and says which rule fired in each", async () => {
+      const { code, out, err } = await bench().serin("diffs", ...LOG, "--replay", "p-3")
+      expect({ code, err }).toEqual({ code: 0, err: "" })
+      expect(out).toMatch(/^p-3: 1970-01-01T00:00:00Z, s-3; as it was decided$/m)
+      expect(out).toMatch(/^ {2}stable 1\.4\.0: allow by refund$/m)
+      expect(out).toMatch(/^ {2}canary 1\.5\.0: deny by large-refund: Refunds are given up to 500$/m)
+      expect(out).toContain("both answer as the log has it")
+      const none = await bench().serin("diffs", ...LOG, "--replay", "r-1")
+      expect(none.out).toMatch(/its input is not in the log\nnote: .*cannot be replayed\n$/)
+    })
+
+    it("says what is missing", async () => {
+      const err = async (...argv: string[]): Promise<string> => {
+        const ran = await bench().serin("diffs", ...argv)
+        expect(ran.code).toBe(2)
+        return ran.err
+      }
+      expect(await err("--draw")).toContain("--draw needs --log FILE")
+      expect(await err("--replay", "p-1")).toContain("--replay needs --log FILE")
+      expect(await err(...LOG, "--replay", "p-77")).toContain("there is no call p-77 in log.jsonl")
+      expect(await err("--label", "p-1")).toContain("--as right or --as wrong")
+      expect(await err("--draw", "--replay", "p-1")).toContain("do not go together")
+      expect(await err("--group", "0123456789")).toContain("there is no group 0123456789")
+      expect(await bench().serin("diffs", "--log", "none.jsonl")).toMatchObject({
+        code: 1,
+        err: expect.stringContaining("DECISION_LOG_UNAVAILABLE"),
+      })
+    })
+
+    async function onlyGroup(): Promise<string> {
+      const { doc } = await bench().json("diffs")
+      return (doc["groups"] as { id: string }[])[0]!.id
+    }
   })
 })
