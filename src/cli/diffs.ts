@@ -3,7 +3,8 @@ import { dirname, join, resolve } from "node:path"
 import { readDecisionLog } from "../decision-log/read.js"
 import type { Disagreements } from "../disagreements/document.js"
 import { disagreementLog, type DisagreementLog } from "../disagreements/log.js"
-import { drawNext, keepLabel, readLabels } from "../disagreements/label.js"
+import { groupOfExample } from "../disagreements/group-of-example.js"
+import { drawNext, keepLabel } from "../disagreements/label.js"
 import { GROUP_ID, SAYS, type Label } from "../disagreements/labels.js"
 import { storedDisagreements } from "../disagreements/stored.js"
 import { rulesEngine } from "../engines/rules.js"
@@ -122,14 +123,10 @@ async function label(
   return EXIT.ok
 
   async function groupOfCall(): Promise<string> {
-    const { draws } = await readLabels(place.store, of)
-    const drawn = draws.find((one) => one.example === id)?.group
-    if (drawn !== undefined) return drawn
+    const known = await groupOfExample(place.store, of, id, log)
+    if (known !== null) return known
     if (log === null) throw usage(`serin diffs: ${id} was not drawn; --log FILE says what it is`)
-    const example = await log.example(id)
-    if (example === null)
-      throw usage(`serin diffs: there is no call ${id} in ${values.log} that the releases disagree on`)
-    return example.group
+    throw usage(`serin diffs: there is no call ${id} in ${values.log} that the releases disagree on`)
   }
 }
 

@@ -38,9 +38,12 @@ export function answerOf(error: unknown): Response | null {
     case "TRANSITION_REFUSED":
     case "STORE_CONFLICT":
       return refuse(409, error.code, error.message)
+    case "LABELS_INVALID":
     case "STATE_INVALID":
     case "STATE_UNTRUSTED":
       return refuse(500, error.code, error.message)
+    case "DECISION_LOG_UNAVAILABLE":
+      return refuse(503, error.code, "the decision log cannot be read here")
     case "STORE_AMBIGUOUS":
       return refuse(503, error.code, "the store did not answer in time: it may have been written, or not; look again")
     case "STORE_UNAVAILABLE":

@@ -7,6 +7,7 @@ import type { ReadStore, StateStore } from "../rollout/store.js"
 import { readBody } from "../serve/body.js"
 import { sharedReads } from "../serve/reads.js"
 import { answerOf, hardened, json, refuse } from "./answer.js"
+import type { Explored } from "./disagreements.js"
 import { rateLimit, type Rate } from "./rate-limit.js"
 import type { Context, Route } from "./route.js"
 import { routesOf } from "./routes.js"
@@ -40,6 +41,10 @@ export interface DashboardOptions {
   readonly hosts?: readonly string[] | undefined
   /** Tells clients apart, to limit how often each may ask; by default all are one. Behind a proxy: the address that it names. */
   readonly client?: ((request: Request) => string) | undefined
+  /** A decision log, for calls of disagreements: they are shown to those who may act. */
+  readonly log?: Explored["log"]
+  /** Releases by version, to replay a call with. */
+  readonly releases?: Explored["releases"]
   /** Told of what went wrong here; clients are not. */
   readonly onError?: ((error: unknown) => void) | undefined
   readonly clock?: Clock | undefined
@@ -53,6 +58,8 @@ const OPTIONS: KeysOf<DashboardOptions> = {
   basePath: true,
   hosts: true,
   client: true,
+  log: true,
+  releases: true,
   onError: true,
   clock: true,
 }
@@ -79,6 +86,7 @@ export function dashboardHandler(options: DashboardOptions): (request: Request) 
     read: { get: (key) => read(key) },
     stores: writable === null ? null : { store: writable, raw: options.raw, signs: options.raw !== undefined },
     clock,
+    explored: { log: options.log, releases: options.releases },
     tell,
   }
   const routes = routesOf(context)

@@ -2,6 +2,7 @@ import type { Clock } from "../model/clock.js"
 import type { Actor } from "../rollout/state.js"
 import type { ReadStore } from "../rollout/store.js"
 import type { Stores } from "../operate/apply.js"
+import type { Explored } from "./disagreements.js"
 
 /** What a route answers. Around it stand, for every route alike: who may, same origin, rate, size, headers and errors. */
 export interface Route {
@@ -33,6 +34,8 @@ export interface Context {
   /** To write to; null: this can only be read. */
   readonly stores: Stores | null
   readonly clock: Clock
+  /** What calls of disagreements are shown from. Default: none are. */
+  readonly explored?: Explored | undefined
   /** Take what went wrong here, and is nobody's business out there. Never throws. */
   tell(error: unknown): void
 }

@@ -1,6 +1,11 @@
 import { actRoute } from "./act.js"
+import { disagreementRoutes } from "./disagreements.js"
 import type { Context, Route } from "./route.js"
 import { statusRoute } from "./status.js"
 
 /** Every address below a rollout. */
-export const routesOf = (context: Context): readonly Route[] => [statusRoute(context), actRoute(context)]
+export const routesOf = (context: Context): readonly Route[] => [
+  statusRoute(context),
+  actRoute(context),
+  ...disagreementRoutes(context),
+]

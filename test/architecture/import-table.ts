@@ -117,7 +117,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   },
   // What people ask of a rollout and do to it, whoever shows it.
   operate: { units: ["rollout", "controller", "analysis/outlook"], packages: ["zod"] },
-  dashboard: { units: ["rollout", "controller", "operate", "serve"], node: true },
+  dashboard: { units: ["rollout", "controller", "operate", "serve", "disagreements", "replay"], node: true },
   cli: { units: ["*"], packages: ["zod", "yaml"], node: true },
   index: {
     // Of the analysis, what a human asks before a rollout: the judge belongs to the controller.
