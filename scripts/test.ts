@@ -22,13 +22,17 @@ const env = { ...process.env, PATH: `${join(root, "node_modules", ".bin")}${deli
 const FORMAT: Step = { name: "format", command: ["prettier", "--check", "."] }
 const LINT: Step = { name: "lint", command: ["oxlint", "--deny-warnings"] }
 const TYPES: Step = { name: "types", command: ["tsc"] }
+const UNUSED: Step = { name: "unused", command: ["knip", "--no-progress"] }
 const BUILD: Step = { name: "build", command: ["tsup"] }
 const PUBLINT: Step = { name: "publint", command: ["publint", "--strict"] }
 const ATTW: Step = { name: "attw", command: ["attw", "--pack", ".", "--profile", "esm-only"] }
 
 /** Stages one after the other. The lanes of one go on at the same time: what uses one processor alone leaves the others idle. */
 const stages: readonly (readonly (readonly Step[])[])[] = [
-  [[FORMAT, LINT, BUILD], [TYPES]],
+  [
+    [FORMAT, LINT, BUILD],
+    [TYPES, UNUSED],
+  ],
   [[vitest("unit")]],
   [[PUBLINT, ATTW]],
   [[vitest("package", "--mode", "package")]],

@@ -23,5 +23,3 @@ export function createDurations() {
     quantiles: (): Quantiles | null => (count === 0 ? null : { p50Ms: at(0.5), p90Ms: at(0.9), p99Ms: at(0.99) }),
   }
 }
-
-export type Durations = ReturnType<typeof createDurations>

@@ -70,5 +70,3 @@ export async function openFlags(): Promise<{ flags: Flags; client: Client; domai
   await OpenFeature.setProviderAndWait(domain, flags)
   return { flags, client: OpenFeature.getClient(domain), domain }
 }
-
-export type TestFlags = Flags
