@@ -9,9 +9,12 @@ export async function drain(history: AsyncIterable<Versioned>): Promise<Versione
 
 /** The code of the error that a promise rejects with; undefined when it does not, or the error has none. */
 export async function codeOf(promise: Promise<unknown>): Promise<unknown> {
-  const error = await failureOf(promise)
-  return typeof error === "object" && error !== null && "code" in error ? error.code : undefined
+  return codeIn(await failureOf(promise))
 }
+
+/** The code of an error; undefined for one that has none. */
+export const codeIn = (error: unknown): unknown =>
+  typeof error === "object" && error !== null && "code" in error ? error.code : undefined
 
 /** The name of the error that a promise rejects with; undefined when it does not. */
 export async function nameOf(promise: Promise<unknown>): Promise<unknown> {

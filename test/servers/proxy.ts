@@ -26,6 +26,17 @@ interface Pair {
 }
 
 /**
+ * Of the event loop, before what was lost is sent again: one in which a connection that was made is accepted, one in which what it sent and its
+ * reset are read, and one to spare. Without them a reset that lies in the system is overtaken by what it took back.
+ */
+const TURNS = 3
+
+function afterTurns(turns: number, work: () => void): void {
+  if (turns === 0) work()
+  else setImmediate(() => afterTurns(turns - 1, work))
+}
+
+/**
  * Stand before the port of a server. A stall is what a network does that loses everything: connections are accepted and nothing is ever
  * answered. It tells a connection that was closed (its last bytes are sent again when the network is back) from one that was reset.
  */
@@ -38,6 +49,8 @@ export async function startProxy(
   let trap: string | null = null
   let awaited: { readonly text: string; readonly resolve: () => void } | null = null
   let losesNew = false
+  /** Of what was said of stalls, the last counts. */
+  let stalls = 0
 
   const server = createServer({ allowHalfOpen: true }, (client) => {
     const upstream = connect({ port: target, host: "127.0.0.1", allowHalfOpen: true })
@@ -57,7 +70,11 @@ export async function startProxy(
       }
       from.setNoDelay(true)
       from.on("data", take)
-      from.on("end", () => take(null))
+      from.on("end", () => {
+        take(null)
+        // Where data and a reset come at once, libuv tells of an end, and only a write tells of the reset.
+        if (pair.stalled) from.write("")
+      })
       from.on("error", () => void (keeps && pair.stalled ? from.destroy() : end(pair)))
       from.on("close", () => pair.sockets.every((socket) => socket.destroyed) && pairs.delete(pair))
     }
@@ -90,17 +107,23 @@ export async function startProxy(
       for (const { sockets } of pairs) sockets.forEach(resetSocket)
     },
     stall(which) {
+      stalls++
       losesNew = which === "all"
       for (const pair of pairs) pair.stalled = true
     },
     stallOn: (text) => void (trap = text),
     delivered: (text) => new Promise((resolve) => (awaited = { text, resolve })),
     heal() {
-      losesNew = false
-      for (const pair of pairs) {
-        pair.stalled = false
-        deliver(pair)
-      }
+      stalls++
+      const own = stalls
+      afterTurns(TURNS, () => {
+        if (own !== stalls) return
+        losesNew = false
+        for (const pair of pairs) {
+          pair.stalled = false
+          deliver(pair)
+        }
+      })
     },
     async close() {
       for (const pair of pairs) end(pair)
