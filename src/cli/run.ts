@@ -74,7 +74,7 @@ function fail(error: unknown, argv: readonly string[], io: Io): number {
   for (const problem of problems) out.note(`  ${describe(problem)}`)
   if (code === "STATE_INVALID") {
     out.note(
-      "processes keep the last state that they could read; `serin history` lists it, and pause, rollback and kill still work",
+      "processes keep the last state that they could read; `serin history` lists it, and pause, rollback and kill still work, and go on from the last good one",
     )
   }
   if (io.env["SERIN_DEBUG"] === "1" && error instanceof Error) {

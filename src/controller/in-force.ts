@@ -11,6 +11,11 @@ import { layOver } from "./pending.js"
 import type { Pending } from "./pending.js"
 import type { Stored } from "./verbs.js"
 
+/** A text as the store gave it, and under which number; absent where that was looked at already. */
+interface Found extends Pick<Stored, "envelope" | "sealed"> {
+  readonly revision?: number | undefined
+}
+
 /** The state in force in this process: what the store said, and over it what this process took away and could not write yet. */
 export interface InForce {
   state(): RolloutState | null
@@ -27,9 +32,9 @@ export interface InForce {
   /** Told when something begins to be wrong that was not before. */
   onProblem(listener: (problem: ReadProblem) => void): () => void
   /** Take what the store answered, if it may follow. `floor` is `revision()` from before the store was asked. */
-  read(found: Pick<Stored, "envelope" | "sealed"> | null, floor: number): void
+  read(found: Found | null, floor: number): void
   /** Take what came without being asked for, if it is good and newer; false: it is not, and says nothing but that the store be asked. */
-  bring(found: Pick<Stored, "envelope" | "sealed">): boolean
+  bring(found: Found): boolean
   /** The store gave nothing that could be read. */
   failed(error: unknown): void
   /** Obey a kill that stands in no document, until it is taken away (null). The same object is the same kill. */
@@ -118,7 +123,7 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     recompute()
   }
 
-  function read(found: Pick<Stored, "envelope" | "sealed"> | null, floor: number): void {
+  function read(found: Found | null, floor: number): void {
     if (found === null) {
       if (confirmed !== null) return fail("store_unreachable", `the state is gone; keeping revision ${revision()}`)
       confirmedAt = clock.now()
@@ -135,7 +140,11 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     if (next.rollout !== rollout) {
       return fail("rejected_other_rollout", `expected the state of ${rollout}, got that of ${next.rollout}`)
     }
-    if (next.revision > revision()) return confirm({ state: next, envelope: found.envelope, sealed: found.sealed })
+    if (next.revision > revision()) {
+      if (isInPlace(found, next)) return confirm({ state: next, envelope: found.envelope, sealed: found.sealed })
+      const message = `revision ${found.revision} of the store has revision ${next.revision} of the state: another was put in its place`
+      return refuse("rejected_invalid", message, next)
+    }
     if (next.revision === revision()) {
       const message = `revision ${next.revision} came with other content; keeping the first`
       return refuse("rejected_same_revision", message, next)
@@ -147,14 +156,15 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     refuse("rejected_older_revision", message, next)
   }
 
-  function bring({ envelope, sealed }: Pick<Stored, "envelope" | "sealed">): boolean {
+  function bring(found: Found): boolean {
+    const { envelope, sealed } = found
     let next: RolloutState
     try {
       next = parseState(envelope)
     } catch {
       return false
     }
-    if (next.rollout !== rollout || next.revision <= revision()) return false
+    if (next.rollout !== rollout || next.revision <= revision() || !isInPlace(found, next)) return false
     confirm({ state: next, envelope, sealed })
     return true
   }
@@ -203,6 +213,11 @@ export function createInForce(rollout: string, clock: Clock): InForce {
     drop,
   }
 }
+
+/**
+ * Attack: a number that is far ahead of the store's own. Who took it would refuse whatever the store says from then on, as older.
+ */
+const isInPlace = (found: Found, { revision }: RolloutState): boolean => (found.revision ?? revision) === revision
 
 const UNTRUSTED: ReadonlySet<string> = new Set(["STATE_UNTRUSTED"])
 const WAY_OUT = "restart the processes without their last known good, or give the rollout a new name"

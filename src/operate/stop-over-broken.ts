@@ -32,11 +32,11 @@ export async function stopOverBroken(
 
 async function newestReadable(store: StateStore, key: string, rollout: string): Promise<RolloutState | null> {
   let newest: RolloutState | null = null
-  for await (const { envelope } of store.history(key)) {
+  for await (const { revision, envelope } of store.history(key)) {
     try {
       const state = parseState(envelope)
-      // Attack: an old state, well signed, put in the place of the newest.
-      if (state.rollout === rollout && state.revision > (newest?.revision ?? 0)) newest = state
+      // Attack: another state, be it well signed, put in the place of this one.
+      if (state.rollout === rollout && state.revision === revision) newest ??= state
     } catch (error) {
       if (!isSerinError(error)) throw error
     }

@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { describeProblems, SerinError } from "../errors.js"
+import { counter } from "./counter.js"
 import { exactly, parseDocument } from "./json-document.js"
 import { ROLLOUT_NAME } from "./names.js"
 
@@ -34,10 +35,10 @@ export const MAX_TAKEOVER_MS = 10 * 60_000
 const BEAT = exactly<Beat>({
   format: z.literal("serin/leader/1"),
   rollout: z.string().regex(ROLLOUT_NAME),
-  epoch: z.int().min(1),
-  beat: z.int().min(1),
+  epoch: counter(1),
+  beat: counter(1),
   holder: z.string().min(1).max(MAX_HOLDER).nullable(),
-  revision: z.int().min(0),
+  revision: counter(0),
   takeoverAfterMs: z.int().min(1).max(MAX_TAKEOVER_MS),
   ledMs: z.int().min(0),
 })
@@ -56,7 +57,12 @@ export function parseBeat(text: string): Beat {
   })
 }
 
-export const serializeBeat = (beat: Beat): string => JSON.stringify(beat)
+/** Write a beat as {@link parseBeat} reads it. Throws `STATE_INVALID` for one that nobody could read back. */
+export function serializeBeat(beat: Beat): string {
+  const text = JSON.stringify(beat)
+  parseBeat(text)
+  return text
+}
 
 /** Tell whether a beat came after another: by epoch first, so that no beat of a leader that was replaced counts. */
 export const isLater = (beat: Beat, than: Beat): boolean =>

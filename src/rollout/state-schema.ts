@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { CRITERIA, type Criterion, type CriterionVerdict, type SrmVerdict, type Verdict } from "../model/verdict.js"
+import { counter } from "./counter.js"
 import { firstNarrower } from "./eligibility.js"
 import { DIGEST, type Digests } from "./digests.js"
 import { exactly } from "./json-document.js"
@@ -9,6 +10,7 @@ import type { Actor, Approval, Hold, RampEntry, RolloutState, Transition } from 
 
 /** Farthest from the epoch that a `Date` can be, ms. */
 const MAX_TIME = 8.64e15
+const MAX_GENERATION = 2 ** 32 - 1
 const time = z.number().min(-MAX_TIME).max(MAX_TIME)
 const span = z.number().min(0).max(MAX_TIME)
 const basisPoints = z.int().min(0).max(10_000)
@@ -147,9 +149,10 @@ const last = exactly<Transition>({
 const stateShape = exactly<RolloutState>({
   format: z.literal("serin/state/1"),
   rollout: z.string().regex(ROLLOUT_NAME),
-  revision: z.int().min(1),
-  generation: z.int().min(0),
-  epoch: z.int().min(0),
+  revision: counter(1),
+  // As packed evidence has it.
+  generation: z.int().min(0).max(MAX_GENERATION, `is above ${MAX_GENERATION}, which nobody who counts has come to`),
+  epoch: counter(0),
   assign: z.literal("murmur3-x86-32/1"),
   salt: z.string().min(1).max(256),
   spec,

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
 import { SerinError } from "../errors.js"
+import { MAX_REVISION } from "../rollout/store.js"
 import type { Hint, Versioned, WriteOptions } from "../rollout/store.js"
 
 /** Largest document of the built-in stores, UTF-8 bytes: a rollout's state takes a few thousand, a report some more. */
@@ -25,6 +26,10 @@ export function checkWrite(expectedRevision: number, envelope: string, maxBytes:
   if (options?.keep !== undefined) checkKeep(options.keep)
   if (!Number.isSafeInteger(expectedRevision) || expectedRevision < 0) {
     throw new RangeError(`expectedRevision must be a whole number from 0 on, got ${expectedRevision}`)
+  }
+  if (expectedRevision >= MAX_REVISION) {
+    const message = `no revision can follow ${expectedRevision}, which was written by hand: take it out of the store`
+    throw new SerinError("STORE_UNAVAILABLE", message)
   }
   const bytes = Buffer.byteLength(envelope)
   if (bytes > maxBytes) throw new RangeError(`envelope must be at most ${maxBytes} bytes, got ${bytes}`)

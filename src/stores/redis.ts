@@ -4,6 +4,7 @@ import { SerinError, libraryMissing } from "../errors.js"
 import type { SerinErrorCode } from "../errors.js"
 import { refuseUnknown } from "../model/options.js"
 import type { KeysOf } from "../model/options.js"
+import { MAX_REVISION } from "../rollout/store.js"
 import type { StateStore, Versioned } from "../rollout/store.js"
 import { checkKeep, checkWrite, keySegments, MAX_DOCUMENT_BYTES, refuseAborted, versioned } from "./document.js"
 import { ambiguous, refused, withPatience } from "./patience.js"
@@ -48,6 +49,7 @@ const REDIS_KEYS: KeysOf<RedisStoreOptions> = {
 
 /** Revisions that one question of a history brings. */
 const PAGE = 10
+const TAKE_OUT = "take it out with XDEL, and XSETID to the entry before it: docs/reference/stores.md"
 const ENTRY_ID = /^([1-9]\d{0,15})-0$/
 
 type Entry = readonly [id: string, fields: readonly string[]]
@@ -119,11 +121,12 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
   }
 
   function versionOf([id, [field, envelope]]: Entry): Versioned {
-    const revision = ENTRY_ID.exec(id)?.[1]
-    if (revision === undefined || field !== FIELD || envelope === undefined) {
-      throw new SerinError("STORE_UNAVAILABLE", `${server}: entry ${id} was not written by this store`)
+    const revision = Number(ENTRY_ID.exec(id)?.[1])
+    // Above the highest one there is none that could follow.
+    if (!(revision < MAX_REVISION) || field !== FIELD || envelope === undefined) {
+      throw new SerinError("STORE_UNAVAILABLE", `${server}: entry ${id} was not written by this store; ${TAKE_OUT}`)
     }
-    return versioned(Number(revision), envelope)
+    return versioned(revision, envelope)
   }
 
   return {
@@ -206,6 +209,7 @@ const ADVICE: readonly (readonly [RegExp, Advice])[] = [
   [/NOPERM/, { code: "STORE_UNAUTHORIZED", fix: "give this user the rights that docs/reference/stores.md lists" }],
   [/READONLY/, { fix: "this is a replica: connect to the primary, or name the sentinels" }],
   [/MOVED|CROSSSLOT/, { fix: "this is one server of a cluster: connect through a proxy that knows the cluster" }],
+  [/equal or smaller/, { fix: TAKE_OUT }],
   [/OOM/, { fix: "the server's memory is full: make room" }],
 ]
 

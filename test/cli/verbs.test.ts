@@ -184,6 +184,30 @@ describe("a verb", () => {
     },
   )
 
+  it.each(["revision", "generation", "epoch"])(
+    "pause writes over a state whose %s leaves no room for another, says so before, and resume goes on from there",
+    async (field) => {
+      await bench().serin("start")
+      const state = await bench().state()
+      await bench().writeRaw(JSON.stringify({ ...state, revision: 3, [field]: Number.MAX_SAFE_INTEGER }))
+      const { code, err } = await bench().serin("status")
+      expect(code).toBe(1)
+      expect(err).toMatch(new RegExp(`^STATE_INVALID: .*\n {2}${field}: is above \\d+, which nobody who counts`))
+      expect(err).toContain("pause, rollback and kill still work, and go on from the last good one")
+      expect((await bench().serin("pause")).code).toBe(0)
+      expect((await bench().serin("resume", "--reason", "mended")).code).toBe(0)
+      expect(await bench().state()).toMatchObject({ revision: 5, generation: 1, salt: state.salt, holds: [] })
+    },
+  )
+
+  it("pause does not take for good what was put in the place of another revision", async () => {
+    await bench().serin("start")
+    const state = await bench().state()
+    await bench().writeRaw(JSON.stringify({ ...state, revision: 1_000_000, salt: "forged" }))
+    expect((await bench().serin("pause")).err).toContain("the newest revision cannot be read")
+    expect(await bench().state()).toMatchObject({ revision: 4, salt: state.salt })
+  })
+
   it("keeps the event that was asked for when the last readable revision is killed already", async () => {
     await bench().serin("start")
     await bench().serin("kill")

@@ -8,7 +8,7 @@ import type { Hint, ReadStore } from "../../src/rollout/store.js"
 import { warmUp } from "../../src/rollout/warm-up.js"
 import { trustedStore } from "../../src/stores/trusted.js"
 import { keyPair, sealed, trusting } from "../signing/keys.js"
-import { createFleet } from "./fleet.js"
+import { createFleet, revisionIn } from "./fleet.js"
 
 let fleet = createFleet()
 afterEach(async () => {
@@ -52,9 +52,9 @@ describe("the way from a hint to a kill in force", () => {
       return {
         store,
         /** Hand on a text with a hint; answers how often the store was asked because of it. */
-        async bring(envelope: string): Promise<number> {
+        async bring(envelope: string, revision = revisionIn(envelope)): Promise<number> {
           asked = 0
-          hint({ revision: 9, token: "t", envelope })
+          hint({ revision, token: "t", envelope })
           await fleet.clock.settle()
           return asked
         },
@@ -88,6 +88,14 @@ describe("the way from a hint to a kill in force", () => {
       expect(await bring(text(state))).toBe(1)
       expect(process.guard.status().state).toEqual(state)
       expect(process.problem()).toBeUndefined()
+    })
+
+    it("nor what is in the place of another revision", async () => {
+      const state = await fleet.begin()
+      const { store, bring } = pushing()
+      const process = await fleet.process({ store })
+      expect(await bring(killed(state, { revision: 2 ** 40 }), state.revision + 1)).toBe(1)
+      expect(process.guard.status().state).toEqual(state)
     })
 
     it("where a trusted key has signed it; else it is looked up", async () => {
