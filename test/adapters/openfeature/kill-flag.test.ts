@@ -11,6 +11,7 @@ import type { ReadStore } from "../../../src/rollout/store.js"
 import { trustedStore } from "../../../src/stores/trusted.js"
 import { signedStore } from "../../../src/stores/signed.js"
 import { memoryStore } from "../../../src/stores/memory.js"
+import { drain } from "../../../src/testing/outcome.js"
 import { createFleet } from "../../controller/fleet.js"
 import { keyPair, trusting, type KeyPair } from "../../signing/keys.js"
 import { openFlags } from "./flags.js"
@@ -274,7 +275,8 @@ describe("a kill flag around a store", () => {
     const inner = memoryStore()
     const signed = signedStore(inner, { ...trust, signWith: ada.privatePem })
     await fleet.begin()
-    for (const key of ["demo/state"]) await signed.compareAndSet(key, 0, (await fleet.inner.get(key))?.envelope ?? "")
+    const revisions = (await drain(fleet.inner.history("demo/state"))).toReversed()
+    for (const { revision, envelope } of revisions) await signed.compareAndSet("demo/state", revision - 1, envelope)
     opened.flags.put("kill", false)
     const stores = [guarded({}, trustedStore(inner, trust)), trustedStore(guarded({}, inner), trust)]
     for (const store of stores) {
