@@ -1,4 +1,6 @@
+import { copyFile } from "node:fs/promises"
 import { existsSync, readFileSync } from "node:fs"
+import { build } from "esbuild"
 import { defineConfig } from "tsup"
 
 interface Manifest {
@@ -34,4 +36,25 @@ export default defineConfig({
   // Stack traces read well without: the output is neither minified nor downlevelled.
   sourcemap: false,
   clean: true,
+  onSuccess: buildPage,
 })
+
+/** The dashboard's page: its script with the chart library in it, and what is sent as it is. */
+async function buildPage(): Promise<void> {
+  const from = "src/dashboard/page"
+  const to = "dist/dashboard/page"
+  const entryPoints = { app: `${from}/app.js`, style: `${from}/style.css`, uplot: "uplot/dist/uPlot.min.css" }
+  // With the licence of what is bundled: it must go wherever that goes.
+  const banner = { js: `/*! uPlot:\n${readFileSync("node_modules/uplot/LICENSE", "utf8")}*/` }
+  await build({
+    entryPoints,
+    outdir: to,
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    banner,
+    logLevel: "warning",
+  })
+  for (const name of ["index.html", "icon.svg"]) await copyFile(`${from}/${name}`, `${to}/${name}`)
+}

@@ -23,6 +23,7 @@ const FORMAT: Step = { name: "format", command: ["prettier", "--check", "."] }
 const LINT: Step = { name: "lint", command: ["oxlint", "--deny-warnings"] }
 const TYPES: Step = { name: "types", command: ["tsc"] }
 const UNUSED: Step = { name: "unused", command: ["knip", "--no-progress"] }
+const PAGE_TYPES: Step = { name: "types of the page", command: ["tsc", "-p", "src/dashboard/page"] }
 const BUILD: Step = { name: "build", command: ["tsup"] }
 const PUBLINT: Step = { name: "publint", command: ["publint", "--strict"] }
 const ATTW: Step = { name: "attw", command: ["attw", "--pack", ".", "--profile", "esm-only"] }
@@ -31,7 +32,7 @@ const ATTW: Step = { name: "attw", command: ["attw", "--pack", ".", "--profile",
 const stages: readonly (readonly (readonly Step[])[])[] = [
   [
     [FORMAT, LINT, BUILD],
-    [TYPES, UNUSED],
+    [TYPES, PAGE_TYPES, UNUSED],
   ],
   [[vitest("unit")]],
   [[PUBLINT, ATTW]],

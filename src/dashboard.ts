@@ -5,3 +5,4 @@ export {
   type DashboardAuthorize,
   type DashboardOptions,
 } from "./dashboard/handler.js"
+export { operators } from "./dashboard/operators.js"

@@ -63,7 +63,9 @@ describe("the package, packed and installed in an empty project", () => {
     expect(
       paths.filter(
         (path) =>
-          !/^(dist\/.+\.(js|d\.ts)|docs\/.+\.md|prometheus\/.+\.yml|README\.md|LICENSE|package\.json)$/.test(path),
+          !/^(dist\/.+\.(js|d\.ts)|dist\/dashboard\/page\/[\w.]+|docs\/.+\.md|prometheus\/.+\.yml|README\.md|LICENSE|package\.json)$/.test(
+            path,
+          ),
       ),
     ).toEqual([])
     const published = Object.values(manifest.exports).flatMap((targets) => Object.values(targets))
@@ -152,6 +154,34 @@ describe("the package, packed and installed in an empty project", () => {
     })
     await symlink(join(root, "node_modules/piscina"), join(project, "node_modules/piscina"), "dir")
     expect(await program("isolated.mjs", text)).toEqual([{ result: "flagged" }, "no answer within 500 ms"])
+  })
+
+  it("serves the dashboard's page, all of it light, with the licence of the chart library", async () => {
+    const text = `import { gunzipSync } from "node:zlib"
+      import { memoryStore } from "serin"
+      import { dashboardHandler } from "serin/dashboard"
+      const handler = dashboardHandler({ store: memoryStore(), rollouts: [] })
+      const files = {}
+      for (const name of ["", "app.js", "style.css", "uplot.css", "icon.svg", "uplot.js"]) {
+        const headers = { "accept-encoding": "gzip" }
+        const answer = await handler(new Request("http://localhost/" + name, { headers }))
+        const bytes = new Uint8Array(await answer.arrayBuffer())
+        const text = answer.ok ? gunzipSync(bytes).toString() : ""
+        files[name] = { status: answer.status, bytes: bytes.length, mit: text.includes("Permission is hereby granted"), links: [...text.matchAll(/(?:href|src)="([a-z.]+)"/g)].map(([, to]) => to) }
+      }
+      console.log(JSON.stringify(files))`
+    const files = (await program("page.mjs", text)) as Record<
+      string,
+      { status: number; bytes: number; mit: boolean; links: string[] }
+    >
+    const page = Object.values(files).filter(({ status }) => status === 200)
+    const bytes = page.reduce((sum, file) => sum + file.bytes, 0)
+    console.log(`the dashboard's page: ${bytes} bytes, compressed`)
+    expect(bytes).toBeLessThan(100 * 1024)
+    expect(files["app.js"]?.mit).toBe(true)
+    expect(files["uplot.js"]?.status).toBe(404)
+    expect(files[""]?.links.length).toBeGreaterThan(2)
+    expect(files[""]?.links.filter((name) => files[name]?.status !== 200)).toEqual([])
   })
 
   it("reaches for Redis once ioredis is installed, explains itself before, and keeps no process alive", async () => {

@@ -1,20 +1,24 @@
 import { readFile } from "node:fs/promises"
 import { resolve } from "node:path"
+import { dashboardHandler } from "../dashboard/handler.js"
+import { operators } from "../dashboard/operators.js"
+import type { ReadStore, StateStore } from "../rollout/store.js"
 import { bearer, type Authorize } from "../serve/bearer.js"
 import { storeHandler } from "../serve/handler.js"
 import { listen, type Listening } from "../serve/listen.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import type { Io } from "./io.js"
-import { placeOf } from "./place.js"
+import { placeOf, rolloutName, rolloutsIn, type Place } from "./place.js"
 import type { Printer } from "./printer.js"
 
 const PORT = "8321"
 
 export const serveCommand = defineCommand({
   name: "serve",
-  summary: "Serve the store over HTTP: state to read, evidence to publish; until interrupted",
+  summary: "Serve the dashboard, and the store over HTTP: state to read, evidence to publish; until interrupted",
   notes: [
+    "The dashboard is at /, the store at /v1. The dashboard only reads, but for whoever is in the operator file: a name and a token a line.",
     "The token file has a token a line: whoever sends one of them may read and publish. Without it, this machine alone is served.",
     "It speaks no TLS: where a token crosses a network, put a proxy before it that does.",
   ],
@@ -23,6 +27,11 @@ export const serveCommand = defineCommand({
     ...PLACE_FLAGS,
     port: { type: "string", value: "N", text: `where it listens (default: ${PORT}; 0 takes a free one)` },
     host: { type: "string", value: "ADDRESS", text: "on which address (default: 127.0.0.1; all: 0.0.0.0 or ::)" },
+    "operator-file": {
+      type: "string",
+      value: "FILE",
+      text: "who may act on the dashboard, in whose name: a name and a token a line",
+    },
     "token-file": { type: "string", value: "FILE", text: "who may: a token a line, 16 characters or more" },
     ...JSON_FLAG,
   },
@@ -37,20 +46,40 @@ export const serveCommand = defineCommand({
     // As it is: whoever follows verifies it.
     const { raw: store } = place
     const authorize = file === undefined ? thisMachine : await readTokens(file, io)
-    const handler = storeHandler({
+    const onError = oncePerMessage(out)
+    const serveStore = storeHandler({
       // What can only be read takes no evidence either.
       store: place.readOnly ? { get: store.get, watch: store.watch, caps: store.caps } : store,
       authorize,
       signal: io.signal,
       clock: io.clock,
-      onError: oncePerMessage(out),
+      onError,
     })
+    const operatorsFile = values["operator-file"]
+    const names = operatorsFile === undefined ? {} : await readOperators(operatorsFile, io)
+    const serveDashboard = dashboardHandler({
+      store: operatorsFile === undefined || place.readOnly ? withoutWrites(place.store) : place.store,
+      raw: place.signs ? place.raw : undefined,
+      rollouts: await shownRollouts(place, out),
+      authorize: operators(names, (request) => authorize(request, "read")),
+      signal: io.signal,
+      clock: io.clock,
+      onError,
+    })
+    const handler = (request: Request): Promise<Response> =>
+      /^\/v1(\/|$)/.test(new URL(request.url).pathname) ? serveStore(request) : serveDashboard(request)
     const server = await listenOn(handler, port, host)
     const url = `${server.url}/v1`
-    if (values.json) out.json({ url, port: server.port, state: place.shownState, token: file !== undefined })
+    const dashboard = `${server.url}/`
+    if (values.json) out.json({ url, dashboard, port: server.port, state: place.shownState, token: file !== undefined })
     else {
       const who = file === undefined ? "to this machine alone, without a token" : "to whoever has a token"
       out.line("serving ", { text: place.shownState, style: "bold" }, ` at ${url}, ${who}`)
+      const acts =
+        operatorsFile === undefined
+          ? "it can only read; --operator-file says who may act"
+          : `${Object.keys(names).join(", ")} may act`
+      out.line(`dashboard at ${dashboard}: ${acts}`)
     }
     await ended(io.signal)
     await server.close()
@@ -83,22 +112,57 @@ function readPort(text: string): number {
   return port
 }
 
-async function readTokens(file: string, { cwd }: Io): Promise<Authorize> {
-  let text: string
+async function readTokens(file: string, io: Io): Promise<Authorize> {
+  const lines = await readLines(file, io)
+  return checkedBy(file, () => bearer(lines))
+}
+
+/** Tokens by the name in which each acts. */
+async function readOperators(file: string, io: Io): Promise<Readonly<Record<string, string>>> {
+  const lines = (await readLines(file, io)).map((line) => line.split(/\s+/))
+  const wrong = lines.find((words) => words.length !== 2)
+  if (wrong !== undefined) throw usage(`serin serve: ${file}: a line has a name and a token, got ${wrong.length} words`)
+  const names = Object.fromEntries(lines.map(([name = "", token = ""]) => [name, token] as const))
+  if (lines.length === 0) throw usage(`serin serve: ${file} has no name and no token`)
+  if (Object.keys(names).length < lines.length) throw usage(`serin serve: ${file}: a name is there twice`)
+  return checkedBy(file, () => (operators(names), names))
+}
+
+async function readLines(file: string, { cwd }: Io): Promise<string[]> {
   try {
-    text = await readFile(resolve(cwd, file), "utf8")
+    const lines = (await readFile(resolve(cwd, file), "utf8")).split("\n").map((line) => line.trim())
+    return lines.filter((line) => line !== "" && !line.startsWith("#"))
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown"
     throw usage(`serin serve: ${file} cannot be read: ${code}`)
   }
-  const lines = text.split("\n").map((line) => line.trim())
+}
+
+function checkedBy<T>(file: string, check: () => T): T {
   try {
-    return bearer(lines.filter((line) => line !== "" && !line.startsWith("#")))
+    return check()
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
     throw usage(`serin serve: ${file}: ${error.message}`)
   }
 }
+
+/** All that the store's folder has by now; of another store, the one that the rollout file names. */
+async function shownRollouts(place: Place, out: Printer): Promise<() => Promise<readonly string[]>> {
+  if (place.stateDir !== null) return () => rolloutsIn(place.stateDir)
+  const names = await rolloutName(place, out).then(
+    (name) => [name],
+    () => [],
+  )
+  return async () => names
+}
+
+const withoutWrites = ({ get, watch, caps, history }: StateStore): ReadStore & Pick<StateStore, "history"> => ({
+  get,
+  watch,
+  caps,
+  history,
+})
 
 const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i.test(host)
 

@@ -39,7 +39,7 @@ async function readStored(store: Pick<ReadStore, "get">, rollout: string): Promi
 }
 
 /** States of the revisions that are kept, newest first. Those that cannot be read are left out. */
-export async function* pastStates(store: StateStore, rollout: string): AsyncGenerator<RolloutState> {
+export async function* pastStates(store: Pick<StateStore, "history">, rollout: string): AsyncGenerator<RolloutState> {
   for await (const { envelope } of store.history(stateKey(rollout))) {
     const state = stateOrNull(envelope)
     if (state !== null) yield state

@@ -5,9 +5,11 @@ import { ROLLOUT_NAME } from "../rollout/names.js"
 import type { Actor } from "../rollout/state.js"
 import type { ReadStore, StateStore } from "../rollout/store.js"
 import { readBody } from "../serve/body.js"
+import { lifetimeWithin } from "../serve/lifetime.js"
 import { sharedReads } from "../serve/reads.js"
 import { answerOf, hardened, json, refuse } from "./answer.js"
 import type { Explored } from "./disagreements.js"
+import { pageAnswer, readPage, type PageFile } from "./page-files.js"
 import { rateLimit, type Rate } from "./rate-limit.js"
 import type { Context, Route } from "./route.js"
 import { routesOf } from "./routes.js"
@@ -47,6 +49,8 @@ export interface DashboardOptions {
   readonly releases?: Explored["releases"]
   /** Told of what went wrong here; clients are not. */
   readonly onError?: ((error: unknown) => void) | undefined
+  /** Ends all streams, and answers 503 from then on. */
+  readonly signal?: AbortSignal | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -61,6 +65,7 @@ const OPTIONS: KeysOf<DashboardOptions> = {
   log: true,
   releases: true,
   onError: true,
+  signal: true,
   clock: true,
 }
 
@@ -80,6 +85,7 @@ export function dashboardHandler(options: DashboardOptions): (request: Request) 
   requireClock(clock)
   requireMethods("store", store, ["get", "watch"], "pass fileStore({ dir }) or another store")
   const { basePath, hosts } = checked(options)
+  const lifetime = lifetimeWithin(options.signal)
   const read = sharedReads(store, clock)
   const writable = isWritable(store) ? withDeadlines(store, clock, 2000) : null
   const context: Context = {
@@ -87,21 +93,30 @@ export function dashboardHandler(options: DashboardOptions): (request: Request) 
     stores: writable === null ? null : { store: writable, raw: options.raw, signs: options.raw !== undefined },
     clock,
     explored: { log: options.log, releases: options.releases },
+    watched: store,
+    signal: lifetime,
     tell,
   }
+  const page = readPage()
   const routes = routesOf(context)
   const reads = rateLimit(READS, clock)
   const acts = rateLimit(ACTS, clock)
 
   async function dispatch(request: Request): Promise<Response> {
+    if (lifetime.aborted) return refuse(503, "UNAVAILABLE", "this server is going away", { "retry-after": "1" })
     const url = new URL(request.url)
     if (hosts !== null && !hosts.has((request.headers.get("host") ?? "").toLowerCase())) {
       return refuse(421, "MISDIRECTED", "this server does not go by that name")
     }
     const path = withoutBase(url.pathname)
     if (path === null) return nothing()
+    // Its own addresses are relative to the folder that it is in.
+    if (path === "")
+      return new Response(null, { status: 308, headers: { location: `${basePath.split("/").at(-1) ?? ""}/` } })
     const waitS = reads(client(request))
     if (waitS > 0) return tooMany(waitS)
+    const file = page.get(path === "/" ? "index.html" : path.slice(1))
+    if (file !== undefined) return answerFile(file, request)
     if (path === "/api/rollouts") return answerRollouts(request)
     const [, api, rollout = "", ...rest] = path.split("/")
     const found = routes.filter((route) => route.path === rest.join("/"))
@@ -163,14 +178,14 @@ export function dashboardHandler(options: DashboardOptions): (request: Request) 
     }
   }
 
-  /** What this page's user sees and may do. */
+  /** What this page's user sees, and in whose name they may act; `acts`: whether anybody may. */
   async function answerRollouts(request: Request): Promise<Response> {
     if (request.method !== "GET") return refuse(405, "METHOD_NOT_ALLOWED", "this address takes GET", { allow: "GET" })
     const admitted = await admit(request, "read")
     if (admitted instanceof Response) return admitted
     const mayAct = context.stores === null ? false : await ask(request, "act")
     const actor = typeof mayAct === "object" ? mayAct.actor : null
-    return json({ rollouts: await names(), actor })
+    return json({ rollouts: await names(), actor, acts: authorize !== undefined && context.stores !== null })
   }
 
   async function names(): Promise<readonly string[]> {
@@ -190,7 +205,7 @@ export function dashboardHandler(options: DashboardOptions): (request: Request) 
   }
 
   function withoutBase(pathname: string): string | null {
-    return pathname.startsWith(`${basePath}/`) ? pathname.slice(basePath.length) : null
+    return pathname === basePath || pathname.startsWith(`${basePath}/`) ? pathname.slice(basePath.length) : null
   }
 
   function tell(error: unknown): void {
@@ -216,6 +231,12 @@ const nothing = (): Response => refuse(404, "NOT_FOUND", "there is nothing at th
 
 const tooMany = (waitS: number): Response =>
   refuse(429, "TOO_MANY", `too many requests; try again in ${waitS} s`, { "retry-after": `${waitS}` })
+
+function answerFile(file: PageFile, request: Request): Response {
+  const { method } = request
+  if (method === "GET" || method === "HEAD") return pageAnswer(file, request)
+  return refuse(405, "METHOD_NOT_ALLOWED", "this address takes GET and HEAD", { allow: "GET, HEAD" })
+}
 
 const isWritable = (store: ReadStore | StateStore): store is StateStore => "compareAndSet" in store
 

@@ -1,6 +1,6 @@
 import type { Clock } from "../model/clock.js"
 import type { Actor } from "../rollout/state.js"
-import type { ReadStore } from "../rollout/store.js"
+import type { ReadStore, StateStore } from "../rollout/store.js"
 import type { Stores } from "../operate/apply.js"
 import type { Explored } from "./disagreements.js"
 
@@ -36,6 +36,10 @@ export interface Context {
   readonly clock: Clock
   /** What calls of disagreements are shown from. Default: none are. */
   readonly explored?: Explored | undefined
+  /** To be told of changes, and for what was before where the store tells. */
+  readonly watched: ReadStore | (ReadStore & Pick<StateStore, "history">)
+  /** Ends streams. */
+  readonly signal: AbortSignal
   /** Take what went wrong here, and is nobody's business out there. Never throws. */
   tell(error: unknown): void
 }

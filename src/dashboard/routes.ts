@@ -1,11 +1,15 @@
 import { actRoute } from "./act.js"
 import { disagreementRoutes } from "./disagreements.js"
+import { eventsRoute } from "./events.js"
+import { historyRoute } from "./history.js"
 import type { Context, Route } from "./route.js"
 import { statusRoute } from "./status.js"
 
 /** Every address below a rollout. */
 export const routesOf = (context: Context): readonly Route[] => [
   statusRoute(context),
+  eventsRoute(context),
+  historyRoute(context),
   actRoute(context),
   ...disagreementRoutes(context),
 ]

@@ -1,4 +1,3 @@
-import { setMaxListeners } from "node:events"
 import { isSerinError } from "../errors.js"
 import { requireClock, systemClock, type Clock } from "../model/clock.js"
 import { refuseUnknown, requireMethods, type KeysOf } from "../model/options.js"
@@ -9,6 +8,7 @@ import { accepts, documentAnswer, hasAlready, refusal, streamAnswer, unchanged }
 import type { Access, Authorize } from "./bearer.js"
 import { eventStream } from "./event-stream.js"
 import { createHub } from "./hub.js"
+import { lifetimeWithin } from "./lifetime.js"
 import { longPoll } from "./long-poll.js"
 import { publishing } from "./publish.js"
 import { sharedReads } from "./reads.js"
@@ -194,15 +194,6 @@ function routeOf(path: string): Route | null {
   }
   if (name === "events") return { to: "events", rollout }
   return isDocument(name) ? { to: "document", rollout, name } : null
-}
-
-/** A signal on which as many may listen as there are streams. */
-function lifetimeWithin(signal: AbortSignal | undefined): AbortSignal {
-  const own = new AbortController()
-  setMaxListeners(0, own.signal)
-  signal?.addEventListener("abort", () => own.abort(), { once: true })
-  if (signal?.aborted === true) own.abort()
-  return own.signal
 }
 
 const isDocument = (name: string): name is DocumentName => (DOCUMENTS as readonly string[]).includes(name)

@@ -47,7 +47,10 @@ describe("serin serve", () => {
     await bench().serin("init", "safety")
     await bench().serin("start")
     const { url, said, end } = await serving()
-    expect(said()).toBe(`serving safety/state at ${url}, to this machine alone, without a token\n`)
+    const dashboard = url.replace("v1", "")
+    expect(said()).toBe(
+      `serving safety/state at ${url}, to this machine alone, without a token\ndashboard at ${dashboard}: it can only read; --operator-file says who may act\n`,
+    )
     const store = httpStore({ url })
     const stop = new AbortController()
     await new Promise<unknown>((resolve) => store.watch(`${NAME}/state`, resolve, { signal: stop.signal }))
@@ -75,7 +78,9 @@ describe("serin serve", () => {
   it("lets in who has a token of the file, where there is one", async () => {
     await bench().write("tokens", `# rotated in May\n${TOKEN}\n\nfedcba9876543210\n`)
     const { url, said } = await serving("--token-file", "tokens", "--json")
-    expect(JSON.parse(said())).toEqual({ url, port: Number(new URL(url).port), state: "safety/state", token: true })
+    const { port, origin } = new URL(url)
+    const served = { url, dashboard: `${origin}/`, port: Number(port), state: "safety/state", token: true }
+    expect(JSON.parse(said())).toEqual(served)
     expect(await statusOf(`${url}/a/state`)).toBe(401)
     expect(await statusOf(`${url}/a/state`, { authorization: "Bearer fedcba987654321x" })).toBe(403)
     for (const token of [TOKEN, "fedcba9876543210"]) {
@@ -92,7 +97,60 @@ describe("serin serve", () => {
     }
   })
 
+  it("serves the dashboard at its root: to this machine to read, to whoever is in the operator file to act", async () => {
+    await bench().write("operators", `ana ${TOKEN}\n`)
+    await bench().serin("init", "safety")
+    await bench().serin("start")
+    const { url, said } = await serving("--operator-file", "operators")
+    expect(said()).toContain(": ana may act\n")
+    const root = url.replace(/v1$/, "")
+    expect(await (await fetch(root)).text()).toContain("<title>serin</title>")
+    expect(await (await fetch(`${root}api/rollouts`)).json()).toEqual({ rollouts: [NAME], actor: null, acts: true })
+    expect(await statusOf(`${root}api/rollouts`, { host: "attacker.example" })).toBe(401)
+    const body = JSON.stringify({ verb: "kill", reason: "it deletes accounts", revision: 2, generation: 1 })
+    const kill = (headers: Record<string, string>): Promise<Response> =>
+      fetch(`${root}api/${NAME}/act`, {
+        method: "POST",
+        body,
+        headers: {
+          "content-type": "application/json",
+          "serin-dashboard": "1",
+          origin: new URL(root).origin,
+          ...headers,
+        },
+      })
+    expect((await kill({})).status).toBe(401)
+    expect((await kill({ authorization: "Bearer 0123456789abcdex" })).status).toBe(403)
+    expect((await kill({ authorization: `Bearer ${TOKEN}` })).status).toBe(200)
+    expect((await bench().state()).last).toMatchObject({ event: "kill", actor: { id: "ana" } })
+  })
+
+  it("without an operator file has a dashboard that nobody acts on, also who may publish", async () => {
+    await bench().write("tokens", `${TOKEN}\n`)
+    await bench().serin("init", "safety")
+    await bench().serin("start")
+    const { url } = await serving("--token-file", "tokens")
+    const root = url.replace(/v1$/, "")
+    const headers = { authorization: `Bearer ${TOKEN}` }
+    expect(await statusOf(`${root}api/rollouts`)).toBe(401)
+    const { actor, acts } = (await (await fetch(`${root}api/rollouts`, { headers })).json()) as {
+      actor: null
+      acts: boolean
+    }
+    expect({ actor, acts }).toEqual({ actor: null, acts: false })
+    const { transitions } = (await (await fetch(`${root}api/${NAME}/history`, { headers })).json()) as {
+      transitions: []
+    }
+    expect(transitions).toHaveLength(2)
+    const answer = await fetch(`${root}api/${NAME}/act`, { method: "POST", headers, body: "{}" })
+    expect(answer.status).toBe(403)
+  })
+
   it.each([
+    [["--operator-file", "empty"], "empty has no name and no token"],
+    [["--operator-file", "short"], "a line has a name and a token, got 1 words"],
+    [["--operator-file", "twice"], "a name is there twice"],
+    [["--operator-file", "shared"], "bo has the token of somebody else"],
     [["--host", "0.0.0.0"], "0.0.0.0 can be reached from elsewhere, and that needs --token-file"],
     [["--port", "70000"], "--port must be a whole number from 0 to 65535"],
     [["--token-file", "nowhere"], "nowhere cannot be read: ENOENT"],
@@ -102,6 +160,8 @@ describe("serin serve", () => {
   ])("refuses %j", async (argv, message) => {
     await bench().write("short", "abc\n")
     await bench().write("empty", "# nothing yet\n")
+    await bench().write("twice", `ana ${TOKEN}\nana ${TOKEN}x\n`)
+    await bench().write("shared", `ana ${TOKEN}\nbo ${TOKEN}\n`)
     const { code, err } = await bench().serin("serve", ...argv)
     expect(code).toBe(2)
     expect(err).toContain(message)

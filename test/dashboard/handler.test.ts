@@ -208,9 +208,9 @@ describe("a verb of the dashboard", () => {
 describe("reading", () => {
   it("says who asks and what there is", async () => {
     const { get } = await serveDashboard()
-    expect(await (await get("api/rollouts")).json()).toEqual({ rollouts: [NAME], actor: "bo" })
+    expect(await (await get("api/rollouts")).json()).toEqual({ rollouts: [NAME], actor: "bo", acts: true })
     const { get: getUnnamed } = await serveDashboard({ authorize: undefined })
-    expect(await (await getUnnamed("api/rollouts")).json()).toEqual({ rollouts: [NAME], actor: null })
+    expect(await (await getUnnamed("api/rollouts")).json()).toEqual({ rollouts: [NAME], actor: null, acts: false })
   })
 
   it("is limited by client, and the next one is let in", async () => {

@@ -6,7 +6,9 @@ import { codeWords, readPage, tableRows } from "./pages.js"
 
 describe("docs/reference/dashboard.md", () => {
   it("has every address below a rollout with its method, in the order in which they are listed", () => {
-    const context = { read: memoryStore(), stores: null, clock: fakeClock(), tell: () => {} }
+    const store = memoryStore()
+    const { signal } = new AbortController()
+    const context = { read: store, watched: store, stores: null, clock: fakeClock(), signal, tell: () => {} }
     const written = tableRows(readPage("reference/dashboard.md")).flatMap(([address = "", method = ""]) => {
       const path = /^\/api\/<rollout>\/(.+)$/.exec(codeWords(address)[0] ?? "")?.[1]
       return path === undefined ? [] : [`${method} ${path}`]

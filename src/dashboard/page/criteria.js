@@ -1,0 +1,71 @@
+import { fill, h, table } from "./dom.js"
+import { count, criterionWords, digits } from "./words.js"
+
+/** @type {Record<string, [string, string]>} */
+const RESULTS = { breach: ["✗ breach", "bad"], pass: ["✓ pass", "good"], inconclusive: ["… open", "open"] }
+
+/** Every criterion with its numbers. */
+export function criteriaPanel() {
+  const body = h("div", {})
+  const element = h(
+    "section",
+    { "aria-labelledby": "criteria-title" },
+    h("h2", { id: "criteria-title" }, "Criteria"),
+    body,
+  )
+  return {
+    element,
+    /** @param {any} doc */
+    update(doc) {
+      if (doc.verdict === null) return fill(body, h("p", { class: "quiet" }, "Nothing was judged yet."))
+      const rows = doc.verdict.criteria.map((/** @type {any} */ one) => row(one, doc.cause))
+      fill(
+        body,
+        table(
+          "What the canary is judged by",
+          rows,
+          "criterion",
+          "result",
+          "estimate",
+          "from",
+          "to",
+          "limit",
+          "based on",
+        ),
+      )
+    },
+  }
+}
+
+/**
+ * @param {any} one
+ * @param {string | null} cause
+ */
+function row(one, cause) {
+  const [words, look] = RESULTS[one.result] ?? [one.result, ""]
+  const notify = one.mode === "notify" ? " (notify only)" : ""
+  const name = h(
+    "th",
+    { scope: "row" },
+    criterionWords(one.criterion),
+    one.criterion === cause ? h("strong", {}, " ◀ decides") : null,
+  )
+  return h(
+    "tr",
+    { title: one.reason },
+    name,
+    h("td", { class: look }, words + notify),
+    ...[one.estimate, one.lower, one.upper].map((value) => h("td", { class: "number" }, percentOf(value))),
+    h("td", { class: "number" }, one.unit === "ms" ? `+${digits(one.max)} ms` : percentOf(one.max)),
+    h(
+      "td",
+      {},
+      one.method === "pairs"
+        ? `${count(one.pairs)} pairs`
+        : `${count(one.evaluations.canary)} canary, ${count(one.evaluations.stable)} stable calls`,
+    ),
+  )
+}
+
+/** @param {number | null} value */
+const percentOf = (value) => (value === null ? "–" : `${digits(value * 100)} %`)

@@ -1,0 +1,149 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { readFile } from "node:fs/promises"
+import { createRequire } from "node:module"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import type { Browser, BrowserContextOptions, Page } from "playwright-core"
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
+import { dashboardHandler, type DashboardOptions } from "../../src/dashboard.js"
+import { embed, type Embedded } from "../../src/embed.js"
+import { listen, type Listening } from "../../src/serve/listen.js"
+import { memoryStore } from "../../src/stores/memory.js"
+import { fakeClock, type FakeClock } from "../../src/testing/fake-clock.js"
+import { chromiumPath, startChromium } from "../servers/chromium.js"
+
+const NAME = "refund-agent"
+const path = chromiumPath()
+if (path === null) console.warn("SKIPPED: the tests of the dashboard's page need chromium on PATH")
+
+/** Screenshots, for people to look at: git ignores them. */
+const SHOTS = fileURLToPath(new URL("../../.ci/out/dashboard/", import.meta.url))
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js")
+
+describe.skipIf(path === null)("the dashboard's page in a browser", () => {
+  let browser: Browser
+  const ends: (() => unknown)[] = []
+
+  beforeAll(async () => {
+    mkdirSync(SHOTS, { recursive: true })
+    browser = await startChromium(path ?? "")
+  })
+  afterAll(() => browser?.close())
+  afterEach(async () => {
+    for (const end of ends.splice(0).reverse()) await end()
+  })
+
+  /** A rollout of an application, and a page that shows it. Whatever the page must not do fails the test at its end. */
+  async function open(options: Partial<DashboardOptions> = {}, context: BrowserContextOptions = {}) {
+    const app = await application()
+    const handler = dashboardHandler({
+      store: app.store,
+      rollouts: [NAME],
+      authorize: (_, access) => (access === "read" ? true : { actor: "ana" }),
+      clock: app.clock,
+      ...options,
+    })
+    const server: Listening = await listen(handler, { port: 0 })
+    ends.push(() => server.close())
+    const page = await browser.newPage(context)
+    ends.push(() => page.close())
+    const wrong: string[] = []
+    page.on("request", (request) => {
+      if (!request.url().startsWith(server.url)) wrong.push(`asks elsewhere: ${request.url()}`)
+    })
+    page.on("console", (message) => {
+      // A browser counts answers of 401 and 409 among errors; they are the test's own.
+      if (message.type() === "error" && !/status of 4\d\d/.test(message.text())) wrong.push(message.text())
+    })
+    page.on("pageerror", (error) => wrong.push(String(error)))
+    ends.push(() => expect(wrong).toEqual([]))
+    await page.goto(`${server.url}/`)
+    return { page, ...app, url: server.url }
+  }
+
+  async function application() {
+    const dir = mkdtempSync(join(tmpdir(), "serin-page-"))
+    ends.push(() => rmSync(dir, { recursive: true, force: true }))
+    writeFileSync(join(dir, "rollout.yaml"), SPEC)
+    const store = memoryStore()
+    const clock = fakeClock(Date.UTC(2026, 0, 1))
+    const guard = await embed({ rollout: join(dir, "rollout.yaml"), store, clock, start: true })
+    ends.push(() => guard.close())
+    return { store, clock, guard, play: playing(guard, clock) }
+  }
+
+  it("shows a rollout from its start: what happens, why, and criteria that close in, live", async () => {
+    const { page, play } = await open()
+    await page.getByText("in shadow").first().waitFor()
+    await play(5, 0)
+    await page
+      .getByRole("cell", { name: /pass|open/ })
+      .first()
+      .waitFor()
+    await play(30, 0)
+    await page
+      .getByText(/canary at 10 %/)
+      .first()
+      .waitFor()
+    await accessible(page)
+    await shoot(page, "under-way")
+  })
+})
+
+const SPEC = `
+rollout: ${NAME}
+stable: 1.4.0
+canary:
+  release: 1.5.0
+  stages: [10, 100]
+  observation_period: 20m
+  shadow: { period: 20m }
+  acceptance_criteria: { deny_rate_delta_max: 0.02, newly_allowed_rate_max: 0.005, error_rate_delta_max: 0.05, latency_p99_delta_max: 50ms }
+`
+
+interface Envelope {
+  readonly session: string
+  readonly n: number
+}
+
+/** Minutes of traffic, after each of which the rollout is judged. */
+function playing(guard: Embedded, clock: FakeClock) {
+  let broken = 0
+  let sessions = 0
+  const evaluate = guard.wrap(
+    ({ n }: Envelope) => ({ permitted: n % 5 !== 0 }),
+    ({ n }: Envelope) => ({ permitted: n % 5 !== 0 && n % 100 >= broken }),
+    {
+      session: ({ session }) => session,
+      outcome: ({ permitted }) => (permitted ? "allow" : "deny"),
+      denied: () => ({ permitted: false }),
+    },
+  )
+  return async (minutes: number, brokenPercent: number): Promise<void> => {
+    broken = brokenPercent
+    for (let minute = 0; minute < minutes; minute++) {
+      for (let i = 0; i < 60; i++) {
+        clock.advance(1000)
+        sessions++
+        for (let n = 0; n < 4; n++) evaluate({ session: `session-${sessions}`, n: sessions * 7 + n * 13 })
+      }
+      await guard.idle()
+      await guard.judge()
+    }
+    await clock.settle()
+  }
+}
+
+/** Nothing on the page keeps anybody out. */
+async function accessible(page: Page): Promise<void> {
+  const axe = await readFile(AXE, "utf8")
+  // As the browser's own, so that the page's policy need not allow it.
+  const found = await page.evaluate(`(() => { ${axe}; return window.axe.run() })()`)
+  const { violations } = found as { violations: { id: string; nodes: { html: string }[] }[] }
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`)).toEqual([])
+}
+
+async function shoot(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true })
+}
