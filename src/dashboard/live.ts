@@ -35,7 +35,7 @@ export function createLive(context: Context, hub: Hub): Live {
     let last: Uint8Array | null = null
     let looking = false
     let again = false
-    let closed = false
+    const lifetime = new AbortController()
     let cancel = context.clock.schedule(onTime, LOOK_EVERY_MS)
 
     function onTime(): void {
@@ -48,14 +48,14 @@ export function createLive(context: Context, hub: Hub): Live {
       again = true
       if (looking) return
       looking = true
-      while (again && !closed) {
+      while (again && !lifetime.signal.aborted) {
         again = false
         try {
           const view = await viewOf(context, rollout)
           const text = JSON.stringify(view)
           // Of what has only grown older, viewers know the age themselves.
           const same = JSON.stringify({ ...view, now: 0, reportAgeMs: 0, next: 0, outlook: 0 })
-          if (same === known || closed) continue
+          if (same === known || lifetime.signal.aborted) continue
           known = same
           last = new TextEncoder().encode(`event: status\ndata: ${text}\n\n`)
           for (const viewer of viewers) viewer(last, "view")
@@ -73,7 +73,7 @@ export function createLive(context: Context, hub: Hub): Live {
       viewers,
       last: () => last,
       close() {
-        closed = true
+        lifetime.abort()
         cancel()
         for (const stop of stops) stop()
       },

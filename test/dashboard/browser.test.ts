@@ -31,7 +31,7 @@ describe.skipIf(path === null)("the dashboard's page in a browser", () => {
   })
   afterAll(() => browser?.close())
   afterEach(async () => {
-    for (const end of ends.splice(0).reverse()) await end()
+    for (const end of ends.splice(0).toReversed()) await end()
   })
 
   /** A rollout of an application, and a page that shows it. Whatever the page must not do fails the test at its end. */
