@@ -20,7 +20,7 @@ const ONCE = [
   "test/stores/{redis,etcd}.test.ts",
 ]
 /** Held against frameworks that need a newer Node.js: where another run has that, it has these too. */
-const NEWER = ["test/frameworks/**", "test/adapters/ai-7.test.ts"]
+const NEWER = ["test/frameworks/**"]
 const elsewhere = process.env["SERIN_FRAMEWORKS_ELSEWHERE"] === "1"
 const again = Number(process.env["SERIN_TEST_EFFORT"] ?? 1) < 1
 

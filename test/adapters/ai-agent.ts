@@ -3,6 +3,8 @@ import type { ModelMessage, ToolSet } from "ai"
 import type { Played, Scenario } from "./contract.js"
 import { BROKEN } from "./contract.js"
 
+export type { ToolSet } from "ai"
+
 /** What of the AI SDK an agent is made of; the same in versions 6 and 7. */
 export interface AiSdk {
   readonly ai: Pick<typeof Ai, "generateText" | "streamText" | "stepCountIs" | "tool" | "jsonSchema">

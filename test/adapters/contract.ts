@@ -3,6 +3,8 @@ import { createGuard } from "serin"
 import type { Call, Channel, Evaluation, Guard, GuardEvent, Release } from "serin"
 import { fakeClock } from "serin/testing"
 import { readPage, tableRows } from "../docs/pages.js"
+import { BEHAVIOURS, PAGE, rowsOf } from "./behaviours.js"
+import type { Behaviour, Found, FoundRow, Framework } from "./behaviours.js"
 import { fakeState, idOn, stateWith, T0 } from "../guard/harness.js"
 
 type AnyGuard = Guard<Call, "sync"> | Guard<Call, "async">
@@ -37,32 +39,15 @@ export interface Played {
 
 export const BROKEN = "the tool is broken"
 
-/** The named behaviours, in the order of the page. */
-export const BEHAVIOURS = {
-  allow: "An allowed call runs, and its output reaches the model untouched",
-  deny: "A denied call does not run, and the model is told why",
-  pause: "An escalated call pauses for the runtime's approval, and runs once approved",
-  refused: "An escalated call that a person refuses does not run",
-  channel: "An escalated call is put to the host's channel",
-  unattended: "An escalated call that nobody can be asked about is denied",
-  hook: "A policy or a session function that throws is a denial, or no session, and nothing is thrown into the runtime",
-  broken: "A tool's own error stays the model's to recover from",
-  streamed: "The same when the answer is streamed",
-  scanned: "A blocked output is withheld, and the model is told why",
-  session: "The framework's own id is the session, and one that is told goes before it",
-  arm: "Two calls of one session keep the arm",
-  once: "A call counts once, over approval and execution",
-  async: "The same with an asynchronous guard",
-} as const
-export type Behaviour = keyof typeof BEHAVIOURS
-
 export interface AdapterDriver {
   /** The name of its row. */
-  readonly framework: string
+  readonly framework: Framework
   /** Behaviours that the runtime has no place for, and in a few words why; the page says it. */
   readonly lacks?: Partial<Record<Behaviour, string>>
   /** A conversation's id as the framework takes it; default `own`. */
   readonly conversation?: string
+  /** How the framework tells a model of a tool's own error, guarded or not; default with the error's message. */
+  readonly brokenWords?: string
   play(scenario: Scenario): Promise<Played>
 }
 
@@ -187,11 +172,11 @@ const CHECKS: Readonly<Record<Behaviour, (driver: AdapterDriver) => Promise<void
     expect(new Set(sessions)).toEqual(new Set([""]))
     expect(events).toContainEqual(expect.objectContaining({ type: "misuse", what: "session" }))
   },
-  async broken({ play }) {
+  async broken({ play, brokenWords = BROKEN }) {
     const { guard } = contractGuard()
     const { ran, read } = await play({ guard, calls: [call("read", "fail"), call("read")], options: { session: "s" } })
     expect(ran).toEqual(["read: fail", "read: a"])
-    expect(read).toEqual([expect.stringContaining(BROKEN), "read: a"])
+    expect(read).toEqual([expect.stringContaining(brokenWords), "read: a"])
   },
   async streamed({ play }) {
     const { guard } = contractGuard()
@@ -239,43 +224,29 @@ const CHECKS: Readonly<Record<Behaviour, (driver: AdapterDriver) => Promise<void
   },
 }
 
-const PAGE = "reference/adapters.md"
+declare module "vitest" {
+  interface TaskMeta {
+    /** For the script that writes the page. */
+    adapter?: FoundRow
+  }
+}
 
 /** Hold an adapter to the contract, in the real framework, and its row of the page to what came of that. */
 export function adapterContract(driver: AdapterDriver): void {
   const { framework, lacks = {} } = driver
   describe(`the adapter contract in ${framework}`, () => {
-    const found = new Map<string, string>()
+    const found: Partial<Record<Behaviour, string>> = { ...lacks }
     for (const [behaviour, sentence] of Object.entries(BEHAVIOURS) as [Behaviour, string][]) {
-      const why = lacks[behaviour]
-      if (why !== undefined) {
-        found.set(behaviour, why)
-        continue
-      }
+      if (lacks[behaviour] !== undefined) continue
       it(sentence, async () => {
         await CHECKS[behaviour](driver)
-        found.set(behaviour, "yes")
+        found[behaviour] = "yes"
       })
     }
 
-    it(`stands in docs/${PAGE} as it was found here`, () => {
-      expect(rowOf(framework)).toEqual(Object.fromEntries(found))
+    it(`stands in docs/${PAGE} as it was found here`, ({ task }) => {
+      task.meta.adapter = { framework, found }
+      expect(rowsOf(tableRows(readPage(PAGE))).get(framework)).toEqual(found satisfies Found)
     })
   })
 }
-
-/** What the page says of a framework, by behaviour. */
-function rowOf(framework: string): Record<string, string> {
-  const rows = tableRows(readPage(PAGE))
-  const [, ...names] = rows.find(([first]) => first === "framework") ?? []
-  const [, ...cells] = rows.find(([first]) => first === framework) ?? []
-  return Object.fromEntries(cells.map((cell, i) => [names[i] ?? "", cell]))
-}
-
-/** What the page says of the behaviours themselves. */
-export const explained = (): Record<string, string> =>
-  Object.fromEntries(
-    tableRows(readPage(PAGE))
-      .filter(([first = ""]) => Object.hasOwn(BEHAVIOURS, first))
-      .map(([name = "", sentence = ""]) => [name, sentence]),
-  )

@@ -1,104 +1,19 @@
-import { Agent, Runner, RunState, setTracingDisabled, tool, toolNamespace, Usage, webSearchTool } from "@openai/agents"
-import type { FunctionTool, Model, ModelRequest, ModelResponse, StreamEvent } from "@openai/agents"
+import * as sdk from "@openai/agents"
+import type { FunctionTool, Model } from "@openai/agents"
 import { describe, expect, expectTypeOf, it } from "vitest"
 import { guardTool, guardTools, toolErrorFormatter } from "serin/adapters/openai-agents"
 import type { RunContext } from "serin/adapters/openai-agents"
 import { ASKED, starterTests, type Answer } from "../cli/starter-code.js"
-import { adapterContract, BROKEN, contractGuard, REASONS } from "./contract.js"
-import type { Played, Scenario } from "./contract.js"
+import { adapterContract, contractGuard, REASONS } from "./contract.js"
+import { agentsPlayer, toldTo } from "./openai-agents-agent.js"
+import type { Calls } from "./openai-agents-agent.js"
 
+const { Agent, Runner, RunState, setTracingDisabled, toolNamespace, Usage, webSearchTool } = sdk
 setTracingDisabled(true)
 
-type Calls = Scenario["calls"]
-type Output = ModelResponse["output"]
+const { modelOf, made, toolsOf, runnerOf, play } = agentsPlayer(sdk)
 
-/** A model that makes one call after the other, and then ends. */
-function modelOf(calls: Calls): Model & { readonly requests: ModelRequest[] } {
-  const requests: ModelRequest[] = []
-  function next(request: ModelRequest): Output {
-    requests.push(request)
-    const turn = requests.length
-    const call = calls[turn - 1]
-    if (call === undefined) {
-      const content = [{ type: "output_text" as const, text: "done" }]
-      return [{ type: "message", role: "assistant", status: "completed", content }]
-    }
-    const args = JSON.stringify({ text: call.text })
-    return [{ type: "function_call", name: call.tool, callId: `call-${turn}`, arguments: args, status: "completed" }]
-  }
-  return {
-    requests,
-    getResponse: async (request) => ({ usage: new Usage(), output: next(request) }),
-    async *getStreamedResponse(request): AsyncGenerator<StreamEvent> {
-      const usage = { inputTokens: 1, outputTokens: 1, totalTokens: 2 }
-      yield { type: "response_done", response: { id: "r", usage, output: next(request) } } as StreamEvent
-    },
-  }
-}
-
-const parameters = {
-  type: "object" as const,
-  properties: { text: { type: "string" } },
-  required: ["text"],
-  additionalProperties: false as const,
-}
-
-function made(name: string, execute: (input: { text: string }) => unknown, more: object = {}) {
-  return tool({
-    name,
-    description: name,
-    parameters,
-    strict: true,
-    execute: execute as never,
-    ...more,
-  }) as unknown as FunctionTool
-}
-
-function toolsOf(ran: string[]): FunctionTool[] {
-  return ["read", "pay", "erase", "crash"].map((name) =>
-    made(name, ({ text }) => {
-      ran.push(`${name}: ${text}`)
-      if (text === "fail") throw new Error(BROKEN)
-      return `${name}: ${text}`
-    }),
-  )
-}
-
-/** What a model was told of its calls. */
-const toldTo = ({ requests }: ReturnType<typeof modelOf>): string[] =>
-  [requests.at(-1)?.input ?? []].flat().flatMap((item) => {
-    if (typeof item === "string" || item.type !== "function_call_result") return []
-    const { output } = item
-    return typeof output === "object" && "text" in output ? [output.text] : [JSON.stringify(output)]
-  })
-
-const runnerOf = (model: Model): Runner =>
-  new Runner({ model, tracingDisabled: true, toolErrorFormatter: (rejection) => toolErrorFormatter(rejection) })
-
-async function play({ guard, calls, options, conversation, approve, streamed }: Scenario): Promise<Played> {
-  const ran: string[] = []
-  const model = modelOf(calls)
-  const agent = new Agent({ name: "agent", tools: guardTools(guard as never, toolsOf(ran), options) })
-  const runner = runnerOf(model)
-  const context = { sessionId: conversation }
-  let input: string | RunState<unknown, typeof agent> = "go"
-  for (let asked = 0; ; asked++) {
-    const result =
-      streamed === true
-        ? await runner.run(agent, input as string, { context, stream: true })
-        : await runner.run(agent, input as string, { context })
-    if ("completed" in result) await result.completed
-    if (result.interruptions.length === 0) return { ran, asked, read: toldTo(model) }
-    const state = result.state as unknown as RunState<unknown, typeof agent>
-    for (const interruption of result.interruptions) {
-      if (approve === true) state.approve(interruption)
-      else state.reject(interruption)
-    }
-    input = state
-  }
-}
-
-adapterContract({ framework: "OpenAI Agents SDK", play })
+adapterContract({ framework: "OpenAI Agents SDK 0.12", play })
 
 starterTests("the OpenAI Agents SDK", ["@openai/agents"], async ({ answer }) => {
   const texts: string[] = []
@@ -202,7 +117,7 @@ describe("function tools of the OpenAI Agents SDK", () => {
   it("go on in another process, where a refusal is told in the SDK's own words", async () => {
     for (const approve of [true, false]) {
       const model = modelOf(pay)
-      const started = (): { agent: Agent; ran: string[] } => {
+      const started = (): { agent: sdk.Agent; ran: string[] } => {
         const ran: string[] = []
         const { guard } = contractGuard()
         return { agent: new Agent({ name: "agent", tools: guardTools(guard, toolsOf(ran), { session: "s" }) }), ran }
@@ -223,7 +138,7 @@ describe("function tools of the OpenAI Agents SDK", () => {
     const ran: string[] = []
     const outerModel = modelOf([{ tool: "clerk", text: "" }])
     const innerModel = modelOf(pay)
-    const started = (): Agent => {
+    const started = (): sdk.Agent => {
       const { guard } = contractGuard()
       const options = { session: "s" }
       const inner = new Agent({ name: "inner", model: innerModel, tools: guardTools(guard, toolsOf(ran), options) })

@@ -6,10 +6,11 @@ import type { Block } from "./markdown.js"
  * it. An answer is `page:line: message`, the line being that of the page.
  *
  * @param root the project's folder, with a trailing `/`
+ * @param beside the folder of the package.json that says what they may import, below the root, with a trailing `/`; default the root
  */
-export function compileBlocks(root: string, blocks: readonly Block[]): string[] {
+export function compileBlocks(root: string, blocks: readonly Block[], beside = ""): string[] {
   // Beside package.json, so that packages resolve and the module is ESM as in a user's project.
-  const files = new Map<string, Block>(blocks.map((block, index) => [`${root}docs-block-${index}.ts`, block]))
+  const files = new Map<string, Block>(blocks.map((block, index) => [`${root}${beside}docs-block-${index}.ts`, block]))
   const options = compilerOptions(root)
   const host = ts.createCompilerHost(options)
   const { fileExists, readFile, getSourceFile } = host

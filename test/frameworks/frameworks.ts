@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 
 /** The oldest Node.js that every framework here runs on. */
 const OLDEST_NODE = 22
@@ -28,3 +28,11 @@ export function skipNote(name: string, count: number): void {
 /** Import a file of an installed package; by its path, for a name would find what is installed for the project. */
 export const importFramework = (file: string): Promise<unknown> =>
   import(/* @vite-ignore */ new URL(`./node_modules/${file}`, import.meta.url).href)
+
+/** The version that is installed. */
+export const versionOf = (name: string): string =>
+  (
+    JSON.parse(readFileSync(new URL(`./node_modules/${name}/package.json`, import.meta.url), "utf8")) as {
+      version: string
+    }
+  ).version

@@ -1,12 +1,12 @@
-import type { ToolSet } from "ai"
 import { expect, it } from "vitest"
 import { guardTools, toolApproval } from "serin/adapters/ai"
 import type { AiOptions } from "serin/adapters/ai"
-import { aiPlayer, streamParts } from "./ai-agent.js"
-import type { AiSdk } from "./ai-agent.js"
-import { adapterContract, BEHAVIOURS, contractGuard, REASONS } from "./contract.js"
-import type { Scenario } from "./contract.js"
-import { hasFramework, importFramework, skipNote } from "../frameworks/frameworks.js"
+import { aiPlayer, streamParts } from "../adapters/ai-agent.js"
+import type { AiSdk, ToolSet } from "../adapters/ai-agent.js"
+import { BEHAVIOURS } from "../adapters/behaviours.js"
+import { adapterContract, contractGuard, REASONS } from "../adapters/contract.js"
+import type { Scenario } from "../adapters/contract.js"
+import { hasFramework, importFramework, skipNote } from "./frameworks.js"
 
 interface Asked {
   readonly prompt: readonly unknown[]
