@@ -1,6 +1,7 @@
 import { once } from "node:events"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
+import { refuseUnknown, type KeysOf } from "../model/options.js"
 import { nodeListener } from "./node.js"
 
 export interface ListenOptions {
@@ -8,6 +9,8 @@ export interface ListenOptions {
   readonly port: number
   /** Address to listen on. Default `127.0.0.1`: this machine alone. */
   readonly host?: string | undefined
+  /** Connections at once; what is over is closed as it comes. Default 4,000: a process that follows takes two. */
+  readonly maxConnections?: number | undefined
 }
 
 export interface Listening {
@@ -18,29 +21,67 @@ export interface Listening {
   close(): Promise<void>
 }
 
-/** Time for the head of a request, ms. */
-const HEADERS_MS = 10_000
-/** Time for a whole request, ms: its body as well. */
-const REQUEST_MS = 30_000
-/** A connection on which nothing moves, not even a heartbeat that was written, is given up, ms. */
-const SILENT_MS = 60_000
-/** Longer than followers wait between two looks, so that they find their connection as they left it, ms. */
-const KEEP_ALIVE_MS = 30_000
+/** What a client may take, and how long. */
+export interface Limits {
+  readonly maxConnections: number
+  /** Time for the head of a request, ms, from the connection on for the first. */
+  readonly headersMs: number
+  /** Time for a whole request, ms: its body as well. */
+  readonly requestMs: number
+  /** A connection on which nothing moves, not even a heartbeat that was written, is given up, ms. */
+  readonly silentMs: number
+  /** Longer than followers wait between two looks, so that they find their connection as they left it, ms. */
+  readonly keepAliveMs: number
+  /** Time between two looks at who is too slow, ms. */
+  readonly checkEveryMs: number
+}
+
+const LIMITS: Limits = {
+  maxConnections: 4000,
+  headersMs: 10_000,
+  requestMs: 30_000,
+  silentMs: 60_000,
+  keepAliveMs: 30_000,
+  // Node.js looks every 30 s: three times as long as a head may take.
+  checkEveryMs: 1000,
+}
 const GRACE_MS = 2000
 
-/** Serve a web handler with `node:http`. Rejects with the system's error when the address cannot be had: `EADDRINUSE`, `EACCES`. */
+const OPTIONS: KeysOf<ListenOptions> = { port: true, host: true, maxConnections: true }
+
+/**
+ * Serve a web handler with `node:http`, with limits on what clients take. Rejects with the system's error when the address cannot be had: `EADDRINUSE`,
+ * `EACCES`. Throws `TypeError` and `RangeError` for options that there are not.
+ */
 export async function listen(
   handler: (request: Request) => Promise<Response>,
-  { port, host = "127.0.0.1" }: ListenOptions,
+  options: ListenOptions,
+): Promise<Listening> {
+  refuseUnknown("listen", options, OPTIONS)
+  const { maxConnections = LIMITS.maxConnections } = options
+  if (!(Number.isSafeInteger(maxConnections) && maxConnections >= 1)) {
+    throw new RangeError(`maxConnections must be a whole number from 1 on, got ${maxConnections}`)
+  }
+  return listenWithin({ ...LIMITS, maxConnections }, handler, options)
+}
+
+/** As {@link listen}, within other limits: for tests, which have no time. */
+export async function listenWithin(
+  limits: Limits,
+  handler: (request: Request) => Promise<Response>,
+  { port, host = "127.0.0.1" }: Pick<ListenOptions, "port" | "host">,
 ): Promise<Listening> {
   const server = createServer({
-    headersTimeout: HEADERS_MS,
-    requestTimeout: REQUEST_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: limits.checkEveryMs,
   })
+  // Attack: connections that are opened until no file is left to this process. What is over is closed as it comes.
+  server.maxConnections = limits.maxConnections
   server.on("request", nodeListener(handler))
   // No listener: the socket is destroyed.
-  server.setTimeout(SILENT_MS)
+  server.setTimeout(limits.silentMs)
   server.listen(port, host)
   await once(server, "listening")
   const address = server.address() as AddressInfo
