@@ -2,10 +2,12 @@ import { join } from "node:path"
 import { afterEach, describe, expect, it } from "vitest"
 import { embed } from "../../src/embed.js"
 import type { Embedded } from "../../src/embed.js"
+import type { Call } from "../../src/model/call.js"
 import type { Effect } from "../../src/model/decision.js"
 import type { Release } from "../../src/release/ports.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { NAME, useBench } from "../cli/harness.js"
+import { total } from "../guard/harness.js"
 
 const bench = useBench()
 const running: Embedded[] = []
@@ -158,5 +160,52 @@ describe("a completed rollout", () => {
     const again = await open(() => "allow", store)
     expect(again.session("later").evaluate(call).release).toBe("1.4.0")
     expect(again.status().notice).toContain("`retry` gives 1.5.0 another chance")
+  })
+})
+
+describe("the end of an embedded rollout", () => {
+  it("counts the pairs of calls that still waited for the other arm", async () => {
+    const guard = await begin()
+    for (let n = 0; n < 5; n++) guard.session(`s-${n}`).evaluate({ action: "pay", input: { n } })
+    expect([guard.status().shadow.waiting, total(guard.evidence(), "pairs")]).toEqual([5, 0])
+    await guard.close()
+    expect([guard.status().shadow.waiting, total(guard.evidence(), "pairs")]).toEqual([0, 5])
+  })
+
+  it("waits a second for a canary that is slow, counts what comes in that time, and nothing of what does not", async () => {
+    const { clock } = bench()
+    await begin().then((guard) => guard.close())
+    let answer = (_effect: Effect): void => {}
+    const slow = (n: number): Promise<Effect> => new Promise((resolve) => n === 1 && (answer = resolve))
+    const policy = (evaluate: (n: number) => Effect | Promise<Effect>) => ({
+      evaluate: ({ input }: Call) => evaluate((input as { n: number }).n),
+    })
+    const guard = await embed({
+      rollout: join(bench().cwd, "safety/rollout.yaml"),
+      releases: new Map([
+        ["1.4.0", { version: "1.4.0", policy: policy(() => "allow") }],
+        ["1.5.0", { version: "1.5.0", policy: policy(slow) }],
+      ]),
+      store: memoryStore(),
+      start: true,
+      async: true,
+      timeoutMs: 60_000,
+      clock,
+    })
+    for (const n of [1, 2]) await guard.session(`s-${n}`).evaluate({ action: "pay", input: { n } })
+    // Both are asked in a turn of their own.
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve))
+    let isClosed = false
+    const closed = guard.close().then(() => (isClosed = true))
+    await clock.settle()
+    clock.advance(500)
+    answer("allow")
+    await clock.settle()
+    clock.advance(499)
+    await clock.settle()
+    expect(isClosed).toBe(false)
+    clock.advance(1)
+    await closed
+    expect(total(guard.evidence(), "pairs")).toBe(1)
   })
 })
