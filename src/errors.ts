@@ -22,6 +22,8 @@ export const ERROR_CODES = [
   "STORE_CONFLICT",
   "STORE_AMBIGUOUS",
   "NOT_LEADING",
+  "CHANNEL_UNAVAILABLE",
+  "CHANNEL_REFUSED",
   "TRANSITION_REFUSED",
   "SESSION_ID_INVALID",
   "LOCKED_DOWN",
@@ -53,17 +55,20 @@ export class SerinError extends Error {
   readonly problems: readonly Problem[]
   /** Of the stored document that was refused, where it is known: whoever may replace it writes over this revision. */
   readonly revision?: number
+  /** How long whoever was asked wants to be left alone, ms. */
+  readonly retryAfterMs?: number
 
   constructor(
     code: SerinErrorCode,
     message: string,
-    options: { cause?: unknown; problems?: readonly Problem[]; revision?: number } = {},
+    options: { cause?: unknown; problems?: readonly Problem[]; revision?: number; retryAfterMs?: number } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = "SerinError"
     this.code = code
     this.problems = options.problems ?? []
     if (options.revision !== undefined) this.revision = options.revision
+    if (options.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs
     Object.defineProperty(this, BRAND, { value: true })
   }
 }

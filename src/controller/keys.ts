@@ -13,4 +13,7 @@ export const leaderKey = (rollout: string): string => `${rollout}/leader`
 /** Document that holds what people say of the disagreements. */
 export const labelsKey = (rollout: string): string => `${rollout}/labels`
 
+/** Document that remembers up to which revision each channel was told. */
+export const notifiedKey = (rollout: string): string => `${rollout}/notified`
+
 export { evidenceKey } from "../evidence/publication.js"

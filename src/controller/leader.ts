@@ -18,6 +18,8 @@ import type { RolloutEvent } from "../rollout/transition.js"
 import { DEADLINE_MS, inTime, withDeadlines } from "./deadline.js"
 import { createElector } from "./elector.js"
 import { createRecords } from "./records.js"
+import { createNotifier } from "./notifier.js"
+import type { NotifyOptions } from "./notifier.js"
 import { REPORTED_DIFFS } from "./report.js"
 import type { Report } from "./report.js"
 import { createReports } from "./reports.js"
@@ -43,6 +45,8 @@ export interface LeaderOptions {
   readonly diffs?: (() => readonly Diff[]) | undefined
   /** What the processes that serve say besides their counts: it may hold the rollout. */
   readonly processes?: (() => Processes) | undefined
+  /** Whom to tell of what happens, while this controller leads. */
+  readonly notify?: NotifyOptions | undefined
 }
 
 /**
@@ -95,6 +99,18 @@ export function createLeader(options: LeaderOptions): Leader {
     takeoverAfterMs: options.takeoverAfterMs,
     onLead: () => void lead().catch(() => {}),
   })
+  const notifier =
+    options.notify &&
+    createNotifier({
+      ...options.notify,
+      store,
+      rollout,
+      clock,
+      leading: elector.leading,
+      state: follower.current,
+      everyMs,
+    })
+  const unheard = follower.onChange(() => notifier?.look())
 
   const seated = begin()
 
@@ -135,13 +151,14 @@ export function createLeader(options: LeaderOptions): Leader {
     // Why nobody leads, and what is wrong with the state that is judged.
     if (rival === null && elector.leading() === null) problem ??= elector.problem()
     problem ??= follower.status().problem?.message
-    problem ??= records.problem() ?? options.processes?.().problem
+    problem ??= records.problem() ?? options.processes?.().problem ?? notifier?.problem()
     const kept = rival === null && last?.generation === state?.generation ? (last?.verdict ?? null) : null
     const report = reportOf(state, verdict ?? kept, problem)
     // Not waited for: a store that is slow with reports must not keep anybody from judging.
     if (elector.leading() !== null) void reports.offer(report)
     last = rival === null ? report : { ...report, problem: `${rival} judges this rollout; this process only follows` }
     reported.tell(last)
+    notifier?.look()
     return last
   }
 
@@ -152,6 +169,7 @@ export function createLeader(options: LeaderOptions): Leader {
     // Not before what the last leader's report says is taken over: this one replaces it.
     const offer = (): void => void reports.offer(reportOf(follower.current(), null))
     await inherit().then(offer, () => {})
+    notifier?.look()
   }
 
   /** A process that slept has lost its lead, and asks for it again while it judges. */
@@ -274,12 +292,15 @@ export function createLeader(options: LeaderOptions): Leader {
     async close() {
       closed = true
       cancel()
+      unheard()
+      const told = notifier?.close()
       const ended = inTime(clock, deadlineMs, async () => {
         await running
         // What was taken away and could not be written yet: without the lead it may not be.
         await follower.settle()
         await records.settle()
         if (elector.leading() !== null) await reports.leave(last ?? reportOf(follower.current(), null))
+        await told
         await elector.close()
       })
       await ended.catch(() => {})

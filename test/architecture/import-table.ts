@@ -50,8 +50,11 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     packages: ["type:@opentelemetry/api"],
     node: ["node:async_hooks", "node:util"],
   },
+  // What people are told of a rollout, and the port of those who tell them.
+  notify: { units: ["rollout", "operate/next-step"] },
+  channels: { units: ["notify"], node: true },
   controller: {
-    units: ["analysis", "rollout", "evidence"],
+    units: ["analysis", "rollout", "evidence", "notify"],
     packages: ["zod", "type:@opentelemetry/api"],
     node: true,
   },
