@@ -26,6 +26,8 @@ import { refuseUnknown, requireMethods } from "./model/options.js"
 import type { KeysOf } from "./model/options.js"
 import type { Call } from "./model/call.js"
 import { requireClock, systemClock } from "./model/clock.js"
+import { notifyPeople } from "./notify/notify-people.js"
+import type { NotifyChannel } from "./notify/notify-channel.js"
 import type { CodeOptions } from "./release/code-options.js"
 import { loadedModules } from "./release/module-code.js"
 import type { LoadedModules } from "./release/module-code.js"
@@ -77,6 +79,10 @@ export interface EmbedOptions<C extends Call, M extends Mode>
    * process that judges judge by all of them.
    */
   readonly source?: EvidenceSource | undefined
+  /** Whom to tell of what happens to the rollout, while this process leads: `slack({ url })`, `webhook({ url, secret })`, `command({ run })`. */
+  readonly notify?: readonly NotifyChannel[] | undefined
+  /** Where people look at the rollout: the link in messages. */
+  readonly dashboardUrl?: string | URL | undefined
 }
 
 const { state: _none, ...GUARDS } = GUARD_KEYS
@@ -90,6 +96,8 @@ const EMBED_KEYS: KeysOf<EmbedOptions<Call, Mode> & { readonly async: boolean }>
   start: true,
   judgeEveryMs: true,
   source: true,
+  notify: true,
+  dashboardUrl: true,
 }
 
 /** Processes of one machine beat as they judge: each beat is a write that a disk has to keep. Within the bounds of a lease, ms. */
@@ -154,8 +162,9 @@ export async function embed<C extends Call = Call>(
 ): Promise<Embedded<C> | Embedded<C, "async">> {
   checkOptions(options)
   const { releases: from, trustedKeys, modules, moduleTimeoutMs, sdks, ...others } = options
-  const { store: given, start, judgeEveryMs = 5000, source, ...forGuard } = others
+  const { store: given, start, judgeEveryMs = 5000, source, notify, dashboardUrl, ...forGuard } = others
   const { clock = systemClock } = options
+  const telling = notify && notifyPeople({ channels: notify, dashboardUrl })
   const spec = await readSpec(options.rollout)
   const actor: Actor = { kind: "controller", id: `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}` }
   const store = given ?? fileStore({ dir: join(dirname(options.rollout), "state") })
@@ -204,6 +213,7 @@ export async function embed<C extends Call = Call>(
     everyMs: judgeEveryMs,
     beatEveryMs: beatEvery(judgeEveryMs),
     takeoverAfterMs: 3 * beatEvery(judgeEveryMs),
+    notify: telling,
     diffs: () => guard.diffs(),
     processes: () => {
       const blown = guard.fuse()

@@ -57,7 +57,7 @@ function firstDue(
   if (!wants(channel, "standing")) return { step: "skip", told: { ...told, revision: newest.revision, gap } }
   if (told.covering === undefined) return { step: "announce", told: { ...told, gap, covering: newest.revision } }
   const state = upTo(states, told.covering)
-  return { step: "send", message: transitionMessage(null, state, telling)!, told: movedTo(told, told.covering) }
+  return { step: "send", message: transitionMessage(null, state, telling)!, told: movedTo(told, state.revision) }
 }
 
 function gapDue(channel: NotifyChannel, told: Told, states: readonly RolloutState[], gap: Gap, telling: Telling): Due {

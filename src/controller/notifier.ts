@@ -91,6 +91,8 @@ export function createNotifier(options: NotifierOptions): Notifier {
   let opened: number | null = null
   let lookedAt: number | null = null
   let looking: Promise<void> | null = null
+  /** Something happened while it was looked. */
+  let again = false
   let problem: string | undefined
   const lines = channels.map((channel) => createLine(channel))
 
@@ -116,8 +118,11 @@ export function createNotifier(options: NotifierOptions): Notifier {
   }
 
   async function read(): Promise<void> {
-    const told = channels.map(({ name }) => book.told(name).revision).filter((revision) => revision > 0)
-    const least = Math.min(...told, Number.POSITIVE_INFINITY)
+    const needed = channels.map(({ name }) => {
+      const { revision, covering } = book.told(name)
+      return revision > 0 ? revision : (covering ?? Number.POSITIVE_INFINITY)
+    })
+    const least = Math.min(...needed)
     const found: RolloutState[] = []
     for await (const state of pastStates(store, rollout)) {
       if (state.rollout !== rollout) continue
@@ -132,12 +137,20 @@ export function createNotifier(options: NotifierOptions): Notifier {
 
   function look(): void {
     if (closing || channels.length === 0) return
-    looking ??= catchUp()
-      .then(
-        () => (problem = undefined),
-        (error: unknown) => (problem = `nobody is told of what happens: ${messageOf(error)}`),
-      )
-      .then(() => void (looking = null))
+    if (looking === null) looking = lookOnce().finally(() => (looking = null))
+    else again = true
+  }
+
+  async function lookOnce(): Promise<void> {
+    do {
+      again = false
+      try {
+        await catchUp()
+        problem = undefined
+      } catch (error) {
+        problem = `nobody is told of what happens: ${messageOf(error)}`
+      }
+    } while (again && !closing)
   }
 
   /** What waits for one channel, told in order. */

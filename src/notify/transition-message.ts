@@ -64,7 +64,7 @@ export function unjudgedMessage(
     why: `no judgement was written from ${from} to ${to}; somebody judges it again`,
     criterion: undefined,
     next: [`find out why no controller ran, or none reached its store: \`${telling.say("status")}\``],
-    unjudged,
+    unjudged: { since: unjudged.since, until: unjudged.until },
   }
 }
 
@@ -142,8 +142,8 @@ function kindOf(before: RolloutState, after: RolloutState): MessageKind | null {
   if (after.kill !== "off" && after.kill !== before.kill) return "killed"
   if (after.generation !== before.generation) return "started"
   if (after.ended !== null && after.ended.kind !== before.ended?.kind) return after.ended.kind
-  const had = new Set(before.holds.map(({ reason }) => reason))
-  const has = new Set(after.holds.map(({ reason }) => reason))
+  const had = reasonsIn(before)
+  const has = reasonsIn(after)
   const added = HELD.find(([reason]) => has.has(reason) && !had.has(reason))
   if (added !== undefined && added[1] !== "waiting") return added[1]
   if (after.ramp.length > before.ramp.length) return "advanced"
@@ -155,6 +155,10 @@ function kindOf(before: RolloutState, after: RolloutState): MessageKind | null {
   if (lifted !== undefined && lifted[1] !== "waiting") return "released"
   return added === undefined && lifted === undefined ? null : "waiting"
 }
+
+/** That nobody has called yet is no lack of evidence: it is a wait for sessions. */
+const reasonsIn = ({ holds }: RolloutState): ReadonlySet<HoldReason> =>
+  new Set(holds.map(({ reason, note }) => (reason === "no_data" && note === "zero" ? "sample" : reason)))
 
 function titleOf(
   kind: MessageKind,

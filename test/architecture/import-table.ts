@@ -51,7 +51,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     node: ["node:async_hooks", "node:util"],
   },
   // What people are told of a rollout, and the port of those who tell them.
-  notify: { units: ["rollout", "operate/next-step"] },
+  notify: { units: ["rollout", "operate/next-step"], node: ["node:crypto"] },
   channels: { units: ["notify"], node: true },
   controller: {
     units: ["analysis", "rollout", "evidence", "notify"],
@@ -71,7 +71,18 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   // Releases by version, loaded and kept as the state names them: for whoever brings a guard its releases.
   shelf: { units: ["guard/guard-options", "release", "signing/trust", "rollout/state", "rollout/digests", "engines"] },
   embed: {
-    units: ["guard", "controller", "shelf", "release", "signing", "rollout", "replay", "evidence/source", ...DRIVERS],
+    units: [
+      "guard",
+      "controller",
+      "notify",
+      "shelf",
+      "release",
+      "signing",
+      "rollout",
+      "replay",
+      "evidence/source",
+      ...DRIVERS,
+    ],
     packages: ["type:@opentelemetry/api"],
     node: true,
   },
@@ -127,6 +138,8 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     units: [
       "embed",
       "connect",
+      "notify",
+      "channels",
       "shelf",
       "calibrate",
       "replay",

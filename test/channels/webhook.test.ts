@@ -28,11 +28,11 @@ function isSigned(headers: Headers, body: string, secret: string): boolean {
 async function send(answer: () => Response | Promise<Response>, more: Partial<WebhookOptions> = {}) {
   const seen: Request[] = []
   const clock = fakeClock(1_700_000_000_000)
-  const fetch = (input: URL | RequestInfo, init?: RequestInit): Promise<Response> => {
+  const answers = (input: Parameters<typeof fetch>[0], init?: RequestInit): Promise<Response> => {
     seen.push(new Request(input instanceof URL ? input.href : (input as string), init))
     return Promise.resolve(answer())
   }
-  const channel = webhook({ url, secret: SECRET, fetch, clock, ...more })
+  const channel = webhook({ url, secret: SECRET, fetch: answers, clock, ...more })
   const outcome = channel.send(messageWith(), options).then(
     () => ({ code: "told", message: "", retryAfterMs: undefined }),
     (error: { code: string; message: string; retryAfterMs?: number }) => error,

@@ -63,6 +63,7 @@ const STEPS: readonly (readonly [MessageKind, RolloutState, RolloutState])[] = [
   ["held", shadow, look(shadow, "pass", NOW + MINUTE, { srm: true })],
   ["held", shadow, act(shadow, { type: "tick", actor: CONTROLLER, verdict: verdictOf("pass"), fuse: "it threw" })],
   ["waiting", shadow, look(shadow, "pass", NOW + MINUTE, { sessions: 1 })],
+  ["waiting", shadow, act(shadow, tickOf(null, { noData: "zero" }))],
   ["breach", started("on_failure: hold"), act(started("on_failure: hold"), tickOf(breach()))],
   ["rolled_back", shadow, rolledBack],
   ["contained", shadow, act(shadow, { type: "contain", ...asked })],
