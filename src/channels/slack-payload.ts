@@ -81,4 +81,4 @@ const link = (url: string, label: string): string => `<${escaped(url).replaceAll
 
 /** By characters, not by halves of them. */
 const cut = (text: string, most: number): string =>
-  text.length <= most ? text : `${[...text.slice(0, most)].slice(0, most - 2).join("")}…`
+  text.length <= most ? text : `${text.slice(0, most - 1).replace(/[\uD800-\uDBFF]$/, "")}…`

@@ -81,7 +81,8 @@ export function createNotifier(options: NotifierOptions): Notifier {
   const deliveries = createListeners<Delivery>()
   if (options.onDelivery !== undefined) deliveries.add(options.onDelivery)
   const lifetime = new AbortController()
-  let closing = false
+  /** Nothing more is begun. */
+  const ending = new AbortController()
   const unjudgedMs = Math.max(UNJUDGED_MS, 3 * options.everyMs)
   /** Revisions in order, from the last that every channel was told of. */
   let states: readonly RolloutState[] = []
@@ -136,7 +137,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
   }
 
   function look(): void {
-    if (closing || channels.length === 0) return
+    if (ending.signal.aborted || channels.length === 0) return
     if (looking === null) looking = lookOnce().finally(() => (looking = null))
     else again = true
   }
@@ -150,7 +151,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
       } catch (error) {
         problem = `nobody is told of what happens: ${messageOf(error)}`
       }
-    } while (again && !closing)
+    } while (again && !ending.signal.aborted)
   }
 
   /** What waits for one channel, told in order. */
@@ -166,7 +167,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
     let cancel = (): void => {}
 
     async function run(): Promise<void> {
-      while (leading() !== null && leading() === opened && !closing) {
+      while (leading() !== null && leading() === opened && !ending.signal.aborted) {
         const told = book.told(name)
         const due = dueNow(channel, told, states, book.gaps(), about)
         if (due === null) return
@@ -258,7 +259,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
 
   /** What is on its way is waited for a little: broken off, it would be sent again by the next leader. */
   async function close(): Promise<void> {
-    closing = true
+    ending.abort()
     const ended = Promise.all([looking, ...lines.map((line) => line.close())])
     await inTime(clock, LAST_MS, () => ended).catch(() => {})
     lifetime.abort()
