@@ -1,7 +1,7 @@
 import { phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 
-/** What a process that called `serin` can act on. From 3 on they are answers of `status`, 7 is one of `verify`, 9 of `replay`; they are no failures. */
+/** What a process that called `serin` can act on. From 3 on they are answers of `status`, 7 is one of `verify`, 9 of `replay`, 10 of `history --verify`; they are no failures. */
 export const EXIT = {
   ok: 0,
   failed: 1,
@@ -13,6 +13,7 @@ export const EXIT = {
   differs: 7,
   contained: 8,
   overBudget: 9,
+  broken: 10,
   /** Ended by a signal before it was done, as shells say of Ctrl-C. */
   ended: 130,
 } as const

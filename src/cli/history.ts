@@ -1,14 +1,19 @@
 import { stateKey } from "../controller/keys.js"
+import { hashOf } from "../controller/write-state.js"
 import { isSerinError } from "../errors.js"
 import { parseState, type Transition } from "../rollout/state.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
+import { auditHistory } from "../operate/audit.js"
+import { auditDocument } from "../operate/audit-document.js"
 import { formatTime } from "../operate/format.js"
+import { auditLines, exitCodeOfAudit, readHeads } from "./history-verify.js"
 import { placeOf, rolloutName } from "./place.js"
 import { table, type Line } from "./printer.js"
 
 interface Row {
   readonly revision: number
+  readonly hash: string
   /** Null: the revision cannot be read; `problem` says why. */
   readonly transition: Transition | null
   readonly problem?: string
@@ -16,13 +21,32 @@ interface Row {
 
 export const historyCommand = defineCommand({
   name: "history",
-  summary: "List every revision that is kept, newest first: when, what, who, why",
-  example: "serin history --limit 10",
-  flags: { ...PLACE_FLAGS, limit: { type: "string", value: "N", text: "the newest N only" }, ...JSON_FLAG },
+  summary: "List every revision that is kept, newest first: when, what, who, why; or find out whether one was changed",
+  notes: [
+    "Each revision bears the hash of the one before it, and of the recorded verdict that moved the rollout.",
+    "--verify exits with 0 whole; 10 broken; 1 a noted head cannot be compared; 6 there is no history.",
+  ],
+  example: "serin history --verify",
+  flags: {
+    ...PLACE_FLAGS,
+    limit: { type: "string", value: "N", text: "the newest N only" },
+    verify: { type: "boolean", text: "compare each revision with what the next was written over" },
+    head: { type: "string", value: "HEAD", text: "with --verify: a head that was noted, or a file of them" },
+    ...JSON_FLAG,
+  },
   async run({ values, io, out }) {
     const limit = readLimit(values.limit)
+    if (values.verify && values.limit !== undefined) throw usage("serin history: --verify walks all; leave --limit out")
+    if (!values.verify && values.head !== undefined) throw usage("serin history: --head needs --verify")
     const place = await placeOf(values, io)
+    const heads = await readHeads(values.head, io)
     const name = await rolloutName(place, out)
+    if (values.verify) {
+      const found = await auditHistory(place, name, heads, io)
+      if (values.json) out.json(auditDocument(name, found))
+      else out.lines(auditLines(name, found, place))
+      return exitCodeOfAudit(found)
+    }
     const rows: Row[] = []
     for await (const { revision, envelope } of place.store.history(stateKey(name), { signal: io.signal })) {
       if (rows.length >= limit) break
@@ -30,11 +54,13 @@ export const historyCommand = defineCommand({
     }
     if (place.readOnly) out.note(`note: over HTTP there is the newest revision alone`)
     if (values.json) {
-      out.json(rows.map(({ revision, transition, problem }) => ({ revision, ...(transition ?? { problem }) })))
+      out.json(
+        rows.map(({ revision, hash, transition, problem }) => ({ revision, hash, ...(transition ?? { problem }) })),
+      )
     } else if (rows.length === 0) {
       out.line(`${name}: no state; \`${place.command("start")}\` makes it`)
     } else {
-      out.lines(table([["revision", "time", "event", "actor", "reason"], ...rows.map(rowLine)]))
+      out.lines(table([["revision", "hash", "time", "event", "verdict", "actor", "reason"], ...rows.map(rowLine)]))
     }
     return rows.length === 0 ? EXIT.noState : EXIT.ok
   },
@@ -47,21 +73,28 @@ function readLimit(text: string | undefined): number {
 }
 
 function readRow(revision: number, envelope: string): Row {
+  const hash = hashOf(envelope)
   try {
-    return { revision, transition: parseState(envelope).last }
+    return { revision, hash, transition: parseState(envelope).last }
   } catch (error) {
     if (!isSerinError(error)) throw error
     const [first] = error.problems
     return {
       revision,
+      hash,
       transition: null,
       problem: first === undefined ? error.message : `${first.where} ${first.message}`,
     }
   }
 }
 
-function rowLine({ revision, transition, problem = "" }: Row): Line {
-  if (transition === null) return [`${revision}`, "-", { text: "unreadable", style: "red" }, "-", problem]
-  const { event, at, actor, reason } = transition
-  return [`${revision}`, formatTime(at), event, actor.kind === "human" ? actor.id : `${actor.id} (controller)`, reason]
+function rowLine({ revision, hash, transition, problem = "" }: Row): Line {
+  const begin = [`${revision}`, { text: shortHash(hash), style: "dim" }] as const
+  if (transition === null) return [...begin, "-", { text: "unreadable", style: "red" }, "-", "-", problem]
+  const { event, at, actor, reason, record } = transition
+  const who = actor.kind === "human" ? actor.id : `${actor.id} (controller)`
+  return [...begin, formatTime(at), event, record === undefined ? "-" : shortHash(record), who, reason]
 }
+
+/** Enough to find it in a list. */
+const shortHash = (hash: string): string => hash.slice("sha256:".length, "sha256:".length + 12)

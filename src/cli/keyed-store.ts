@@ -5,7 +5,7 @@ import { SerinError } from "../errors.js"
 import type { StateStore, StoreOptions, Versioned } from "../rollout/store.js"
 import { parseEnvelope } from "../signing/envelope.js"
 import { resolveTrust } from "../signing/trust.js"
-import type { TrustedKeys } from "../signing/trust.js"
+import type { Trust, TrustedKeys } from "../signing/trust.js"
 import { signedStore, verifiedHistory } from "../stores/signed.js"
 import { readTrusted, signedType } from "../stores/trusted.js"
 import { usage, type PLACE_FLAGS, type Values } from "./command.js"
@@ -23,6 +23,8 @@ export interface KeyedStore {
   readonly signs: boolean
   /** Whether only public keys are named: then what writes fails with `USAGE`. */
   readonly readsAlone: boolean
+  /** The keys that must have signed; null: none are named. */
+  readonly trust: Trust | null
 }
 
 /** Sign and verify by the keys that the command line and the environment name. Throws `USAGE`. */
@@ -31,8 +33,8 @@ export function keyedStore(raw: StateStore, values: Partial<Values<typeof PLACE_
   const trusted = trustedKeysOf(values, io)
   if (keyFile === undefined)
     return trusted === null
-      ? { store: plainStore(raw), signs: false, readsAlone: false }
-      : { store: readOnly(raw, trusted), signs: false, readsAlone: true }
+      ? { store: plainStore(raw), signs: false, readsAlone: false, trust: null }
+      : { store: readOnly(raw, trusted), signs: false, readsAlone: true, trust: resolveTrust(trusted) }
   const { keys } = readPrivateKeys("serin: --state-key", keyFile, io)
   const pems = keys.map((key) => key.export({ type: "pkcs8", format: "pem" }).toString())
   const own = {
@@ -43,7 +45,9 @@ export function keyedStore(raw: StateStore, values: Partial<Values<typeof PLACE_
     ),
   }
   try {
-    return { store: signedStore(raw, { trustedKeys: trusted ?? own, signWith: pems }), signs: true, readsAlone: false }
+    const trustedKeys = trusted ?? own
+    const store = signedStore(raw, { trustedKeys, signWith: pems })
+    return { store, signs: true, readsAlone: false, trust: resolveTrust(trustedKeys) }
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
     throw usage(`serin: --state-key ${keyFile}: ${error.message.replaceAll("trustedKeys.keys", "--trusted-keys")}`)

@@ -5,6 +5,7 @@ import { ROLLOUT_NAME } from "../rollout/names.js"
 import { parseSpec, type RolloutSpec } from "../rollout/spec.js"
 import type { Actor } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
+import type { Trust } from "../signing/trust.js"
 import { usage, type ACTOR_FLAGS, type PLACE_FLAGS, type Values } from "./command.js"
 import type { Io } from "./io.js"
 import { keyedStore } from "./keyed-store.js"
@@ -36,6 +37,8 @@ export interface Place extends RolloutFile {
   readonly signs: boolean
   /** Whether public keys alone are named. */
   readonly readsAlone: boolean
+  /** The keys that must have signed its state; null: none are named. */
+  readonly trust: Trust | null
   /** The same store as it is: to find out which revision is to be written over, to serve, and for what nobody has signed yet. */
   readonly raw: StateStore
   /** Whether the store can only be read. */

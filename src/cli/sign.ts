@@ -1,9 +1,10 @@
 import { leaderKey, reportKey, stateKey, verdictKey } from "../controller/keys.js"
 import { isSerinError } from "../errors.js"
 import { revise } from "../rollout/revise.js"
-import { parseState, serializeState, type RolloutState } from "../rollout/state.js"
+import { parseState, type RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
-import { parseEnvelope } from "../signing/envelope.js"
+import { writeState, type Before } from "../controller/write-state.js"
+import { contentOf } from "../stores/witnessed.js"
 import { requiredReason } from "./change.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
@@ -32,9 +33,16 @@ export const signCommand = defineCommand({
       out.line(`${name} has no state in ${place.shownState} yet: \`${place.command("start")}\` makes it, signed`)
       return EXIT.noState
     }
-    const state = parseState(contentOf(found.envelope))
+    const content = contentOf(found.envelope)
+    const state = parseState(Buffer.from(content).toString("utf8"))
     if (state.rollout !== name) throw usage(`serin sign: the state there is that of ${state.rollout}, not of ${name}`)
-    const after = await signState(store, found.revision, state, { actor: actorOf(values, io), reason }, io.clock.now())
+    const after = await signState(
+      store,
+      { revision: found.revision, content },
+      state,
+      { actor: actorOf(values, io), reason },
+      io.clock.now(),
+    )
     const removed: string[] = []
     for (const key of [leaderKey(name), reportKey(name), verdictKey(name)]) {
       if (await isTrusted(store, key)) continue
@@ -59,23 +67,16 @@ export const signCommand = defineCommand({
   },
 })
 
-/** What is written, whether it is signed or not, and by whom. */
-function contentOf(text: string): string {
-  const envelope = text.includes('"payloadType"') ? parseEnvelope(text) : "plain"
-  return typeof envelope === "string" ? text : envelope.payload.toString("utf8")
-}
-
 /** A new revision with the same content; null: another writer was first. */
 async function signState(
   store: StateStore,
-  revision: number,
+  before: Before,
   state: RolloutState,
   asked: Pick<RolloutState["last"], "actor" | "reason">,
   now: number,
 ): Promise<RolloutState | null> {
-  const next = revise({ ...state, revision }, now, { event: "sign", ...asked }, {})
-  const written = await store.compareAndSet(stateKey(state.rollout), revision, serializeState(next))
-  return written.ok ? next : null
+  const next = revise({ ...state, revision: before.revision }, now, { event: "sign", ...asked }, {})
+  return (await writeState(store, before, next))?.state ?? null
 }
 
 async function isTrusted(store: StateStore, key: string): Promise<boolean> {

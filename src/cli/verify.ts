@@ -3,6 +3,10 @@ import { resolve } from "node:path"
 import { hasOwnLayout } from "../analysis/compact.js"
 import { replay, type Computer, type Difference, type Replay, type VerdictRecord } from "../analysis/replay.js"
 import { newestRecord } from "../controller/records.js"
+import { pastStates } from "../controller/verbs.js"
+import { hashOf } from "../controller/write-state.js"
+import type { RolloutState } from "../rollout/state.js"
+import type { StateStore } from "../rollout/store.js"
 import { MAX_RECORD_BYTES, parseRecord, thisComputer } from "../controller/verdict-record.js"
 import { SerinError } from "../errors.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
@@ -27,25 +31,41 @@ export const verifyCommand = defineCommand({
       throw usage("serin verify: FILE excludes --rollout and --state")
     }
     let text: string | null
+    let moved: RolloutState | null = null
     if (file !== undefined) {
       text = await readRecord(resolve(io.cwd, file), file)
     } else {
       const place = await placeOf(values, io)
-      text = await newestRecord(place.store, await rolloutName(place, out))
+      const name = await rolloutName(place, out)
+      text = await newestRecord(place.store, name)
       if (text === null) {
         if (values.json) out.json({ same: null, why: "no verdict is kept" })
         else out.line(`no verdict is kept in ${place.shownState} yet: one is with each change that a verdict makes`)
         return EXIT.noState
       }
+      moved = await movedBy(place.store, name, hashOf(text))
     }
     const record = parseRecord(text)
     const again = replayed(record)
     const same = again.count === 0
-    if (values.json) out.json(documentOf(record, again))
-    else out.lines(linesOf(record, again))
+    const about = { hash: hashOf(text), moved }
+    if (values.json) out.json(documentOf(record, again, about))
+    else out.lines(linesOf(record, again, about))
     return same ? EXIT.ok : EXIT.differs
   },
 })
+
+/** What the history says of a record. */
+interface About {
+  readonly hash: string
+  /** The revision that it moved the rollout to; null: it moved nothing, or no history was looked at. */
+  readonly moved: RolloutState | null
+}
+
+async function movedBy(store: StateStore, rollout: string, hash: string): Promise<RolloutState | null> {
+  for await (const past of pastStates(store, rollout)) if (past.last.record === hash) return past
+  return null
+}
 
 async function readRecord(path: string, shown: string): Promise<string> {
   let problem: string
@@ -72,7 +92,11 @@ function replayed(record: VerdictRecord): Replay {
   }
 }
 
-function documentOf(record: VerdictRecord, { verdict, differences, count, largest }: Replay): object {
+function documentOf(
+  record: VerdictRecord,
+  { verdict, differences, count, largest }: Replay,
+  { hash, moved }: About,
+): object {
   const { rollout, stable, canary, revision, generation, at, serin, runtime } = record
   return {
     same: count === 0,
@@ -85,12 +109,15 @@ function documentOf(record: VerdictRecord, { verdict, differences, count, larges
     /** Null: something else than a number differs. */
     largestRelativeDifference: Number.isFinite(largest) ? largest : null,
     record: { rollout, stable, canary, revision, generation, at },
+    /** As the revision that it moved names it. */
+    hash,
+    moved: moved && { revision: moved.revision, event: moved.last.event, at: moved.last.at },
     verdict,
     text: inWords(verdict),
   }
 }
 
-function linesOf(record: VerdictRecord, again: Replay): Line[] {
+function linesOf(record: VerdictRecord, again: Replay, { hash, moved }: About): Line[] {
   const here = thisComputer()
   const { rollout, stable, canary, generation, revision, at } = record
   const headline: Line =
@@ -107,6 +134,8 @@ function linesOf(record: VerdictRecord, again: Replay): Line[] {
       ["  judged", formatTime(at)],
       ["  recorded by", nameOf(record)],
       ["  replayed by", nameOf(here)],
+      ["  record", hash],
+      ...(moved === null ? [] : [["  moved", movedWords(moved)]]),
     ]),
     ...(again.count === 0 ? [] : differenceLines(record, again)),
     [],
@@ -115,6 +144,9 @@ function linesOf(record: VerdictRecord, again: Replay): Line[] {
       .map((line): Line => [line]),
   ]
 }
+
+const movedWords = ({ revision, last: { event, actor } }: RolloutState): string =>
+  `revision ${revision}: ${event} by ${actor.id}; \`serin history --verify\` says whether that is whole`
 
 function differenceLines(record: VerdictRecord, { differences, count, largest }: Replay): Line[] {
   const rows = differences.map(({ where, recorded, replayed }): Line => [`  ${where}`, show(recorded), show(replayed)])

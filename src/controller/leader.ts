@@ -14,9 +14,9 @@ import { isDecrease, phaseOf } from "../rollout/phase.js"
 import type { Actor, RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { transition } from "../rollout/transition.js"
-import type { RolloutEvent } from "../rollout/transition.js"
 import { DEADLINE_MS, inTime, withDeadlines } from "./deadline.js"
 import { createElector } from "./elector.js"
+import type { RecordName } from "./pending.js"
 import { createRecords } from "./records.js"
 import { createNotifier } from "./notifier.js"
 import type { NotifyOptions } from "./notifier.js"
@@ -231,9 +231,10 @@ export function createLeader(options: LeaderOptions): Leader {
     const judged = { ...settings, evidence, ramp: state.ramp, tripBefore: trip }
     const look = lookAgain(judged)
     trip = look.trip
-    // A rollback is in force before the record is made.
-    const moved = move(look.verdict, renewed)
-    if (moved !== null || wanted) keep(state, judged, look)
+    // A rollback is in force before the record is made, and written after: its revision names the record.
+    let name: string | undefined
+    const moved = move(look.verdict, renewed, () => name)
+    if (moved !== null || wanted) name = keep(state, judged, look)
     return { verdict: look.verdict, moved }
   }
 
@@ -246,23 +247,20 @@ export function createLeader(options: LeaderOptions): Leader {
   }
 
   /** Act on a verdict, where it changes anything; a decrease is in force when this returns. */
-  function move(verdict: Verdict | null, renewed: Promise<void>): Promise<void> | null {
+  function move(verdict: Verdict | null, renewed: Promise<void>, name?: RecordName): Promise<void> | null {
     const state = follower.current()
     if (state === null) return null
     const { releases, fuse } = options.processes?.() ?? { releases: "ready", fuse: null }
     const event = { type: "tick", actor, verdict, releases, fuse: fuse ?? undefined } as const
     const next = transition(state, event, clock.now())
     if (next === state) return null
-    return isDecrease(state, next) ? write(event) : renewed.then(lead).then(() => write(event))
+    const write = (): Promise<unknown> => follower.act(event, elector.fence, name)
+    return (isDecrease(state, next) ? write() : renewed.then(lead).then(write)).then(() => {})
   }
 
-  async function write(event: RolloutEvent): Promise<void> {
-    await follower.act(event, elector.fence)
-  }
-
-  function keep({ stable, canary, revision }: RolloutState, judged: Judged, look: Look): void {
+  function keep({ stable, canary, revision }: RolloutState, judged: Judged, look: Look): string | undefined {
     const about = { ...thisComputer(), rollout, stable, canary, revision }
-    records.keep(() => recordVerdict(judged, look, about))
+    return records.keep(() => recordVerdict(judged, look, about))
   }
 
   function record(): Promise<VerdictRecord | null> {

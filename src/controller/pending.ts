@@ -17,7 +17,12 @@ export interface Pending {
   /** Of the state that the store had then. */
   readonly revision: number
   readonly fence?: Fence | undefined
+  /** Names the recorded verdict that decided it; asked when it is written. */
+  readonly record?: RecordName | undefined
 }
+
+/** `sha256:…` of a recorded verdict; undefined: none is kept. */
+export type RecordName = () => string | undefined
 
 /** Lay a decrease over a state. The state itself comes back where it is refused, changes nothing or takes nothing away. */
 export function layOver(state: RolloutState, { event, at, generation }: Pending): RolloutState {

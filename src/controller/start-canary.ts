@@ -1,5 +1,4 @@
 import { isSerinError } from "../errors.js"
-import { serializeState } from "../rollout/state.js"
 import type { Actor, RolloutState } from "../rollout/state.js"
 import type { Digests } from "../rollout/digests.js"
 import type { GateReport } from "../rollout/gate.js"
@@ -7,8 +6,8 @@ import type { RolloutSpec } from "../rollout/spec.js"
 import type { StateStore } from "../rollout/store.js"
 import type { StartEvent } from "../rollout/event.js"
 import { transition } from "../rollout/transition.js"
-import { stateKey } from "./keys.js"
-import { newSalt, pastStates, readState } from "./verbs.js"
+import { newSalt, pastStates, readStored } from "./verbs.js"
+import { writeState } from "./write-state.js"
 
 /** Revisions that are looked at before a controller starts a canary: as many as the file store keeps by default. */
 const MAX_PAST = 1000
@@ -27,8 +26,9 @@ export async function startCanary(
   replay: () => Promise<GateReport>,
   digests?: () => Promise<Digests>,
 ): Promise<string | null> {
-  const state = await readState(store, spec.rollout)
-  if (state === null) throw new RangeError(`rollout must have a state, got none for ${spec.rollout}`)
+  const found = await readStored(store, spec.rollout)
+  if (found === null) throw new RangeError(`rollout must have a state, got none for ${spec.rollout}`)
+  const { state, envelope: content } = found
   if (state.canary === spec.canary && !wasStopped(state)) return null
   const reason = `the rollout file names ${spec.canary}`
   const event = { type: "start", spec, salt: newSalt(), actor, reason } as const
@@ -48,8 +48,8 @@ export async function startCanary(
   }
   const started = next(state, { ...event, gate, digests: await digests?.() }, now())
   if (typeof started === "string") return started
-  const written = await store.compareAndSet(stateKey(spec.rollout), state.revision, serializeState(started))
-  return written.ok ? null : startCanary(store, spec, actor, now, replay, digests)
+  const written = await writeState(store, { revision: state.revision, content }, started)
+  return written !== null ? null : startCanary(store, spec, actor, now, replay, digests)
 }
 
 /** The state after a start, or why it is refused. */

@@ -1,29 +1,26 @@
 import { SerinError } from "../errors.js"
-import { initialState, parseState, serializeState } from "../rollout/state.js"
+import { initialState, parseState } from "../rollout/state.js"
 import type { Actor, RolloutState } from "../rollout/state.js"
 import type { RolloutSpec } from "../rollout/spec.js"
 import type { ReadStore, StateStore } from "../rollout/store.js"
 import { transition } from "../rollout/transition.js"
 import type { RolloutEvent } from "../rollout/transition.js"
 import { stateKey } from "./keys.js"
+import { NOTHING, writeState } from "./write-state.js"
+import type { Stored } from "./write-state.js"
+
+export type { Stored } from "./write-state.js"
 
 /** Writers that meet take turns; more losses in a row than this is not a coincidence. */
 const MAX_ATTEMPTS = 20
-
-/** A state, and the very text of it in the store. */
-export interface Stored {
-  readonly state: RolloutState
-  readonly envelope: string
-  /** As it was signed, where it was. */
-  readonly sealed?: string | undefined
-}
 
 /** Read the state as it is in the store; null when there is none. Throws `STATE_INVALID` or what the store throws. */
 export async function readState(store: Pick<ReadStore, "get">, rollout: string): Promise<RolloutState | null> {
   return (await readStored(store, rollout))?.state ?? null
 }
 
-async function readStored(store: Pick<ReadStore, "get">, rollout: string): Promise<Stored | null> {
+/** As {@link readState}, with the text: what is written over it is chained to that. */
+export async function readStored(store: Pick<ReadStore, "get">, rollout: string): Promise<Stored | null> {
   const found = await store.get(stateKey(rollout))
   if (found === null) return null
   const state = parseState(found.envelope)
@@ -63,9 +60,8 @@ export async function ensureState(
 ): Promise<RolloutState> {
   const found = await readState(store, spec.rollout)
   if (found !== null) return found
-  const state = initialState(spec, now, newSalt(), actor)
-  const written = await store.compareAndSet(stateKey(spec.rollout), 0, serializeState(state))
-  return written.ok ? state : ensureState(store, spec, actor, now)
+  const written = await writeState(store, NOTHING, initialState(spec, now, newSalt(), actor))
+  return written?.state ?? ensureState(store, spec, actor, now)
 }
 
 /**
@@ -81,11 +77,12 @@ export async function act(
   return (await change(store, rollout, (state) => transition(state, event, now()))).state
 }
 
-/** As {@link act}, for any step; one that answers the same state writes nothing. */
+/** As {@link act}, for any step; one that answers the same state writes nothing. `record` names the recorded verdict that made it. */
 export async function change(
   store: StateStore,
   rollout: string,
   step: (state: RolloutState) => RolloutState,
+  record?: () => string | undefined,
 ): Promise<Stored & { readonly written: boolean }> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const found = await readStored(store, rollout)
@@ -94,9 +91,9 @@ export async function change(
     }
     const state = step(found.state)
     if (state === found.state) return { ...found, written: false }
-    const envelope = serializeState(state)
-    const written = await store.compareAndSet(stateKey(rollout), found.state.revision, envelope)
-    if (written.ok) return { state, envelope, written: true }
+    const before = { revision: found.state.revision, content: found.envelope }
+    const stored = await writeState(store, before, state, record?.())
+    if (stored !== null) return { ...stored, written: true }
   }
   throw new SerinError(
     "STORE_CONFLICT",

@@ -11,7 +11,7 @@ import type { Follower, FollowerOptions, FollowerStatus } from "./follower.js"
 import { createInForce } from "./in-force.js"
 import { messageOf } from "./message.js"
 import { layOver } from "./pending.js"
-import type { Fence, Pending } from "./pending.js"
+import type { Fence, Pending, RecordName } from "./pending.js"
 import { change, pastStates } from "./verbs.js"
 
 export interface WritingFollowerStatus extends FollowerStatus {
@@ -33,8 +33,9 @@ export interface WritingFollower extends Follower<WritingFollowerStatus> {
   /**
    * Apply an event to the stored state and answer what became of it. A decrease is in force here before the store is asked;
    * when that fails it stays so, and is written as soon as it can be. Rejects as `act` of the verbs does, and with what `fence` throws.
+   * `record` names the recorded verdict behind it.
    */
-  act(event: RolloutEvent, fence?: Fence): Promise<RolloutState>
+  act(event: RolloutEvent, fence?: Fence, record?: RecordName): Promise<RolloutState>
 }
 
 export interface WritingFollowerOptions extends FollowerOptions {
@@ -55,10 +56,11 @@ export async function createWritingFollower(options: WritingFollowerOptions): Pr
     const floor = inForce.revision()
     writing.add(entry)
     try {
-      const stored = await change(store, rollout, (state) => {
+      const fenced = (state: RolloutState): RolloutState => {
         entry.fence?.(state)
         return step(state)
-      })
+      }
+      const stored = await change(store, rollout, fenced, entry.record)
       if (stored.written) inForce.wrote(entry, stored, floor)
       else inForce.read(stored, floor)
       return stored.state
@@ -70,10 +72,10 @@ export async function createWritingFollower(options: WritingFollowerOptions): Pr
     }
   }
 
-  async function act(event: RolloutEvent, fence?: Fence): Promise<RolloutState> {
+  async function act(event: RolloutEvent, fence?: Fence, record?: RecordName): Promise<RolloutState> {
     const at = clock.now()
     const generation = inForce.state()?.generation ?? 0
-    const entry: Pending = { event, at, generation, revision: inForce.revision(), fence }
+    const entry: Pending = { event, at, generation, revision: inForce.revision(), fence, record }
     // Whether it fits is for the stored state to say: the one that is known here may be old.
     const early = inForce.add(entry)
     try {
@@ -105,9 +107,9 @@ export async function createWritingFollower(options: WritingFollowerOptions): Pr
     for await (const past of pastStates(store, rollout)) {
       if (past.revision <= revision) return false
       const isIts = event.type === "kill" ? past.kill === event.position : isContained(past)
-      if (isIts && isDeepStrictEqual(past.last, transition({ ...past, kill: "off", ended: null }, event, at).last)) {
-        return true
-      }
+      if (!isIts) continue
+      const its = transition({ ...past, kill: "off", ended: null }, event, at)
+      if (isDeepStrictEqual(saidBy(past), saidBy(its))) return true
     }
     return false
   }
@@ -139,3 +141,6 @@ export async function createWritingFollower(options: WritingFollowerOptions): Pr
     act,
   }
 }
+
+/** What a human's revision says, without what it is chained to. */
+const saidBy = ({ last: { event, at, actor, reason } }: RolloutState) => ({ event, at, actor, reason })

@@ -18,6 +18,7 @@ const count = z.number().min(0)
 const text = z.string().max(4000)
 const digest = z.string().regex(DIGEST)
 const version = z.string().regex(VERSION)
+const contentHash = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 const index = z.int().min(0).max(63)
 const result = z.enum(["breach", "pass", "inconclusive"])
 const mode = z.enum(["enforce", "notify"])
@@ -144,6 +145,9 @@ const last = exactly<Transition>({
   actor,
   reason: text,
   verdict: VERDICT_SCHEMA.optional(),
+  record: contentHash.optional(),
+  previous: contentHash.optional(),
+  base: contentHash.optional(),
 })
 
 const stateShape = exactly<RolloutState>({

@@ -47,6 +47,12 @@ export interface Transition {
   readonly actor: Actor
   readonly reason: string
   readonly verdict?: Verdict | undefined
+  /** `sha256:…` of the recorded verdict that moved the rollout. */
+  readonly record?: string | undefined
+  /** `sha256:…` of the text of the revision before this one; absent in the first, and in those of versions that kept none. */
+  readonly previous?: string | undefined
+  /** `sha256:…` of the revision that this one was made from, where the one before it could not be read or not be trusted. */
+  readonly base?: string | undefined
 }
 
 /** What the store holds. Facts only: the phase is derived by `phaseOf`. */

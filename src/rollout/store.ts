@@ -12,6 +12,15 @@ export interface Versioned {
   readonly sealed?: string | undefined
 }
 
+/** A revision as it is kept, whoever wrote it: what an audit looks at. */
+export interface Witnessed {
+  readonly revision: number
+  /** What was written, without signatures. Bytes, where it is no text. */
+  readonly content: string | Uint8Array
+  /** Whether enough trusted keys signed it; `unchecked`: somebody did, and no key is known to ask. */
+  readonly signed: "trusted" | "untrusted" | "unchecked" | "no"
+}
+
 export interface StoreOptions {
   readonly signal?: AbortSignal | undefined
 }

@@ -13,6 +13,7 @@ const PER_ARM = { stable: 1, canary: 1 } as const
 const ELIGIBLE = { plan: ["free"] } as const
 const PIN = { sessions: ["s-1"], attributes: ELIGIBLE } as const
 const HUMAN = { kind: "human", id: "warm-up" } as const
+const HASH = `sha256:${"0".repeat(64)}`
 
 /** A state of no rollout. */
 const WHOLE: Whole<RolloutState> = {
@@ -56,6 +57,9 @@ const WHOLE: Whole<RolloutState> = {
     at: AT,
     actor: HUMAN,
     reason: "reason",
+    record: HASH,
+    previous: HASH,
+    base: HASH,
     verdict: {
       result: "pass",
       at: AT,

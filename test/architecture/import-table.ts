@@ -130,7 +130,10 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     node: true,
   },
   // What people ask of a rollout and do to it, whoever shows it.
-  operate: { units: ["rollout", "controller", "analysis/outlook"], packages: ["zod"] },
+  operate: {
+    units: ["rollout", "controller", "analysis/outlook", "stores/witnessed", "signing/trust"],
+    packages: ["zod"],
+  },
   dashboard: { units: ["rollout", "controller", "operate", "serve", "disagreements", "replay"], node: true },
   cli: { units: ["*"], packages: ["zod", "yaml"], node: true },
   index: {

@@ -20,11 +20,13 @@ describe("serin history", () => {
     const { code, out } = await bench().serin("history")
     expect(code).toBe(0)
     expect(out.split("\n").slice(0, -1)).toEqual([
-      expect.stringMatching(/^revision +time +event +actor +reason$/),
-      expect.stringMatching(/^4 +2026-01-01T00:02:00Z +rollback +host\/1 \(controller\) +the verdict is breach$/),
-      expect.stringMatching(/^3 +2026-01-01T00:01:00Z +pause +bo +incident 42$/),
-      expect.stringMatching(/^2 +2026-01-01T00:00:00Z +start +ana +put 1\.5\.0 to the test$/),
-      expect.stringMatching(/^1 +2026-01-01T00:00:00Z +init +ana +first revision$/),
+      expect.stringMatching(/^revision +hash +time +event +verdict +actor +reason$/),
+      expect.stringMatching(
+        /^4 +[0-9a-f]{12} +2026-01-01T00:02:00Z +rollback +- +host\/1 \(controller\) +the verdict is breach$/,
+      ),
+      expect.stringMatching(/^3 +[0-9a-f]{12} +2026-01-01T00:01:00Z +pause +- +bo +incident 42$/),
+      expect.stringMatching(/^2 +[0-9a-f]{12} +2026-01-01T00:00:00Z +start +- +ana +put 1\.5\.0 to the test$/),
+      expect.stringMatching(/^1 +[0-9a-f]{12} +2026-01-01T00:00:00Z +init +- +ana +first revision$/),
     ])
   })
 
@@ -47,13 +49,17 @@ describe("serin history", () => {
       "2 start",
       "1 init",
     ])
-    expect(rows[0]).toMatchObject({ actor: controller, verdict: { result: "breach" } })
+    expect(rows[0]).toMatchObject({
+      hash: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
+      actor: controller,
+      verdict: { result: "breach" },
+    })
   })
 
   it("shows a revision that cannot be read as such, and those before it", async () => {
     await bench().writeRaw(JSON.stringify({ ...(await bench().state()), kill: 1 }))
     const lines = (await bench().serin("history")).out.split("\n")
-    expect(lines[1]).toMatch(/^5 +- +unreadable +- +kill /)
+    expect(lines[1]).toMatch(/^5 +[0-9a-f]{12} +- +unreadable +- +- +kill /)
     expect(lines[2]).toMatch(/^4 .*rollback/)
   })
 })

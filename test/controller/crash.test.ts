@@ -10,6 +10,7 @@ import { memoryStore } from "../../src/stores/memory.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
 import type { FakeClock } from "../../src/testing/fake-clock.js"
 import { T0 } from "../guard/harness.js"
+import { expectChained } from "./chained.js"
 import { paired } from "./evidence.js"
 import { runs } from "../runs.js"
 import { begin, evidenceFor, human, STORY, story } from "./story.js"
@@ -76,6 +77,7 @@ async function run(at: number, when: "before" | "after") {
     // It is over when it has ended, and nothing came after that for a while.
     if (second.follower.current()!.ended !== null) leftMs = Math.min(leftMs, 3000)
   }
+  await expectChained(inner, "demo", `${when} effect ${at}`)
   const states: RolloutState[] = []
   for await (const state of pastStates(inner, "demo")) states.unshift(state)
   const closing = second.leader.close()
@@ -95,7 +97,7 @@ async function run(at: number, when: "before" | "after") {
 }
 
 describe("a leader that dies", () => {
-  it("at any of its effects, before it or right after it, leaves nothing undone and nothing done twice", async () => {
+  it("at any of its effects, before it or right after it, leaves nothing undone, nothing done twice and no gap in the history", async () => {
     const whole = await run(Number.POSITIVE_INFINITY, "after")
     expect(story(whole.states)).toEqual(STORY)
     // Up to the report of the rollback and some more; what follows is beats.

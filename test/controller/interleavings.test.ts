@@ -10,6 +10,7 @@ import type { RolloutEvent } from "../../src/rollout/transition.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
 import { spec, T0 } from "../guard/harness.js"
+import { expectChained } from "./chained.js"
 import { paired } from "./evidence.js"
 import { unreliable } from "./unreliable.js"
 import type { Weather } from "./unreliable.js"
@@ -216,6 +217,7 @@ async function play(steps: readonly Step[]) {
   }
   expect(follower.status()).toMatchObject({ pending: [], problem: undefined })
   expect(local()).toEqual(await stored())
+  await expectChained(inner, "demo")
   const report = await leader.tick()
   expect(report.at).toBe(clock.now())
   await leader.close()
@@ -223,7 +225,7 @@ async function play(steps: readonly Step[]) {
 }
 
 describe("whatever happens in whatever order", () => {
-  it("what was taken away stays away until a human begins again, and in the end this process and the store agree", async () => {
+  it("what was taken away stays away until a human begins again, and in the end this process and the store agree, on a history without a gap", async () => {
     await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 20 }), play), { numRuns: runs(80) })
   })
 })

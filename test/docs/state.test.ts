@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest"
 import type { FollowerProblem } from "../../src/model/follower-problem.js"
+import type { FindingCode } from "../../src/operate/audit/chain.js"
 import type { Beat } from "../../src/rollout/beat.js"
 import type { RolloutEvent } from "../../src/rollout/event.js"
 import type { Phase } from "../../src/rollout/phase.js"
-import type { HoldReason, RolloutState } from "../../src/rollout/state.js"
+import type { HoldReason, RolloutState, Transition } from "../../src/rollout/state.js"
 import { firstColumn, readPage } from "./pages.js"
 
 // Records, so that a member that is added to a type and forgotten here does not compile.
@@ -71,6 +72,29 @@ const FIELDS: Record<keyof RolloutState, true> = {
   last: true,
 }
 
+const LAST: Record<keyof Transition, true> = {
+  event: true,
+  at: true,
+  actor: true,
+  reason: true,
+  verdict: true,
+  record: true,
+  previous: true,
+  base: true,
+}
+const FINDINGS: Record<FindingCode, true> = {
+  unreadable: true,
+  changed: true,
+  misplaced: true,
+  removed: true,
+  unchained: true,
+  untrusted: true,
+  head_changed: true,
+  head_removed: true,
+  record_changed: true,
+  record_missing: true,
+}
+
 const BEAT: Record<keyof Beat, true> = {
   format: true,
   rollout: true,
@@ -86,6 +110,8 @@ describe("docs/reference/state.md", () => {
   it.each([
     ["field", FIELDS],
     ["field of the leader's document", BEAT],
+    ["field of a revision's last", LAST],
+    ["finding of an audit", FINDINGS],
     ["hold", HOLDS],
     ["phase", PHASES],
     ["event", EVENTS],
