@@ -1,7 +1,11 @@
 import { readFile } from "node:fs/promises"
-import { resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
+import { readDecisionLog } from "../decision-log/read.js"
 import { dashboardHandler } from "../dashboard/handler.js"
 import { operators } from "../dashboard/operators.js"
+import { rulesEngine } from "../engines/rules.js"
+import type { Problem } from "../errors.js"
+import { releaseDirectory } from "../release/load.js"
 import type { ReadStore, StateStore } from "../rollout/store.js"
 import { bearer, type Authorize } from "../serve/bearer.js"
 import { storeHandler } from "../serve/handler.js"
@@ -27,10 +31,20 @@ export const serveCommand = defineCommand({
     ...PLACE_FLAGS,
     port: { type: "string", value: "N", text: `where it listens (default: ${PORT}; 0 takes a free one)` },
     host: { type: "string", value: "ADDRESS", text: "on which address (default: 127.0.0.1; all: 0.0.0.0 or ::)" },
+    log: {
+      type: "string",
+      value: "FILE",
+      text: "a decision log: the dashboard shows calls of it to those who may act",
+    },
     "operator-file": {
       type: "string",
       value: "FILE",
       text: "who may act on the dashboard, in whose name: a name and a token a line",
+    },
+    releases: {
+      type: "string",
+      value: "DIR",
+      text: "to replay calls with (default: releases/ beside the rollout file)",
     },
     "token-file": { type: "string", value: "FILE", text: "who may: a token a line, 16 characters or more" },
     ...JSON_FLAG,
@@ -57,11 +71,14 @@ export const serveCommand = defineCommand({
     })
     const operatorsFile = values["operator-file"]
     const names = operatorsFile === undefined ? {} : await readOperators(operatorsFile, io)
+    if (values.log !== undefined && operatorsFile === undefined)
+      throw usage("serin serve: calls of --log are shown to those who may act; --operator-file says who that is")
     const serveDashboard = dashboardHandler({
       store: operatorsFile === undefined || place.readOnly ? withoutWrites(place.store) : place.store,
       raw: place.signs ? place.raw : undefined,
       rollouts: await shownRollouts(place, out),
       authorize: operators(names, (request) => authorize(request, "read")),
+      ...exploredBy(values, place, io),
       signal: io.signal,
       clock: io.clock,
       onError,
@@ -115,6 +132,20 @@ function readPort(text: string): number {
 async function readTokens(file: string, io: Io): Promise<Authorize> {
   const lines = await readLines(file, io)
   return checkedBy(file, () => bearer(lines))
+}
+
+/** What disagreements are shown from. Releases that bring code are not loaded here. */
+function exploredBy(
+  { log, releases }: { readonly log: string | undefined; readonly releases: string | undefined },
+  { file }: Place,
+  { cwd }: Io,
+) {
+  if (log === undefined) return {}
+  const root = releases === undefined ? join(dirname(file), "releases") : resolve(cwd, releases)
+  return {
+    log: (onProblem: (problem: Problem) => void) => readDecisionLog(resolve(cwd, log), { onProblem }),
+    releases: releaseDirectory(root, { engines: [rulesEngine()] }),
+  }
 }
 
 /** Tokens by the name in which each acts. */

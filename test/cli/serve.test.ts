@@ -1,6 +1,8 @@
 import { request } from "node:http"
 import { afterEach, describe, expect, it } from "vitest"
 import { httpStore } from "../../src/stores/http.js"
+import { PAGE_HEADERS } from "../dashboard/served.js"
+import { linesOf, logged } from "../disagreements/log.js"
 import { publicationOf } from "../evidence/publications.js"
 import { NAME, useBench, type Ran } from "./harness.js"
 
@@ -123,6 +125,26 @@ describe("serin serve", () => {
     expect((await kill({ authorization: "Bearer 0123456789abcdex" })).status).toBe(403)
     expect((await kill({ authorization: `Bearer ${TOKEN}` })).status).toBe(200)
     expect((await bench().state()).last).toMatchObject({ event: "kill", actor: { id: "ana" } })
+  })
+
+  it("shows calls of a decision log to whoever may act, and replays them with the releases beside the rollout file", async () => {
+    await bench().write("operators", `ana ${TOKEN}\n`)
+    await bench().serin("init", "safety")
+    await bench().serin("start")
+    await bench().write("log.jsonl", linesOf(logged({ id: "p-1", stable: { outcome: "allow", rule: "refund" } })))
+    const { url } = await serving("--operator-file", "operators", "--log", "log.jsonl")
+    const replay = (headers: Record<string, string>): Promise<Response> =>
+      fetch(`${url.replace("v1", "")}api/${NAME}/disagreements/replay`, {
+        method: "POST",
+        headers: { ...PAGE_HEADERS, ...headers },
+        body: JSON.stringify({ id: "p-1" }),
+      })
+    expect((await replay({})).status).toBe(401)
+    expect(await (await replay({ authorization: `Bearer ${TOKEN}` })).json()).toMatchObject({
+      repeats: true,
+      replayed: { canary: { rule: "large-refund", reason: "Refunds are given up to 500" } },
+    })
+    expect((await bench().serin("serve", "--log", "log.jsonl")).err).toContain("--operator-file says who that is")
   })
 
   it("without an operator file has a dashboard that nobody acts on, also who may publish", async () => {

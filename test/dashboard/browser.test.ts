@@ -8,6 +8,7 @@ import type { Browser, BrowserContextOptions, Page } from "playwright-core"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { dashboardHandler, type DashboardOptions } from "../../src/dashboard.js"
 import { embed, type Embedded } from "../../src/embed.js"
+import type { DecisionLogEntry } from "../../src/model/decision-entry.js"
 import { listen, type Listening } from "../../src/serve/listen.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { fakeClock, type FakeClock } from "../../src/testing/fake-clock.js"
@@ -42,6 +43,10 @@ describe.skipIf(path === null)("the dashboard's page in a browser", () => {
       rollouts: [NAME],
       authorize: (_, access) => (access === "read" ? true : { actor: "ana" }),
       clock: app.clock,
+      log: async function* () {
+        yield* app.log
+      },
+      releases: RELEASES,
       ...options,
     })
     const server: Listening = await listen(handler, { port: 0 })
@@ -68,9 +73,11 @@ describe.skipIf(path === null)("the dashboard's page in a browser", () => {
     writeFileSync(join(dir, "rollout.yaml"), SPEC)
     const store = memoryStore()
     const clock = fakeClock(Date.UTC(2026, 0, 1))
-    const guard = await embed({ rollout: join(dir, "rollout.yaml"), store, clock, start: true })
+    const log: DecisionLogEntry[] = []
+    const decisionLog = { write: (batch: readonly DecisionLogEntry[]) => void log.push(...batch) }
+    const guard = await embed({ rollout: join(dir, "rollout.yaml"), store, clock, start: true, decisionLog })
     ends.push(() => guard.close())
-    return { store, clock, guard, play: playing(guard, clock) }
+    return { store, clock, guard, log, play: playing(guard, clock) }
   }
 
   it("shows a rollout from its start: what happens, why, and criteria that close in, live", async () => {
@@ -89,6 +96,39 @@ describe.skipIf(path === null)("the dashboard's page in a browser", () => {
     await accessible(page)
     await shoot(page, "under-way")
   })
+
+  it("shows where the releases disagree, has a call drawn, replayed and labelled by the keyboard alone", async () => {
+    const { page, play } = await open()
+    await play(6, 8)
+    const panel = page.getByRole("region", { name: "Where the releases disagree" })
+    await panel.getByRole("row", { name: /newly denied.*allow → deny/ }).waitFor()
+    await panel.getByRole("button", { name: "Draw one to label" }).press("Enter")
+    const drawn = panel.getByRole("article")
+    await drawn.getByText(/stable: allow/).waitFor()
+    await drawn.getByRole("button", { name: "Replay" }).press("Enter")
+    await drawn.getByText("canary 1.5.0: deny").waitFor()
+    await drawn.getByText("both answer as they did").waitFor()
+    await drawn.getByRole("button", { name: "wrong" }).press("Enter")
+    await panel.getByText(/Of 1 drawn at random and labelled, the canary is wrong in 1/).waitFor()
+    await accessible(page)
+    await shoot(page, "disagreements")
+  })
+
+  it("shows calls of nobody to those who may only read, and what is in them as text", async () => {
+    const { page, store } = await open({ authorize: (_, access) => access === "read" })
+    const state = (await store.get(`${NAME}/state`))!
+    const { revision, generation } = JSON.parse(state.envelope) as { revision: number; generation: number }
+    const side = { outcome: "deny", rule: "<img src=x onerror=alert(1)>" }
+    const diffs = [{ action: "<b>refund</b>", stable: side, canary: { outcome: "allow" }, calls: 3, sessions: 3 }]
+    const report = { format: "serin/report/1", rollout: NAME, revision, generation, at: 0, verdict: null, diffs }
+    const current = await store.get(`${NAME}/report`)
+    await store.compareAndSet(`${NAME}/report`, current?.revision ?? 0, JSON.stringify(report))
+    const panel = page.getByRole("region", { name: "Where the releases disagree" })
+    await panel.getByText("To see calls, sign in.").waitFor()
+    await panel.getByRole("rowheader", { name: "<b>refund</b>" }).waitFor()
+    expect(await panel.getByRole("button").filter({ visible: true }).count()).toBe(0)
+    expect(await panel.locator("img, b").count()).toBe(0)
+  })
 })
 
 const SPEC = `
@@ -101,6 +141,14 @@ canary:
   shadow: { period: 20m }
   acceptance_criteria: { deny_rate_delta_max: 0.02, newly_allowed_rate_max: 0.005, error_rate_delta_max: 0.05, latency_p99_delta_max: 50ms }
 `
+
+/** What a replay asks: the policies of the application are wrapped functions. */
+const RELEASES = new Map(
+  Object.entries({ "1.4.0": "allow", "1.5.0": "deny" } as const).map(([version, outcome]) => [
+    version,
+    { version, policy: { evaluate: () => outcome } },
+  ]),
+)
 
 interface Envelope {
   readonly session: string

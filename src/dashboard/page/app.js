@@ -1,5 +1,6 @@
 import { ask, listen, Refused, token } from "./api.js"
 import { criteriaPanel } from "./criteria.js"
+import { disagreementsPanel } from "./disagreements.js"
 import { fill, h } from "./dom.js"
 import { nowPanel } from "./now.js"
 import { rampPanel } from "./ramp.js"
@@ -19,8 +20,9 @@ const signIn = signInPanel(() => void begin())
 const now = nowPanel()
 const verbs = verbsPanel({ done: () => void begin(), signIn: () => signIn.show() })
 now.element.append(verbs.element)
+const disagreements = disagreementsPanel()
 /** Each shows a part of what the server says; a new one is a file, and a line here. */
-const panels = [now, verbs, criteriaPanel(), rampPanel()]
+const panels = [now, verbs, criteriaPanel(), disagreements, rampPanel()]
 const shown = h("div", { hidden: true }, ...panels.filter((panel) => panel !== verbs).map(({ element }) => element))
 byId("main").append(signIn.element, shown)
 
@@ -38,6 +40,7 @@ async function begin() {
     if (own.signal.aborted) return
     signIn.hide()
     verbs.who({ actor, acts })
+    disagreements.who({ actor })
     fill(
       who,
       actor !== null ? `signed in as ${actor} ` : acts ? "reading only " : "",
