@@ -81,6 +81,8 @@ export function createLeader(options: LeaderOptions): Leader {
   let last: Report | null = null
   let running: Promise<Report> | null = null
   let trip: TripState | undefined
+  /** What was disagreed about when the last verdict was made: later, more sessions are counted there than it knows of. */
+  let seen: { readonly generation: number; readonly diffs: readonly Diff[] } | null = null
   /** The lead for which the trip of the one before was taken over. */
   let inherited: number | null = null
   let recording: Promise<VerdictRecord | null> | null = null
@@ -190,6 +192,13 @@ export function createLeader(options: LeaderOptions): Leader {
     return undefined
   }
 
+  const diffsNow = (): readonly Diff[] => options.diffs?.().slice(0, REPORTED_DIFFS) ?? []
+
+  function diffsOf(state: RolloutState | null): readonly Diff[] {
+    const isOfVerdict = state !== null && isCompared(state) && seen?.generation === state.generation
+    return isOfVerdict && seen !== null ? seen.diffs : diffsNow()
+  }
+
   function reportOf(state: RolloutState | null, verdict: Verdict | null, problem?: string): Report {
     return {
       format: "serin/report/1",
@@ -200,7 +209,7 @@ export function createLeader(options: LeaderOptions): Leader {
       at: clock.now(),
       since: begun,
       verdict,
-      diffs: options.diffs?.().slice(0, REPORTED_DIFFS) ?? [],
+      diffs: diffsOf(state),
       trip: source.lasting === true ? trip : undefined,
       problem,
     }
@@ -230,6 +239,7 @@ export function createLeader(options: LeaderOptions): Leader {
     // Nothing is awaited from here on: evidence of this very process is counted on while others have their turn.
     const judged = { ...settings, evidence, ramp: state.ramp, tripBefore: trip }
     const look = lookAgain(judged)
+    seen = { generation: state.generation, diffs: diffsNow() }
     trip = look.trip
     // A rollback is in force before the record is made, and written after: its revision names the record.
     let name: string | undefined

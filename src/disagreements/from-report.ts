@@ -1,5 +1,5 @@
 import type { Report } from "../controller/report.js"
-import { MAX_DIFFS, type Diff } from "../evidence/diffs.js"
+import { MOST_DIFFS, type Diff } from "../evidence/diffs.js"
 import type { Verdict } from "../model/verdict.js"
 import type { RankedReport } from "./document.js"
 import { rankGroups, type CountedGroup } from "./ranking.js"
@@ -10,7 +10,9 @@ export function rankReport(
   verdict: Pick<Verdict, "sessions"> | null,
 ): RankedReport {
   const { rollout, generation, at, diffs } = report
-  const paired = verdict?.sessions.paired ?? null
+  const seen = verdict?.sessions.paired ?? null
+  // A verdict without evidence knows of no session: what was counted is not a share of it.
+  const paired = seen !== null && diffs.every(({ sessions = 0 }) => sessions <= seen) ? seen : null
   const unsaid = diffs.some(({ sessions }) => sessions === undefined)
   const notes = [
     ...(unsaid ? ["a process of an earlier version counted calls alone: of its groups there is no evidence"] : []),
@@ -23,7 +25,7 @@ export function rankReport(
 function counted({ action, stable, canary, calls, sessions }: Diff, paired: number | null): CountedGroup {
   const group = { tool: action, stable, canary, calls, sessions: sessions ?? null }
   if (sessions === undefined || paired === null) return { ...group, candidate: null }
-  // The session that named it is none; both were not counted at the very same moment.
+  // The session that named it is none.
   const events = Math.max(0, sessions - 1)
-  return { ...group, candidate: { events, trials: Math.max(events, paired - 1), weight: 1 / MAX_DIFFS } }
+  return { ...group, candidate: { events, trials: Math.max(0, paired - 1), weight: 1 / MOST_DIFFS } }
 }

@@ -1,4 +1,4 @@
-import type { Outcome } from "../model/decision.js"
+import { OUTCOMES, type Outcome } from "../model/decision.js"
 
 /** How often the arms disagreed in one way about one action. Holds no input: safe to store and to show. */
 export interface Diff {
@@ -11,7 +11,9 @@ export interface Diff {
 }
 
 /** Groups that one process keeps; what is new beyond them counts under the action `other`. */
-export const MAX_DIFFS = 200
+const MAX_DIFFS = 200
+/** With those of `other`: one for each way to disagree. */
+export const MOST_DIFFS = MAX_DIFFS + OUTCOMES.length * (OUTCOMES.length - 1)
 
 /** The groups that a session was counted in. */
 export type Met = Set<unknown>

@@ -9,6 +9,7 @@ import { parseReport } from "../../src/controller/report.js"
 import type { Report } from "../../src/controller/report.js"
 import { act, ensureState, newSalt, pastStates, readState } from "../../src/controller/verbs.js"
 import { SerinError } from "../../src/errors.js"
+import type { Diff } from "../../src/evidence/diffs.js"
 import type { Evidence } from "../../src/model/evidence.js"
 import { phaseOf } from "../../src/rollout/phase.js"
 import type { StateStore } from "../../src/rollout/store.js"
@@ -24,7 +25,7 @@ import { unreliable } from "./unreliable.js"
 const human = { kind: "human", id: "ada" } as const
 const controller = { kind: "controller", id: "test" } as const
 
-async function setUp(wrap: (store: StateStore) => StateStore = (store) => store) {
+async function setUp(wrap: (store: StateStore) => StateStore = (store) => store, diffs?: () => readonly Diff[]) {
   const clock = fakeClock(T0)
   const inner = memoryStore()
   const store = wrap(inner)
@@ -40,6 +41,7 @@ async function setUp(wrap: (store: StateStore) => StateStore = (store) => store)
     clock,
     actor: controller,
     source: { read: (query) => (asked.push([query?.generation, query?.salt]), evidence()) },
+    diffs,
   })
   return {
     asked,
@@ -67,6 +69,25 @@ describe("the leader", () => {
     clock.advance(3_600_000)
     await leader.tick()
     expect(phaseOf((await readState(inner, "demo"))!)).toMatchObject({ phase: "canary", weightBp: 500 })
+    await stop()
+  })
+
+  it("reports what was disagreed about when the verdict was made, and not what came while it was written", async () => {
+    let sessions = 0
+    const counting = (store: StateStore): StateStore => ({
+      ...store,
+      compareAndSet: (...write) => ((sessions += 1), store.compareAndSet(...write)),
+    })
+    const diff = { action: "a", stable: { outcome: "allow" }, canary: { outcome: "deny" }, calls: 9 } as const
+    const { clock, leader, evidence, stop } = await setUp(counting, () => [{ ...diff, sessions }])
+    evidence(healthy)
+    await leader.tick()
+    clock.advance(3_600_000)
+    await clock.settle()
+    const before = sessions
+    const { diffs } = await leader.tick()
+    expect(sessions).toBeGreaterThan(before)
+    expect(diffs).toEqual([{ ...diff, sessions: before }])
     await stop()
   })
 

@@ -53,3 +53,25 @@ describe("groups that the data name", () => {
     expect(found.toSorted()).toEqual(["other", "refund"])
   })
 })
+
+describe("a report of which counts and verdict are not of one moment", () => {
+  const diff = {
+    action: "refund",
+    stable: { outcome: "allow" },
+    canary: { outcome: "deny" },
+    calls: 9,
+    sessions: 9,
+  } as const
+
+  it("is no evidence: more sessions disagreed than the verdict knows of", () => {
+    for (const paired of [0, 8]) {
+      const { groups, sessions, notes } = rankReport(reportOf([diff]), verdictOf("inconclusive", { sessions: paired }))
+      expect({ sessions, evidence: groups[0]!.evidence, notes: notes.length }).toEqual({
+        sessions: null,
+        evidence: null,
+        notes: 1,
+      })
+    }
+    expect(rankReport(reportOf([diff]), verdictOf("pass", { sessions: 9 })).groups[0]!.evidence?.events).toBe(8)
+  })
+})
