@@ -27,6 +27,8 @@ export interface Releases {
   get(version: string): ReplayableRelease | undefined | Promise<ReplayableRelease | undefined>
 }
 
+/** Many watch, and reports come every 5 s, ms. */
+const SHARED_MS = 2000
 /** Versions that a log names; those in force are the first. */
 const MOST_LOADED = 8
 
@@ -35,6 +37,19 @@ export function disagreementRoutes(context: Context): readonly Route[] {
   const { read, stores, clock, explored = {} } = context
   const loaded = new Map<string, Promise<ReplayableRelease | undefined>>()
   const log = explored.log === undefined ? null : rarely(disagreementLog(explored.log), clock)
+
+  const looks = new Map<string, { readonly at: number; readonly found: ReturnType<typeof look> }>()
+  const look = (rollout: string) => storedDisagreements(read, rollout, clock.now(), null)
+
+  /** Whoever asks within two seconds is answered by the same look. */
+  function shared(rollout: string): ReturnType<typeof look> {
+    const last = looks.get(rollout)
+    if (last !== undefined && clock.monotonic() - last.at < SHARED_MS) return last.found
+    const next = { at: clock.monotonic(), found: look(rollout) }
+    looks.set(rollout, next)
+    next.found.catch(() => looks.get(rollout) === next && looks.delete(rollout))
+    return next.found
+  }
 
   /** The generation that was seen, where it is the one in force. */
   async function generationOf({ rollout, body }: Asked): Promise<{ rollout: string; generation: number }> {
@@ -61,7 +76,7 @@ export function disagreementRoutes(context: Context): readonly Route[] {
       path: "disagreements",
       access: "read",
       async answer({ rollout }) {
-        const found = await storedDisagreements(read, rollout, clock.now(), null)
+        const found = await shared(rollout)
         if (found === null) throw new Refusal(404, "NOT_FOUND", `${rollout} has no state`)
         return json({
           ...found,
@@ -111,6 +126,7 @@ export function disagreementRoutes(context: Context): readonly Route[] {
           throw invalid("example was not drawn, and is no call of the log that the releases disagree on")
         const label = { group, example, says, by: nameIn(asked), at: clock.now(), note: note === "" ? undefined : note }
         await keepLabel(store, of, label)
+        looks.delete(asked.rollout)
         const said = await readLabels(store, of)
         return json({ label, wrongRate: wrongRate(said, "all") })
       },

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import type { DashboardOptions } from "../../src/dashboard.js"
 import type { DecisionLogEntry } from "../../src/model/decision-entry.js"
 import { linesOf, logged } from "../disagreements/log.js"
@@ -66,6 +66,19 @@ describe("where the releases disagree, on the dashboard", () => {
       shows: { calls: true, replays: true },
     })
     expect(served.reads()).toBe(0)
+  })
+
+  it("is looked up once for all who ask within two seconds, and again when somebody labelled", async () => {
+    const served = await serve()
+    const get = vi.spyOn(served.store, "get")
+    await Promise.all(Array.from({ length: 50 }, () => list(served)))
+    const once = get.mock.calls.length
+    expect(once).toBeGreaterThan(0)
+    expect(await list(served)).toMatchObject({ groups: [{ labels: [] }] })
+    expect(get).toHaveBeenCalledTimes(once)
+    served.clock.advance(2000)
+    await list(served)
+    expect(get.mock.calls.length).toBe(2 * once)
   })
 
   it("shows calls to those who may act alone, and reads the log once for all who ask at a time", async () => {
