@@ -27,6 +27,7 @@ import type { KeysOf } from "./model/options.js"
 import type { Call } from "./model/call.js"
 import { requireClock, systemClock } from "./model/clock.js"
 import { notifyPeople } from "./notify/notify-people.js"
+import type { ApprovalLinks } from "./notify/notify-people.js"
 import type { NotifyChannel } from "./notify/notify-channel.js"
 import type { CodeOptions } from "./release/code-options.js"
 import { loadedModules } from "./release/module-code.js"
@@ -83,6 +84,8 @@ export interface EmbedOptions<C extends Call, M extends Mode>
   readonly notify?: readonly NotifyChannel[] | undefined
   /** Where people look at the rollout: the link in messages. */
   readonly dashboardUrl?: string | URL | undefined
+  /** Have messages that ask for an approval bear a link by which it is given. Needs `dashboardUrl`, and the same secret there. */
+  readonly approvals?: ApprovalLinks | undefined
 }
 
 const { state: _none, ...GUARDS } = GUARD_KEYS
@@ -98,6 +101,7 @@ const EMBED_KEYS: KeysOf<EmbedOptions<Call, Mode> & { readonly async: boolean }>
   source: true,
   notify: true,
   dashboardUrl: true,
+  approvals: true,
 }
 
 /** Processes of one machine beat as they judge: each beat is a write that a disk has to keep. Within the bounds of a lease, ms. */
@@ -162,9 +166,9 @@ export async function embed<C extends Call = Call>(
 ): Promise<Embedded<C> | Embedded<C, "async">> {
   checkOptions(options)
   const { releases: from, trustedKeys, modules, moduleTimeoutMs, sdks, ...others } = options
-  const { store: given, start, judgeEveryMs = 5000, source, notify, dashboardUrl, ...forGuard } = others
+  const { store: given, start, judgeEveryMs = 5000, source, notify, dashboardUrl, approvals, ...forGuard } = others
   const { clock = systemClock } = options
-  const telling = notify && notifyPeople({ channels: notify, dashboardUrl })
+  const telling = notify && notifyPeople({ channels: notify, dashboardUrl, approvals })
   const spec = await readSpec(options.rollout)
   const actor: Actor = { kind: "controller", id: `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}` }
   const store = given ?? fileStore({ dir: join(dirname(options.rollout), "state") })

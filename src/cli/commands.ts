@@ -10,6 +10,7 @@ import { historyCommand } from "./history.js"
 import { initCommand } from "./init.js"
 import { keygenCommand } from "./keygen.js"
 import { killCommand } from "./kill.js"
+import { notifyCommand } from "./notify.js"
 import { pauseCommand } from "./pause.js"
 import { planCommand } from "./plan.js"
 import { promoteCommand } from "./promote.js"
@@ -54,6 +55,7 @@ export const COMMANDS: readonly Command[] = [
   diffsCommand,
   verifyCommand,
   controllerCommand,
+  notifyCommand,
   serveCommand,
   signCommand,
   keygenCommand,

@@ -3,9 +3,11 @@ import { hostname } from "node:os"
 import process from "node:process"
 import { stateKey } from "../controller/keys.js"
 import { createLeader } from "../controller/leader.js"
+import type { Delivery } from "../controller/notifier.js"
 import type { Report } from "../controller/report.js"
 import { createWritingFollower } from "../controller/writing-follower.js"
 import { isSerinError } from "../errors.js"
+import { notifyPeople } from "../notify/notify-people.js"
 import { phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 import { sharedSource } from "../sources/fleet.js"
@@ -14,6 +16,7 @@ import { EXIT } from "./exit-code.js"
 import { NAME_THEM } from "./keyed-store.js"
 import { formatTime } from "../operate/format.js"
 import { phaseWords } from "../operate/next-step.js"
+import { NOTIFY_FLAG, notifyFileFor } from "./notify.js"
 import { placeOf, rolloutName } from "./place.js"
 import type { Place } from "./place.js"
 
@@ -28,15 +31,18 @@ export const controllerCommand = defineCommand({
   summary: "Lead the rollout by the evidence that processes publish, until interrupted",
   notes: [
     "Of several controllers on one store one leads; another takes over within 4 s when it dies, at once when it ends.",
+    "It tells people of what happens where a notify.yaml says whom; `serin notify --test` tries it.",
     "It writes a line for each revision and whenever it begins or ceases to lead, with --json a document a line.",
   ],
   example: "serin controller --state /srv/serin/state",
-  flags: { ...PLACE_FLAGS, ...JSON_FLAG },
+  flags: { ...PLACE_FLAGS, ...NOTIFY_FLAG, ...JSON_FLAG },
   async run({ values, io, out }) {
     const { clock, signal } = io
     const place = await placeOf(values, io)
     requireWritable(place)
     const rollout = await rolloutName(place, out)
+    const people = notifyFileFor(values.notify, place, io)
+    const telling = people === null ? undefined : notifyPeople({ ...people, say: place.command })
     const { store } = place
     if (!place.signs) await requireUnsigned(place, rollout)
     const id = `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}`
@@ -51,6 +57,7 @@ export const controllerCommand = defineCommand({
       actor: { kind: "controller", id },
       diffs: source.diffs,
       processes: source.processes,
+      notify: telling && { ...telling, onDelivery: tellDelivery },
     })
     let revision = 0
     let told: News | null = null
@@ -63,6 +70,16 @@ export const controllerCommand = defineCommand({
       if (values.json)
         out.json({ at: clock.now(), rollout, event: "revision", revision, phase: phaseOf(state), last: state.last })
       else out.line(`${formatTime(clock.now())} ${rollout}: ${revisionWords(state)}`)
+    }
+
+    function tellDelivery({ channel, key, kind, outcome, tries, problem }: Delivery): void {
+      const at = clock.now()
+      if (values.json) out.json({ at, rollout, event: "told", channel, key, kind, outcome, tries, problem })
+      else {
+        const what =
+          outcome === "delivered" ? `told ${channel}` : `did not tell ${channel}, and has given up: ${problem}`
+        out.line(`${formatTime(at)} ${rollout}: ${what} (${kind}, ${key})`)
+      }
     }
 
     function tellReport(report: Report): void {

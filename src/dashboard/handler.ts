@@ -13,6 +13,8 @@ import { pageAnswer, readPage, type PageFile } from "./page-files.js"
 import { rateLimit, type Rate } from "./rate-limit.js"
 import type { Context, Route } from "./route.js"
 import { routesOf } from "./routes.js"
+import { approvalKeys } from "../notify/approval-token.js"
+import type { ApprovalLinks } from "../notify/notify-people.js"
 import { notTheSameOrigin } from "./same-origin.js"
 
 /** What a request wants to do. */
@@ -47,6 +49,8 @@ export interface DashboardOptions {
   readonly log?: Explored["log"]
   /** Releases by version, to replay a call with. */
   readonly releases?: Explored["releases"]
+  /** The secret of approval links, as who leads has it: `approvals` of `embed`. Default: there are none. */
+  readonly approvals?: Pick<ApprovalLinks, "secret"> | undefined
   /** Told of what went wrong here; clients are not. */
   readonly onError?: ((error: unknown) => void) | undefined
   /** Ends all streams, and answers 503 from then on. */
@@ -64,6 +68,7 @@ const OPTIONS: KeysOf<DashboardOptions> = {
   client: true,
   log: true,
   releases: true,
+  approvals: true,
   onError: true,
   signal: true,
   clock: true,
@@ -92,6 +97,7 @@ export function dashboardHandler(options: DashboardOptions): (request: Request) 
     read: { get: (key) => read(key) },
     stores: writable === null ? null : { store: writable, raw: options.raw, signs: options.raw !== undefined },
     clock,
+    approvalKeys: options.approvals && approvalKeys(options.approvals.secret),
     explored: { log: options.log, releases: options.releases },
     watched: store,
     signal: lifetime,
@@ -143,7 +149,12 @@ export function dashboardHandler(options: DashboardOptions): (request: Request) 
       const waitS = acts(actor?.id ?? "")
       if (waitS > 0) return tooMany(waitS)
     }
-    const body = request.method === "POST" ? await bodyOf(request) : {}
+    const posts = request.method === "POST"
+    if (access === "own" && posts) {
+      const waitS = acts(client(request))
+      if (waitS > 0) return tooMany(waitS)
+    }
+    const body = posts ? await bodyOf(request, access) : {}
     if (body instanceof Response) return body
     // Not before it is known who asks: what there is, is told to whoever may read.
     if (!(await names()).includes(rollout)) return nothing()
@@ -193,8 +204,16 @@ export function dashboardHandler(options: DashboardOptions): (request: Request) 
     return given.filter((name) => ROLLOUT_NAME.test(name))
   }
 
-  async function bodyOf(request: Request): Promise<Readonly<Record<string, unknown>> | Response> {
+  async function bodyOf(
+    request: Request,
+    access: Route["access"],
+  ): Promise<Readonly<Record<string, unknown>> | Response> {
     const [type] = (request.headers.get("content-type") ?? "").split(";")
+    // A form of a page without script: what a page elsewhere could send as well, so it is for those who bring their own secret.
+    if (access === "own" && type?.trim().toLowerCase() === "application/x-www-form-urlencoded") {
+      const form = await readBody(request, MAX_BODY, clock)
+      return "refused" in form ? form.refused : Object.fromEntries(new URLSearchParams(form.text))
+    }
     if (type?.trim().toLowerCase() !== "application/json") {
       return refuse(415, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json")
     }

@@ -23,7 +23,7 @@ export interface Asked {
   readonly rollout: string
   /** Who asks, where `authorize` said so; with `act`, always. */
   readonly actor: Actor | null
-  /** Of a POST: the JSON object that came with it. */
+  /** Of a POST: the JSON object that came with it, or, with `own`, the fields of a form. */
   readonly body: Readonly<Record<string, unknown>>
 }
 
@@ -34,6 +34,8 @@ export interface Context {
   /** To write to; null: this can only be read. */
   readonly stores: Stores | null
   readonly clock: Clock
+  /** Secrets of approval links. Default: there are no links. */
+  readonly approvalKeys?: readonly string[] | undefined
   /** What calls of disagreements are shown from. Default: none are. */
   readonly explored?: Explored | undefined
   /** To be told of changes, and for what was before where the store tells. */

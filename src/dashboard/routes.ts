@@ -1,4 +1,5 @@
 import { actRoute } from "./act.js"
+import { approvalLinkRoutes } from "./approval-link.js"
 import { disagreementRoutes } from "./disagreements.js"
 import { eventsRoute } from "./events.js"
 import { historyRoute } from "./history.js"
@@ -12,4 +13,5 @@ export const routesOf = (context: Context): readonly Route[] => [
   historyRoute(context),
   actRoute(context),
   ...disagreementRoutes(context),
+  ...(context.approvalKeys === undefined ? [] : approvalLinkRoutes(context, context.approvalKeys)),
 ]

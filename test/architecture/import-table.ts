@@ -51,7 +51,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     node: ["node:async_hooks", "node:util"],
   },
   // What people are told of a rollout, and the port of those who tell them.
-  notify: { units: ["rollout", "operate/next-step"], node: ["node:crypto"] },
+  notify: { units: ["rollout", "operate/next-step"], packages: ["zod"], node: ["node:crypto"] },
   channels: { units: ["notify"], node: true },
   controller: {
     units: ["analysis", "rollout", "evidence", "notify"],
@@ -134,7 +134,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     units: ["rollout", "controller", "analysis/outlook", "stores/witnessed", "signing/trust"],
     packages: ["zod"],
   },
-  dashboard: { units: ["rollout", "controller", "operate", "serve", "disagreements", "replay"], node: true },
+  dashboard: { units: ["notify", "rollout", "controller", "operate", "serve", "disagreements", "replay"], node: true },
   cli: { units: ["*"], packages: ["zod", "yaml"], node: true },
   index: {
     // Of the analysis, what a human asks before a rollout: the judge belongs to the controller.

@@ -42,10 +42,10 @@ export const PAGE_HEADERS = {
   "sec-fetch-site": "same-origin",
 }
 
-export async function serveDashboard(options: Partial<DashboardOptions> = {}, base = ""): Promise<Served> {
+export async function serveDashboard(options: Partial<DashboardOptions> = {}, base = "", text = SPEC): Promise<Served> {
   const store = memoryStore()
   const clock = fakeClock(T0)
-  const spec = parseSpec(SPEC, { path: "rollout.yaml" })
+  const spec = parseSpec(text, { path: "rollout.yaml" })
   const actor = { kind: "human", id: "ana" } as const
   await ensureState(store, spec, actor, clock.now())
   await act(store, NAME, { type: "start", spec, salt: "salt", actor, reason: "try it" }, () => clock.now())
