@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { readDecisionLog } from "../decision-log/read.js"
 import { dashboardHandler } from "../dashboard/handler.js"
+import { approvalKeys } from "../notify/approval-token.js"
 import { operators } from "../dashboard/operators.js"
 import { rulesEngine } from "../engines/rules.js"
 import type { Problem } from "../errors.js"
@@ -35,6 +36,11 @@ export const serveCommand = defineCommand({
       type: "string",
       value: "FILE",
       text: "a decision log: the dashboard shows calls of it to those who may act",
+    },
+    "approval-secret": {
+      type: "string",
+      value: "FILE",
+      text: "the secret of approval links, a line, as notify.yaml names it",
     },
     "operator-file": {
       type: "string",
@@ -73,8 +79,12 @@ export const serveCommand = defineCommand({
     const names = operatorsFile === undefined ? {} : await readOperators(operatorsFile, io)
     if (values.log !== undefined && operatorsFile === undefined)
       throw usage("serin serve: calls of --log are shown to those who may act; --operator-file says who that is")
+    const secretFile = values["approval-secret"]
+    const secret = secretFile === undefined ? undefined : await readSecrets(secretFile, io)
+    const writes = operatorsFile !== undefined || secret !== undefined
     const serveDashboard = dashboardHandler({
-      store: operatorsFile === undefined || place.readOnly ? withoutWrites(place.store) : place.store,
+      store: !writes || place.readOnly ? withoutWrites(place.store) : place.store,
+      approvals: secret && { secret },
       raw: place.signs ? place.raw : undefined,
       rollouts: await shownRollouts(place, out),
       authorize: operators(names, (request) => authorize(request, "read")),
@@ -157,6 +167,12 @@ async function readOperators(file: string, io: Io): Promise<Readonly<Record<stri
   if (lines.length === 0) throw usage(`serin serve: ${file} has no name and no token`)
   if (Object.keys(names).length < lines.length) throw usage(`serin serve: ${file}: a name is there twice`)
   return checkedBy(file, () => (operators(names), names))
+}
+
+/** Secrets of approval links: the one in use, and those that are on their way out. */
+async function readSecrets(file: string, io: Io): Promise<readonly string[]> {
+  const lines = await readLines(file, io)
+  return checkedBy(file, () => approvalKeys(lines))
 }
 
 async function readLines(file: string, { cwd }: Io): Promise<string[]> {

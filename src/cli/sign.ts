@@ -1,4 +1,4 @@
-import { leaderKey, reportKey, stateKey, verdictKey } from "../controller/keys.js"
+import { leaderKey, notifiedKey, reportKey, stateKey, verdictKey } from "../controller/keys.js"
 import { isSerinError } from "../errors.js"
 import { revise } from "../rollout/revise.js"
 import { parseState, type RolloutState } from "../rollout/state.js"
@@ -17,7 +17,7 @@ export const signCommand = defineCommand({
   summary: "Sign the state as it is, whoever wrote it: when keys are new, or were changed",
   notes: [
     "Needs --reason and the state key. Look at the state first: what you sign is believed.",
-    "Takes away the leader's beat, the report and the recorded verdicts that cannot be trusted; they are made anew.",
+    "Takes away the leader's beat, the report, the recorded verdicts and the record of what people were told, where they cannot be trusted; they are made anew.",
   ],
   example: 'serin sign --state-key state-key --reason "the store is signed from today on"',
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
@@ -44,7 +44,7 @@ export const signCommand = defineCommand({
       io.clock.now(),
     )
     const removed: string[] = []
-    for (const key of [leaderKey(name), reportKey(name), verdictKey(name)]) {
+    for (const key of [leaderKey(name), reportKey(name), verdictKey(name), notifiedKey(name)]) {
       if (await isTrusted(store, key)) continue
       await raw.remove(key)
       removed.push(key)

@@ -2,6 +2,7 @@ import type { Message, MessageKind } from "../notify/message.js"
 import { wants, type NotifyChannel } from "../notify/notify-channel.js"
 import { summaryMessage, transitionMessage, unjudgedMessage, type Telling } from "../notify/transition-message.js"
 import type { RolloutState } from "../rollout/state.js"
+import { untold } from "./notified.js"
 import type { Gap, Told } from "./notified.js"
 
 /** What a channel is to be told next. */
@@ -30,6 +31,9 @@ export function dueNow(
   const newest = states.at(-1)
   if (newest === undefined) return null
   const about = { ...telling, undelivered: told.undelivered === 0 ? undefined : told.undelivered }
+  // A record that is ahead of the state is of one that was lost, or is forged: it must not keep people from being told.
+  if (told.revision > newest.revision)
+    return firstDue(channel, { ...untold(told.name), givenUp: told.givenUp }, states, gaps, about)
   if (told.revision === 0) return firstDue(channel, told, states, gaps, about)
   const gap = gaps.find(({ until }) => until > told.gap)
   if (gap !== undefined) return gapDue(channel, told, states, gap, about)

@@ -1,4 +1,5 @@
-import type { StateStore } from "../rollout/store.js"
+import { isSerinError } from "../errors.js"
+import type { StateStore, Versioned } from "../rollout/store.js"
 import { notifiedKey } from "./keys.js"
 import { messageOf } from "./message.js"
 import { joinNotified, parseNotified, remember, serializeNotified, untold } from "./notified.js"
@@ -31,7 +32,7 @@ export function createToldBook(store: StateStore, rollout: string): ToldBook {
   let problem: string | undefined
   let writing: Promise<boolean> = Promise.resolve(true)
 
-  function take(found: { readonly revision: number; readonly envelope: string } | null): void {
+  function take(found: Pick<Versioned, "revision" | "envelope"> | null): void {
     revision = found?.revision ?? 0
     if (found === null) return
     try {
@@ -63,8 +64,18 @@ export function createToldBook(store: StateStore, rollout: string): ToldBook {
       dirty = true
       problem = `what was told is not written, and may be told again: ${messageOf(error)}`
       // It may have been written: its revision is read before the next.
-      await store.get(key).then(take, () => {})
+      await find().then(take, () => {})
       return false
+    }
+  }
+
+  /** Attack, or a change of keys: what nobody vouches for must not keep people from being told. It is written over. */
+  async function find(): Promise<Pick<Versioned, "revision" | "envelope"> | null> {
+    try {
+      return await store.get(key)
+    } catch (error) {
+      if (!isSerinError(error) || error.code !== "STATE_UNTRUSTED" || error.revision === undefined) throw error
+      return { revision: error.revision, envelope: "" }
     }
   }
 
@@ -76,7 +87,7 @@ export function createToldBook(store: StateStore, rollout: string): ToldBook {
   return {
     async open() {
       await writing
-      take(await store.get(key))
+      take(await find())
     },
     told: (name) => known.channels.find((told) => told.name === name) ?? untold(name),
     gaps: () => known.gaps,

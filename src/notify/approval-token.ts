@@ -32,12 +32,12 @@ const GRANT = exactly<ApprovalGrant>({
   expires: whole,
 })
 
-/** Read secrets: the first signs, others are on their way out. Throws `TypeError`, and shows nothing of them. */
+/** Read secrets: the first signs, others are on their way out. Throws `RangeError`, and shows nothing of them. */
 export function approvalKeys(secret: string | readonly string[]): readonly [string, ...string[]] {
   const [first, ...others] = typeof secret === "string" ? [secret] : secret
   for (const one of [first, ...others]) {
     if (typeof one === "string" && one.length >= MIN_SECRET) continue
-    throw new TypeError(
+    throw new RangeError(
       `approvals.secret must have ${MIN_SECRET} characters at least, and be used for nothing else; make one: \`openssl rand -base64 32\``,
     )
   }

@@ -80,6 +80,13 @@ describe("serin notify", () => {
     expect((await bench().serin("notify")).err).toMatch(/approvals need dashboardUrl/)
   })
 
+  it("has links answered by `serin serve` only with a secret that nobody guesses", async () => {
+    await bench().write("short", "hunter2\n")
+    const { code, err } = await bench().serin("serve", "--port", "0", "--approval-secret", "short")
+    expect([code, err]).toEqual([2, expect.stringMatching(/short: approvals\.secret must have 32 characters at least/)])
+    expect(err).not.toContain("hunter2")
+  })
+
   it("says what to write where there is no file", async () => {
     expect((await bench().serin("notify")).err).toMatch(
       /there is no notify\.yaml beside the rollout's file; --notify names one/,

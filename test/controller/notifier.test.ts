@@ -350,6 +350,40 @@ describe("a store that is down", () => {
   })
 })
 
+describe("a record that cannot be", () => {
+  it("ahead of the state keeps nobody from being told", async () => {
+    const { clock, store, toggle, notified } = await setUp()
+    const ahead = { name: "ops", revision: 1_000_000, gap: 0, undelivered: 0, givenUp: [] }
+    const forged = { format: "serin/notified/1", rollout: "demo", channels: [ahead], gaps: [] }
+    await store.compareAndSet(notifiedKey("demo"), 0, JSON.stringify(forged))
+    const ops = channelOf("ops")
+    const leader = begin(store, clock, [ops.channel])
+    await leader.look()
+    await toggle()
+    await leader.look()
+    expect(ops.told).toEqual(["standing 1/2", "held 1/3", "released 1/4"])
+    expect((await notified()).channels[0]?.revision).toBe(4)
+  })
+
+  it("signed by nobody who is trusted is written over", async () => {
+    const { clock, store, notified } = await setUp()
+    await store.compareAndSet(notifiedKey("demo"), 0, "forged")
+    let trusted = false
+    const strict: StateStore = {
+      ...store,
+      async get(key, options) {
+        if (key !== notifiedKey("demo") || trusted) return store.get(key, options)
+        throw new SerinError("STATE_UNTRUSTED", "it is not signed", { revision: 1 })
+      },
+      compareAndSet: (key, ...rest) => ((trusted ||= key === notifiedKey("demo")), store.compareAndSet(key, ...rest)),
+    }
+    const ops = channelOf("ops")
+    await begin(strict, clock, [ops.channel]).look()
+    expect(ops.told).toEqual(["standing 1/2"])
+    expect((await notified()).channels[0]?.revision).toBe(2)
+  })
+})
+
 describe("a time in which nobody judged", () => {
   const HOUR = 3_600_000
   const report = (at: number, by: string): string =>
