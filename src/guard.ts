@@ -195,6 +195,7 @@ export function createGuard<C extends Call = Call>(
     telemetry,
     shadow,
     recorder: recorderOf([log, traces]),
+    traces,
     fuse,
     leaseOver: state.leaseOver === undefined ? null : isLeaseOver,
     async: options.async ?? false,

@@ -15,6 +15,7 @@ import type { Limit } from "./judge.js"
 import type { Recognise } from "./once.js"
 import type { Recorder } from "./recorder.js"
 import type { ShadowQueue } from "./shadow.js"
+import type { Traces } from "./traces.js"
 import type { View } from "./view.js"
 
 /** One side of a disagreement. */
@@ -112,6 +113,8 @@ export interface Core<C extends Call> {
   readonly shadow: ShadowQueue
   /** Null: nobody wants to be told. */
   readonly recorder: Recorder | null
+  /** Null: nobody traces, and nobody takes events. */
+  readonly traces: Pick<Traces, "escalation"> | null
   /** Null: turned off. */
   readonly fuse: Fuse | null
   /** Null: the canary may serve whoever leads. Never throws. */

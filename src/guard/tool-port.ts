@@ -99,6 +99,8 @@ const PORT_KEYS: KeysOf<ToolPortOptions<Call, unknown>> = {
  * decision, the object itself; another call never has, so that no answer is taken for that to another question.
  */
 const ANSWERS = new WeakMap<Decision, { readonly escalate: unknown; readonly answer: boolean | Promise<boolean> }>()
+/** What a runtime was told to ask about: it may hear so more than once of one call. */
+const ASKED = new WeakSet<Decision>()
 
 /** Make the port of one adapter. `asks`: its runtime has an approval of its own. Throws `TypeError` for options that there are not. */
 export function createToolPort<C extends Call, X>(
@@ -136,14 +138,18 @@ export function createToolPort<C extends Call, X>(
     return { ...judged, kind: "refuse", why, reason: refusalText(judged.use.tool, why, judged.decision) }
   }
 
-  function tell({ use, call, sessionId, decision }: Judged<C>, told: Told): boolean {
-    core.emit({ type: "escalation", sessionId, callId: use.callId, call, decision, ...told })
+  const about = ({ use, call, sessionId, decision }: Judged<C>) => ({ sessionId, callId: use.callId, call, decision })
+
+  function tell(judged: Judged<C>, told: Told): boolean {
+    core.traces?.escalation({ ...about(judged), ...told })
+    core.emit({ type: "escalation", ...about(judged), ...told })
     return told.approved
   }
 
   /** Answer without asking anybody, or ask the host's channel. */
   function ask(escalated: Judged<C>): boolean | Promise<boolean> {
     if (typeof escalate !== "function") return tell(escalated, { approved: escalate === "allow", by: "default" })
+    core.traces?.escalation({ ...about(escalated), by: "channel" })
     const heard = (said: unknown): boolean => tell(escalated, { approved: said === true, by: "channel" })
     const failed = (error: unknown): boolean => tell(escalated, { approved: false, by: "channel", error })
     try {
@@ -164,7 +170,11 @@ export function createToolPort<C extends Call, X>(
     const { outcome, reason } = judged.decision
     if (outcome === "allow") return run(judged)
     if (outcome === "deny") return refuse(judged, "denied")
-    if (escalate === "ask") return { ...judged, kind: "ask", reason }
+    if (escalate === "ask") {
+      if (!ASKED.has(judged.decision)) core.traces?.escalation({ ...about(judged), by: "runtime" })
+      ASKED.add(judged.decision)
+      return { ...judged, kind: "ask", reason }
+    }
     const no = typeof escalate === "function" ? "unapproved" : "unattended"
     const conclude = (approved: boolean): Ruling<C> => (approved ? run(judged) : refuse(judged, no))
     const answer = answerTo(judged.decision) ?? ask(judged)

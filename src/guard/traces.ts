@@ -14,9 +14,23 @@ import type { Turn } from "./seat.js"
 
 export type { EventLogger, EventRecord } from "../telemetry/events.js"
 
-/** Tells OpenTelemetry of decisions and scans as spans, of decisions and transitions as events. */
+/** A call that was escalated, and who is asked about it. `default`: nobody is, and that is the answer. */
+export interface Escalated {
+  readonly sessionId: string
+  readonly call: unknown
+  readonly callId?: string | undefined
+  readonly decision: Decision
+  readonly by: "channel" | "runtime" | "default"
+  /** Undefined: there is no answer yet. */
+  readonly approved?: boolean
+  /** The channel's own. */
+  readonly error?: unknown
+}
+
+/** Tells OpenTelemetry of decisions and scans as spans, of decisions, escalations and transitions as events. */
 export interface Traces extends Recorder {
   transition(state: RolloutState): void
+  escalation(told: Escalated): void
   close(): void
 }
 
@@ -24,6 +38,8 @@ type Flag = Record<string, string | number>
 
 const EVALUATION = "feature_flag.evaluation"
 const TRANSITION = "serin.rollout.transition"
+const ASKED = "serin.escalation.asked"
+const ANSWERED = "serin.escalation.answered"
 const INFO = { severityNumber: 9, severityText: "INFO" }
 const WARN = { severityNumber: 13, severityText: "WARN" }
 /** What takes exposure away was asked for by safety. */
@@ -85,6 +101,20 @@ export function createTraces(options: TraceOptions, { rollout, clock, complain }
     }
   }
 
+  function escalationOf({ sessionId, call, callId = "", decision, by, approved, error }: Escalated): Flag {
+    return {
+      "serin.rollout": rollout,
+      "serin.release": decision.release,
+      ...(decision.rule !== undefined && { "serin.rule": decision.rule }),
+      ...(sessionId !== "" && { "feature_flag.context.id": sessionId }),
+      "gen_ai.tool.name": actionOf(call),
+      ...(callId !== "" && { "gen_ai.tool.call.id": callId }),
+      "serin.escalation.by": by,
+      ...(approved !== undefined && { "serin.escalation.outcome": approved ? "approved" : "refused" }),
+      ...(error !== undefined && { "error.type": "throw" }),
+    }
+  }
+
   return {
     wants: () => inSpans() || inEvents(EVALUATION),
     decision(session, turn, call, decision, _own, ms, callId) {
@@ -127,6 +157,16 @@ export function createTraces(options: TraceOptions, { rollout, clock, complain }
           "serin.actor.id": actor.id,
         },
       }))
+    },
+    escalation(told) {
+      const name = told.approved === undefined ? ASKED : ANSWERED
+      const span = inSpans()
+      const event = inEvents(name)
+      if (!span && !event) return
+      const attributes = escalationOf(told)
+      // The span of now: who is asked today may answer in another request.
+      if (span) tracing!.note(name, attributes)
+      if (event) events!.emit(() => ({ eventName: name, timestamp: clock.now(), ...INFO, attributes }))
     },
     close: () => tracing?.close(),
   }

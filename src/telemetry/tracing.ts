@@ -9,6 +9,8 @@ export interface Tracing {
   wants(): boolean
   /** Make the span of something that has just ended and took `ms`. `failed`: nobody could do it. */
   span(name: string, ms: number, attributes: () => Attributes, failed: boolean): void
+  /** Note on the span that the host has open, if that one is recorded, that something happened now. */
+  note(name: string, attributes: Attributes): void
   /** Make no spans any more. */
   close(): void
 }
@@ -64,6 +66,13 @@ export function createTracing({ clock, tracerProvider, complain }: TracingOption
         span?.end(options.startTime === undefined ? undefined : options.startTime + ms)
       } catch (error) {
         complain("the tracer makes no spans", error)
+      }
+    },
+    note(name, attributes) {
+      try {
+        trace.getActiveSpan()?.addEvent(name, attributes)
+      } catch (error) {
+        complain("the active span takes no events", error)
       }
     },
     close() {

@@ -19,7 +19,7 @@ describe("docs/reference/metrics.md", () => {
         canary() {
           throw new Error("broken")
         },
-        stable: () => ({ outcome: "deny", rule: "r" }),
+        stable: ({ action }) => ({ outcome: action === "pay" ? "escalate" : "deny", rule: "r" }),
       },
       stateWith(),
       { tracerProvider, logger: { emit: (record) => void events.push(record) } },
@@ -27,15 +27,23 @@ describe("docs/reference/metrics.md", () => {
     tracerProvider.getTracer("host").startActiveSpan("tool", () => {
       guard.session(idOn(guard, "canary")).evaluate({ action: "a" }, { callId: "1" })
       guard.session("s").scan("text", { direction: "input" })
+      const escalate = (): boolean => {
+        throw new Error("nobody is there")
+      }
+      const session = idOn(guard, "stable")
+      void guard.toolPort("mine", { session, escalate }).decide({ tool: "pay", input: {}, callId: "2" }, {})
     })
     state.set(stateWith({ revision: 9 }))
     const names = [
       ...events.flatMap(({ eventName, attributes }) => [eventName, ...Object.keys(attributes)]),
       ...exporter.getFinishedSpans().flatMap(({ attributes }) => Object.keys(attributes)),
+      ...exporter.getFinishedSpans().flatMap(({ events: notes }) => notes.map(({ name }) => name)),
     ]
     const told = [
       "feature_flag.evaluation",
       "serin.rollout.transition",
+      "serin.escalation.asked",
+      "serin.escalation.outcome",
       "serin.scan.length",
       "error.type",
       "serin.rule",

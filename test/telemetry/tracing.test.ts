@@ -17,7 +17,7 @@ import {
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { createGuard } from "serin"
-import type { Call, EventLogger, GuardOptions, Release } from "serin"
+import type { Call, EventLogger, GuardOptions, Release, Ruling } from "serin"
 import { metricProducer } from "../../src/telemetry/producer.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
 import { fakeState, harness, idOn, release, stateWith, T0 } from "../guard/harness.js"
@@ -458,6 +458,86 @@ describe("events", () => {
     expect(guard.session("s").evaluate({ action: "a" }).outcome).toMatch(/allow|deny/)
     state.set(stateWith({ revision: 9 }))
     expect(guard.session("s").evaluate({ action: "a" }).outcome).toMatch(/allow|deny/)
+  })
+})
+
+describe("an escalated call of a tool", () => {
+  const escalated = () => ({ outcome: "escalate", rule: "large", reason: `saw ${SECRET}` }) as const
+  const use = { tool: "refund", input: { card: SECRET }, callId: "call-1" }
+  const about = {
+    "serin.rollout": "demo",
+    "serin.release": "1.0.0",
+    "serin.rule": "large",
+    "feature_flag.context.id": "s",
+    "gen_ai.tool.name": "refund",
+    "gen_ai.tool.call.id": "call-1",
+  }
+  const asked = (by: string) => ["serin.escalation.asked", { ...about, "serin.escalation.by": by }]
+  const answered = (by: string, outcome: string, more: object = {}) => {
+    return [
+      "serin.escalation.answered",
+      { ...about, "serin.escalation.by": by, "serin.escalation.outcome": outcome, ...more },
+    ]
+  }
+  const notesOf = (span: Span) =>
+    (span as unknown as ReadableSpan).events.map(({ name, attributes }) => [name, attributes])
+  const only = stateWith({ ramp: [] })
+
+  it("is noted on the host's span when its channel is asked and when it has answered, and as events", async () => {
+    const host = traced()
+    const told: unknown[] = []
+    const logger: EventLogger = { emit: ({ eventName, attributes }) => void told.push([eventName, attributes]) }
+    const { guard } = harness({ stable: escalated }, only, { tracerProvider: host.provider, logger })
+    let say: (approved: boolean) => void = () => {}
+    const channel = (): Promise<boolean> => new Promise((resolve) => (say = resolve))
+    const port = guard.toolPort("mine", { session: "s", escalate: channel })
+    const span = await host.within(async (span) => {
+      const ruling = port.decide(use, {})
+      expect(notesOf(span)).toEqual([asked("channel")])
+      say(true)
+      expect((await ruling).kind).toBe("run")
+      return span
+    })
+    expect(notesOf(span)).toEqual([asked("channel"), answered("channel", "approved")])
+    expect(told.filter((event) => String((event as unknown[])[0]).startsWith("serin.escalation"))).toEqual(
+      notesOf(span),
+    )
+  })
+
+  it("is noted once as asked of the runtime, and its answer on the span of the request that brings it", () => {
+    const host = traced()
+    const { guard } = harness({ stable: escalated }, only, { tracerProvider: host.provider })
+    const port = guard.toolPort("mine", { session: "s" }, { asks: true })
+    const decide = () => port.decide(use, {}) as Ruling
+    const first = host.within((span) => (decide(), decide(), span))
+    const second = host.within((span) => (port.answered(decide(), false), port.answered(decide(), false), span))
+    expect([notesOf(first), notesOf(second)]).toEqual([[asked("runtime")], [answered("runtime", "refused")]])
+  })
+
+  it("is noted as refused where nobody is asked, and where the channel fails", () => {
+    const host = traced()
+    const { guard } = harness({ stable: escalated }, only, { tracerProvider: host.provider })
+    const failing = guard.toolPort("mine", { session: "s", escalate: broken })
+    const span = host.within((span) => (failing.decide(use, {}), span))
+    expect(notesOf(span)).toEqual([asked("channel"), answered("channel", "refused", { "error.type": "throw" })])
+    const unattended = guard.toolPort("mine", { session: "s" })
+    expect(notesOf(host.within((span) => (unattended.decide(use, {}), span)))).toEqual([answered("default", "refused")])
+  })
+
+  it("is noted nowhere without a recorded span, with tracing off, or on one that refuses, and is answered all the same", () => {
+    const { provider, within } = traced(false)
+    const sampledOut = harness({ stable: escalated }, only, { tracerProvider: provider })
+    const off = harness({ stable: escalated }, only, { tracing: false })
+    const decide = ({ guard }: typeof off) => guard.toolPort("mine", { session: "s" }).decide(use, {}) as Ruling
+    expect(notesOf(traced().within((span) => (decide(off), span)))).toEqual([])
+    expect(within(() => decide(sampledOut)).kind).toBe("refuse")
+    const host = traced()
+    const strict = harness({ stable: escalated }, only, { tracerProvider: host.provider })
+    const ruling = host.within((span) => {
+      span.addEvent = broken
+      return decide(strict)
+    })
+    expect(ruling.kind).toBe("refuse")
   })
 })
 
