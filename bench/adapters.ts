@@ -11,6 +11,8 @@ import { createAgent, tool as chainTool, ToolMessage } from "langchain"
 import { guardTools } from "serin"
 import type { Guard } from "serin"
 import { guardTools as guardAiTools } from "serin/adapters/ai"
+import { guardHooks } from "serin/adapters/claude-agent-sdk"
+import type { GuardHooks } from "serin/adapters/claude-agent-sdk"
 import { guardMiddleware } from "serin/adapters/langchain"
 import { guardToolCallback } from "serin/adapters/mcp"
 import { guardTools as guardAgentTools } from "serin/adapters/openai-agents"
@@ -24,7 +26,7 @@ const refund = async ({ order, amount }: typeof INPUT): Promise<string> => `refu
 
 /**
  * What a guard adds to a turn of an agent: a model, which answers at once, asks for one tool and then says something. Of MCP it is one
- * call of a tool, through client and server in one process; of a function the call itself.
+ * call of a tool, through client and server in one process; of the Claude Agent SDK the hooks of one call; of a function the call itself.
  */
 export async function adapterCosts(guardFor: () => Guard, rounds: number): Promise<Row[]> {
   const rows: Row[] = []
@@ -32,6 +34,8 @@ export async function adapterCosts(guardFor: () => Guard, rounds: number): Promi
     rows.push(await compareTurns(`${name} vs unguarded`, await turn(guardFor()), await turn(null), rounds))
   }
   await add("an async function", functionCall)
+  // Before the frameworks: some make each promise of the process dearer.
+  await add("Claude Agent SDK, the hooks of a call", hookCalls)
   await add("AI SDK 6, a turn", aiTurn)
   await add("LangChain 1, a turn", chainTurn)
   await add("OpenAI Agents SDK, a turn", agentTurn)
@@ -144,4 +148,25 @@ async function mcpCall(guard: Guard | null): Promise<Turn> {
   const client = new Client({ name: "agent", version: "1.0.0" })
   await Promise.all([server.connect(far), client.connect(near)])
   return () => client.callTool({ name: "issue_refund", arguments: INPUT })
+}
+
+/**
+ * The hooks of one call that runs, one after the other as the SDK has them called, beside hooks that answer `{}`: without the SDK, whose
+ * program is a process of its own, and takes milliseconds to ask a hook.
+ */
+function hookCalls(guard: Guard | null): Turn {
+  const none = [{ hooks: [async () => ({})] }]
+  const { PreToolUse, PostToolUse = [], PostToolBatch = [] }: GuardHooks =
+    guard === null ? { PreToolUse: none, PostToolUse: none, PostToolBatch: none } : guardHooks(guard)
+  const tool = { tool_name: "issue_refund", tool_input: INPUT, tool_response: "refunded 40 for A-1001" }
+  const { signal } = new AbortController()
+  let calls = 0
+  return async () => {
+    const id = `call-${++calls}`
+    const call = { ...tool, session_id: SESSION, tool_use_id: id }
+    const batch = { session_id: SESSION, tool_calls: [call] }
+    for (const { hooks } of PreToolUse) for (const hook of hooks) await hook(call, id, { signal })
+    for (const { hooks } of PostToolUse) for (const hook of hooks) await hook(call, id, { signal })
+    for (const { hooks } of PostToolBatch) for (const hook of hooks) await hook(batch, undefined, { signal })
+  }
 }
