@@ -156,8 +156,11 @@ async function mcpCall(guard: Guard | null): Promise<Turn> {
  */
 function hookCalls(guard: Guard | null): Turn {
   const none = [{ hooks: [async () => ({})] }]
-  const { PreToolUse, PostToolUse = [], PostToolBatch = [] }: GuardHooks =
-    guard === null ? { PreToolUse: none, PostToolUse: none, PostToolBatch: none } : guardHooks(guard)
+  const {
+    PreToolUse,
+    PostToolUse = [],
+    PostToolBatch = [],
+  }: GuardHooks = guard === null ? { PreToolUse: none, PostToolUse: none, PostToolBatch: none } : guardHooks(guard)
   const tool = { tool_name: "issue_refund", tool_input: INPUT, tool_response: "refunded 40 for A-1001" }
   const { signal } = new AbortController()
   let calls = 0
