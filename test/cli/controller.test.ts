@@ -4,6 +4,7 @@ import { parseBeat } from "../../src/rollout/beat.js"
 import { storeSink } from "../../src/sources/store-sink.js"
 import { paired } from "../controller/evidence.js"
 import { publicationOf } from "../evidence/publications.js"
+import { listen } from "../../src/serve/listen.js"
 import { keyPair } from "../signing/keys.js"
 import { NAME, useBench } from "./harness.js"
 
@@ -68,6 +69,30 @@ describe("serin controller", () => {
     expect(last).toMatchObject({ event: "rollback", verdict: { sessions: { paired: 200 } } })
     expect(parseBeat((await bench().store.get(leaderKey(NAME)))!.envelope).holder).toBeNull()
     expect((await bench().serin("explain")).out).toContain("refund")
+  })
+
+  it("tells whom notify.yaml names of what happened, and says so", async () => {
+    const kinds: string[] = []
+    const server = await listen(
+      async (request) => {
+        kinds.push(((await request.json()) as { kind: string }).kind)
+        return new Response(null, { status: 204 })
+      },
+      { port: 0 },
+    )
+    const secret = `whsec_${Buffer.alloc(32).toString("base64")}`
+    await bench().write(
+      "safety/notify.yaml",
+      `channels:\n  - webhook: { url: "${server.url}/", secret: { clear: ${secret} } }\n`,
+    )
+    const controller = controlling()
+    await controller.until("told webhook (standing, refund-agent/1/")
+    await publish("one.a", 200)
+    await controller.until("told webhook (rolled_back, refund-agent/1/")
+    expect(await controller.end()).toBe(0)
+    await server.close()
+    expect(kinds[0]).toBe("standing")
+    expect(kinds.filter((kind) => kind === "rolled_back")).toHaveLength(1)
   })
 
   it("does not begin where it could write nothing that anybody follows, and says what to name", async () => {
