@@ -11,6 +11,8 @@ export function gaugesOf(reader: StateReader, now: number, core: Core<never> | n
   return {
     weightBp: current === null ? 0 : armWeights(current, now).canary,
     phase: current === null ? "idle" : phaseOf(current).phase,
+    revision: current?.revision ?? null,
+    kill: current?.kill ?? "off",
     stateAgeMs: now - (reader.confirmedAt?.() ?? now),
     problems: (reader.problems?.() ?? []).map(({ code }) => code),
     shadowCoverage: core === null ? null : coverageOf(core.book),

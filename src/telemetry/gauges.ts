@@ -7,6 +7,10 @@ export interface Gauges {
   /** Share of new sessions on the canary, 0–10 000. */
   readonly weightBp: number
   readonly phase: string
+  /** Of the state in force; null: there is none. */
+  readonly revision: number | null
+  /** Position of the kill switch. */
+  readonly kill: string
   /** Ms since the state in force was last confirmed. */
   readonly stateAgeMs: number
   /** Share of the calls sampled for the other arm that it has judged; null: none was sampled. */
@@ -26,6 +30,8 @@ export interface GaugeReader {
 const GAUGES = {
   "serin.rollout.weight": { unit: "1", description: "Share of new sessions on the canary" },
   "serin.rollout.phase": { unit: "1", description: "1 for the phase in force" },
+  "serin.rollout.revision": { unit: "1", description: "Revision of the rollout state in force in this process" },
+  "serin.rollout.kill": { unit: "1", description: "1 for the position of the kill switch" },
   "serin.rollout.state.age": { unit: "s", description: "Time since the rollout state was last confirmed" },
   "serin.shadow.coverage": { unit: "1", description: "Share of the sampled calls that both arms have judged" },
   "serin.fuse": { unit: "1", description: "1 while this process keeps every session on stable by its fuse" },
@@ -35,11 +41,13 @@ const GAUGES = {
 /** Read the gauges of one rollout; `base` is on every point. */
 export function createGauges(show: () => Gauges, base: Attributes, complain: Complain): GaugeReader {
   function values(): Record<keyof typeof GAUGES, readonly NumberPoint[]> {
-    const { weightBp, phase, stateAgeMs, shadowCoverage, fuseBlown, problems } = show()
+    const { weightBp, phase, revision, kill, stateAgeMs, shadowCoverage, fuseBlown, problems } = show()
     const age = { value: Math.max(0, stateAgeMs / 1000), attributes: base }
     return {
       "serin.rollout.weight": [{ value: weightBp / 10_000, attributes: base }],
       "serin.rollout.phase": [{ value: 1, attributes: { ...base, "serin.phase": phase } }],
+      "serin.rollout.revision": revision === null ? [] : [{ value: revision, attributes: base }],
+      "serin.rollout.kill": [{ value: 1, attributes: { ...base, "serin.kill": kill } }],
       "serin.rollout.state.age": [age],
       "serin.shadow.coverage": shadowCoverage === null ? [] : [{ value: shadowCoverage, attributes: base }],
       "serin.fuse": [{ value: fuseBlown ? 1 : 0, attributes: base }],

@@ -28,6 +28,8 @@ async function emitted(): Promise<MetricData[]> {
   const gauges = () => ({
     weightBp: 500,
     phase: "canary",
+    revision: 7,
+    kill: "off",
     stateAgeMs: 1500,
     shadowCoverage: 0.5,
     fuseBlown: false,

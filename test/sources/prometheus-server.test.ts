@@ -10,6 +10,7 @@ import type { Verdict } from "../../src/model/verdict.js"
 import { prometheusSource } from "../../src/sources/prometheus.js"
 import { bundled } from "../bundled.js"
 import { startPrometheus } from "../servers/prometheus.js"
+import { expressions } from "../docs/grafana-panels.js"
 import { hasServer, skipNote, type TestServer } from "../servers/server.js"
 import { scrapedState } from "./scraped-state.js"
 
@@ -17,7 +18,7 @@ const PROCESS = "test/sources/scraped-process.ts"
 const RULES = fileURLToPath(new URL("../../prometheus/serin.rules.yml", import.meta.url))
 const state = scrapedState()
 
-skipNote("prometheus", 4)
+skipNote("prometheus", 5)
 
 describe.skipIf(!hasServer("prometheus"))("a fleet that a real Prometheus scrapes", () => {
   const path = bundled(PROCESS)
@@ -165,6 +166,22 @@ describe.skipIf(!hasServer("prometheus"))("a fleet that a real Prometheus scrape
       ),
     )
     expect(recorded.filter((_, i) => found[i]!.length === 0)).toEqual([])
+  })
+
+  it("has something to show in every panel of the dashboard that is shipped", async () => {
+    const finite = (series: Awaited<ReturnType<typeof query>>): boolean =>
+      series.length > 0 && series.every(({ value }) => Number.isFinite(Number(value[1])))
+    await Promise.all([first.play(20), second.play(20)])
+    const asked = expressions.map(({ panel, expr }) => ({
+      panel,
+      expr: expr.replaceAll("$rollout", "demo").replaceAll("$__rate_interval", "1m"),
+    }))
+    const found = await Promise.all(asked.map(({ expr }) => until(() => query(expr), finite)))
+    expect(asked.filter((_, i) => !finite(found[i]!))).toEqual([])
+    const outcomes = found[asked.findIndex(({ panel }) => panel === "Canary less stable")]!
+    // A canary that denies twice as much shows.
+    const denied = outcomes.find(({ metric }) => metric["serin_outcome"] === "deny")
+    expect(Number(denied?.value[1])).toBeGreaterThan(0)
   })
 
   it("shows a process that can no longer be scraped as a gap, and none that answers as stale", async () => {

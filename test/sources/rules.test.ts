@@ -67,7 +67,13 @@ describe("the rules for Prometheus", () => {
     expect(Object.keys(CASES)).toEqual(alertNames)
   })
 
-  skipNote("promtool", 1)
+  skipNote("promtool", 2)
+
+  it.skipIf(!hasServer("promtool"))("are what Prometheus itself takes for rules, without a warning", async () => {
+    await expect(run("promtool", ["check", "rules", "--lint=all", "--lint-fatal", path])).resolves.toMatchObject({
+      stdout: expect.stringContaining(`SUCCESS: ${rules.length} rules found`),
+    })
+  })
 
   it.skipIf(!hasServer("promtool"))("alert for what they are about, and for nothing where all is well", async () => {
     const labelled = (series: Readonly<Record<string, string>>) =>

@@ -33,6 +33,9 @@ const judge = (arm: "stable" | "canary") => (call: Call) => {
   return arm === "stable" ? stable : canary
 }
 
+/** No criterion is about scans: no verdict depends on them. */
+const scanners = [{ name: "letters", scan: () => ({ result: "clean" as const }) }]
+
 const producer = metricProducer()
 const exporter = new PrometheusExporter({
   preventServerStart: true,
@@ -47,8 +50,8 @@ const guard = createGuard({
   state: fakeState(scrapedState()),
   clock,
   releases: new Map([
-    ["1.0.0", release("1.0.0", judge("stable"))],
-    ["2.0.0", release("2.0.0", judge("canary"))],
+    ["1.0.0", { ...release("1.0.0", judge("stable")), scanners }],
+    ["2.0.0", { ...release("2.0.0", judge("canary")), scanners }],
   ]),
   shadow: { cpuShare: 1, queue: 10_000 },
   evidenceMetrics: true,
@@ -63,6 +66,7 @@ server.listen(port, "127.0.0.1", () => {
 async function play(sessions: number): Promise<void> {
   for (let n = 0; n < sessions; n++) {
     const session = guard.session(`${seed}-${Math.floor(random() * 1e9)}`)
+    session.scan("text", { direction: "input" })
     for (let call = 0; call < 6; call++) {
       const stable = random() < 0.05 ? "deny" : "allow"
       const canary = random() < 0.1 ? "deny" : stable

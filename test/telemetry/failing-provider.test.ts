@@ -95,6 +95,8 @@ function hostProvider(...failing: Step[]) {
 const gauges = () => ({
   weightBp: 500,
   phase: "canary",
+  revision: 7,
+  kill: "off",
   stateAgeMs: 1500,
   shadowCoverage: null,
   fuseBlown: false,
@@ -188,7 +190,7 @@ describe("telemetry whose provider fails", () => {
       host.collect()
       expect(host.counts.get("serin.evaluations allow")).toBe(3)
       expect(host.durations()).toBe(1)
-      expect(host.observed()).toBe(4)
+      expect(host.observed()).toBe(6)
       metrics.disable()
     }
   })

@@ -20,6 +20,8 @@ import { fakeClock } from "../../src/testing/fake-clock.js"
 const gauges = () => ({
   weightBp: 500,
   phase: "canary",
+  revision: 7,
+  kill: "off",
   stateAgeMs: 1500,
   shadowCoverage: 0.5,
   fuseBlown: false,
@@ -331,6 +333,8 @@ describe("metrics by arm", () => {
           gauges: () => ({
             weightBp: held.length,
             phase: "canary",
+            revision: 7,
+            kill: "off",
             stateAgeMs: 0,
             problems: [],
             shadowCoverage: 0.5,
