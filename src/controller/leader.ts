@@ -1,3 +1,5 @@
+import { advanceCourse, type Course } from "../analysis/course.js"
+import { figuresOf, type Figures } from "../analysis/figures.js"
 import { noDataVerdict } from "../analysis/no-data.js"
 import { lookAgain, recordVerdict } from "../analysis/replay.js"
 import type { Judged, Look, VerdictRecord } from "../analysis/replay.js"
@@ -83,6 +85,8 @@ export function createLeader(options: LeaderOptions): Leader {
   let trip: TripState | undefined
   /** What was disagreed about when the last verdict was made: later, more sessions are counted there than it knows of. */
   let seen: { readonly generation: number; readonly diffs: readonly Diff[] } | null = null
+  let course: Course | undefined
+  let figures: { readonly generation: number; readonly drawn: Figures } | undefined
   /** The lead for which the trip of the one before was taken over. */
   let inherited: number | null = null
   let recording: Promise<VerdictRecord | null> | null = null
@@ -140,6 +144,7 @@ export function createLeader(options: LeaderOptions): Leader {
       try {
         const judged = await judgeNow(state, renewed)
         verdict = judged.verdict
+        if (verdict !== null) course = advanceCourse(course, verdict)
         await judged.moved
       } catch (error) {
         problem = messageOf(error)
@@ -209,6 +214,8 @@ export function createLeader(options: LeaderOptions): Leader {
       at: clock.now(),
       since: begun,
       verdict,
+      course: course?.generation === state?.generation ? course : undefined,
+      figures: figures?.generation === state?.generation ? figures?.drawn : undefined,
       diffs: diffsOf(state),
       trip: source.lasting === true ? trip : undefined,
       problem,
@@ -245,6 +252,7 @@ export function createLeader(options: LeaderOptions): Leader {
     let name: string | undefined
     const moved = move(look.verdict, renewed, () => name)
     if (moved !== null || wanted) name = keep(state, judged, look)
+    figures = { generation: evidence.generation, drawn: figuresOf(evidence) }
     return { verdict: look.verdict, moved }
   }
 
@@ -252,7 +260,9 @@ export function createLeader(options: LeaderOptions): Leader {
   async function inherit(): Promise<void> {
     const epoch = elector.leading()
     if (source.lasting !== true || epoch === null || epoch === inherited) return
-    trip = (await reports.lastTrip()) ?? trip
+    const known = await reports.lastKnown()
+    trip = known.trip ?? trip
+    course = known.course ?? course
     inherited = epoch
   }
 

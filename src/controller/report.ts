@@ -1,3 +1,5 @@
+import type { Course } from "../analysis/course.js"
+import type { Figures } from "../analysis/figures.js"
 import type { TripState } from "../analysis/trip.js"
 import type { Diff } from "../evidence/diffs.js"
 import type { Verdict } from "../model/verdict.js"
@@ -18,6 +20,10 @@ export interface Report {
   /** Null: nothing is being compared, or there was no evidence. */
   readonly verdict: Verdict | null
   readonly diffs: readonly Diff[]
+  /** How the criteria came to where they are; the next leader goes on from it as well. */
+  readonly course?: Course | undefined
+  /** What people see of the evidence besides the verdict. */
+  readonly figures?: Figures | undefined
   /** What the next leader goes on from, where it reads the same evidence. */
   readonly trip?: TripState | undefined
   /** What kept the leader from judging or from writing, if anything. */

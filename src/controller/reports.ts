@@ -1,6 +1,6 @@
-import type { TripState } from "../analysis/trip.js"
 import type { StateStore } from "../rollout/store.js"
 import { reportKey } from "./keys.js"
+import { COURSE_SCHEMA } from "./report-parts.js"
 import type { Report } from "./report.js"
 import { TRIP_SCHEMA } from "./verdict-record.js"
 
@@ -10,12 +10,14 @@ export const KEPT_REPORTS = 20
 /** Of the last report of a leader, which no other follows. */
 const LAST_TRIES = 3
 
+export type Known = Pick<Report, "trip" | "course">
+
 /** Puts reports in the store, for people in other processes. */
 export interface Reports {
   /** Put one there, unless one is on its way. Never rejects: else people see an older one, and its age. */
   offer(report: Report): Promise<void>
-  /** What the last leader knew of catastrophes; undefined where it says nothing that can be read. Rejects with what the store throws. */
-  lastTrip(): Promise<TripState | undefined>
+  /** What the last leader knew besides the evidence; what of it cannot be read is undefined. Rejects with what the store throws. */
+  lastKnown(): Promise<Known>
   /** Say that nobody judges here any more. Never rejects. */
   leave(report: Report): Promise<void>
 }
@@ -43,9 +45,9 @@ export function createReports(store: StateStore, rollout: string): Reports {
       offering ??= put(report, 1).finally(() => (offering = null))
       return offering
     },
-    async lastTrip() {
+    async lastKnown() {
       const found = await store.get(key)
-      return found === null ? undefined : tripIn(found.envelope)
+      return found === null ? {} : knownIn(found.envelope)
     },
     async leave(report) {
       await offering
@@ -54,10 +56,11 @@ export function createReports(store: StateStore, rollout: string): Reports {
   }
 }
 
-function tripIn(text: string): TripState | undefined {
+function knownIn(text: string): Known {
   try {
-    return TRIP_SCHEMA.safeParse((JSON.parse(text) as Partial<Report> | null)?.trip).data
+    const report = JSON.parse(text) as Partial<Report> | null
+    return { trip: TRIP_SCHEMA.safeParse(report?.trip).data, course: COURSE_SCHEMA.safeParse(report?.course).data }
   } catch {
-    return undefined
+    return {}
   }
 }

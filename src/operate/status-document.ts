@@ -5,5 +5,7 @@ import type { Snapshot } from "./snapshot.js"
 export function statusDocument(rollout: string, snapshot: Snapshot | null): object {
   if (snapshot === null) return { rollout, state: null, phase: null, report: null, outlook: [] }
   const { state, phase, report, reportAgeMs, reportProblem = null, judged } = snapshot
-  return { rollout, state, phase, report, reportAgeMs, reportProblem, judged, outlook: outlookOf(snapshot) }
+  // How it came to where it is, is for charts.
+  const shown = report === null ? null : { ...report, course: undefined }
+  return { rollout, state, phase, report: shown, reportAgeMs, reportProblem, judged, outlook: outlookOf(snapshot) }
 }

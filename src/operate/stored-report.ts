@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { reportKey } from "../controller/keys.js"
+import { COURSE_SCHEMA, FIGURES_SCHEMA } from "../controller/report-parts.js"
 import type { Report } from "../controller/report.js"
 import { OUTCOMES } from "../model/decision.js"
 import { VERDICT_SCHEMA } from "../rollout/state-schema.js"
@@ -32,6 +33,9 @@ const REPORT = z.object({
       }),
     )
     .max(1000),
+  // Of what is only drawn, what cannot be read is left out.
+  course: COURSE_SCHEMA.optional().catch(undefined),
+  figures: FIGURES_SCHEMA.optional().catch(undefined),
   problem: z.string().optional(),
 }) satisfies z.ZodType<Report>
 

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Browser, BrowserContextOptions, Page } from "playwright-core"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
-import { dashboardHandler, type DashboardOptions } from "../../src/dashboard.js"
+import { dashboardHandler, operators, type DashboardOptions } from "../../src/dashboard.js"
 import { embed, type Embedded } from "../../src/embed.js"
 import type { DecisionLogEntry } from "../../src/model/decision-entry.js"
 import { listen, type Listening } from "../../src/serve/listen.js"
@@ -63,7 +63,8 @@ describe.skipIf(path === null)("the dashboard's page in a browser", () => {
     })
     page.on("pageerror", (error) => wrong.push(String(error)))
     ends.push(() => expect(wrong).toEqual([]))
-    await page.goto(`${server.url}/`)
+    page.setDefaultTimeout(8000)
+    await page.goto(`${server.url}${options.basePath ?? ""}/`)
     return { page, ...app, url: server.url }
   }
 
@@ -80,21 +81,85 @@ describe.skipIf(path === null)("the dashboard's page in a browser", () => {
     return { store, clock, guard, log, play: playing(guard, clock) }
   }
 
-  it("shows a rollout from its start: what happens, why, and criteria that close in, live", async () => {
+  it("shows a whole rollout live: it starts, criteria close in, people act by keyboard, a breach rolls it back, a kill ends it", async () => {
     const { page, play } = await open()
-    await page.getByText("in shadow").first().waitFor()
-    await play(5, 0)
-    await page
-      .getByRole("cell", { name: /pass|open/ })
-      .first()
-      .waitFor()
-    await play(30, 0)
-    await page
-      .getByText(/canary at 10 %/)
-      .first()
-      .waitFor()
+    await page.getByText("◐ in shadow").waitFor()
+    await play(8, 0)
+    await page.getByRole("cell", { name: "… open" }).first().waitFor()
+    await page.getByRole("img", { name: /^deny rate delta over time, \d+ looks/ }).waitFor()
+    await shoot(page, "1-shadow-light")
+    await play(14, 0)
+    await page.getByText("▲ canary at 10 %").waitFor()
+    await page.getByRole("row", { name: /advance .* 10 %/ }).waitFor()
+    await page.getByRole("cell", { name: "✓ pass" }).first().waitFor()
+
+    await pressOn(page, "Pause")
+    await page.getByRole("dialog", { name: "Pause refund-agent?" }).waitFor()
+    await shoot(page, "2-question")
+    // Without a reason nothing happens, and Escape takes the question back.
+    await pressOn(page, "Pause", "dialog")
+    expect(await page.getByRole("dialog").isVisible()).toBe(true)
+    await page.keyboard.press("Escape")
+    await page.getByRole("dialog").waitFor({ state: "hidden" })
+    await pressOn(page, "Pause")
+    await page.keyboard.type("looking at <b>refunds</b>")
+    await pressOn(page, "Pause", "dialog")
+    await page.getByText("paused for 0s").waitFor()
+    await page.getByText("pause by ana").waitFor()
+    await page.getByRole("cell", { name: "looking at <b>refunds</b>" }).waitFor()
+    await page.getByText("✓ Done: canary at 10 %.").waitFor()
+    await pressOn(page, "Resume")
+    await page.keyboard.type("refunds are fine")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await page.getByText("resume by ana").waitFor()
+
+    await play(12, 40)
+    await page.getByText("↩ rolled back").waitFor()
+    await page.getByText(/^Why: rollback by .*deny rate/).waitFor()
+    await page.getByRole("cell", { name: /^≠ \d/ }).first().waitFor()
     await accessible(page)
-    await shoot(page, "under-way")
+    await shoot(page, "3-rolled-back-light")
+
+    await pressOn(page, "Kill")
+    await page.getByLabel("nobody: every call is denied").check()
+    await page.getByLabel("Reason").fill("neither can be trusted")
+    await page.getByRole("dialog").getByRole("button", { name: "Kill" }).click()
+    await page.getByText("■ killed: every call is denied").waitFor()
+    await shoot(page, "4-killed")
+  })
+
+  it("is as good in the dark, on a phone, for who has to sign in, and below a path of somebody else's", async () => {
+    const token = "0123456789abcdef"
+    const { page, play, guard, url } = await open(
+      { authorize: operators({ ana: token }), basePath: "/admin/serin" },
+      { colorScheme: "dark", viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
+    )
+    await page.goto(`${url}/admin/serin`)
+    await page.getByLabel("Token").fill("not the token 000")
+    await page.getByRole("button", { name: "Sign in" }).tap()
+    await page.getByText(/^That token is not accepted/).waitFor()
+    await page.getByLabel("Token").fill(token)
+    await page.getByRole("button", { name: "Sign in" }).tap()
+    await page.getByText("◐ in shadow").waitFor()
+    await page.getByText("signed in as ana").waitFor()
+    expect(await page.context().cookies()).toEqual([])
+    await play(4, 1)
+    await page.getByText(/^\d+ calls; the releases agreed/).waitFor()
+    await accessible(page)
+    await shoot(page, "5-phone-dark")
+    const wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    expect(wide).toBeLessThanOrEqual(0)
+    // What stops it is on the first screen.
+    const box = await page.getByRole("button", { name: "Kill" }).boundingBox()
+    expect((box?.y ?? 844) + (box?.height ?? 0)).toBeLessThan(844)
+
+    await page.getByRole("button", { name: "Promote" }).tap()
+    await guard.act({ type: "pause", actor: { kind: "human", id: "bo" }, reason: "<img src=x onerror=alert(1)>" })
+    await page.getByLabel("Reason").fill("it is fine")
+    await page.getByRole("dialog").getByRole("button", { name: "Promote" }).tap()
+    await page.getByText(/^nothing was done: you saw revision \d+, and it is .* now \(pause by bo\)/).waitFor()
+    expect(await page.locator("img").count()).toBe(0)
   })
 
   it("shows where the releases disagree, has a call drawn, replayed and labelled by the keyboard alone", async () => {
@@ -130,6 +195,16 @@ describe.skipIf(path === null)("the dashboard's page in a browser", () => {
     expect(await panel.locator("img, b").count()).toBe(0)
   })
 })
+
+/** Go to a button by the Tab key alone, and press it. */
+async function pressOn(page: Page, name: string, within: "page" | "dialog" = "page"): Promise<void> {
+  for (let i = 0; i < 60; i++) {
+    const isIt = `((at) => at.tagName === "BUTTON" && at.textContent === "${name}" && (at.closest("dialog") !== null) === ${within === "dialog"})(document.activeElement)`
+    if (await page.evaluate(isIt)) return page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+  }
+  throw new Error(`the Tab key does not lead to ${name}`)
+}
 
 const SPEC = `
 rollout: ${NAME}
@@ -171,8 +246,8 @@ function playing(guard: Embedded, clock: FakeClock) {
   return async (minutes: number, brokenPercent: number): Promise<void> => {
     broken = brokenPercent
     for (let minute = 0; minute < minutes; minute++) {
-      for (let i = 0; i < 60; i++) {
-        clock.advance(1000)
+      for (let i = 0; i < 30; i++) {
+        clock.advance(2000)
         sessions++
         for (let n = 0; n < 4; n++) evaluate({ session: `session-${sessions}`, n: sessions * 7 + n * 13 })
       }

@@ -1,8 +1,11 @@
 import { ask, listen, Refused, token } from "./api.js"
+import { criteriaCharts } from "./criteria-charts.js"
 import { criteriaPanel } from "./criteria.js"
 import { disagreementsPanel } from "./disagreements.js"
 import { fill, h } from "./dom.js"
+import { latencyPanel } from "./latency.js"
 import { nowPanel } from "./now.js"
+import { pairsPanel } from "./pairs.js"
 import { rampPanel } from "./ramp.js"
 import { signInPanel } from "./sign-in.js"
 import { verbsPanel } from "./verbs.js"
@@ -22,7 +25,7 @@ const verbs = verbsPanel({ done: () => void begin(), signIn: () => signIn.show()
 now.element.append(verbs.element)
 const disagreements = disagreementsPanel()
 /** Each shows a part of what the server says; a new one is a file, and a line here. */
-const panels = [now, verbs, criteriaPanel(), disagreements, rampPanel()]
+const panels = [now, verbs, criteriaPanel(), criteriaCharts(), pairsPanel(), disagreements, latencyPanel(), rampPanel()]
 const shown = h("div", { hidden: true }, ...panels.filter((panel) => panel !== verbs).map(({ element }) => element))
 byId("main").append(signIn.element, shown)
 

@@ -1,11 +1,20 @@
 import { ask } from "./api.js"
+import { rampChart } from "./charts.js"
 import { fill, h, table } from "./dom.js"
 import { share, timeOf } from "./words.js"
 
 /** The ramp over time, and every transition. */
 export function rampPanel() {
   const body = h("div", { class: "history" })
-  const element = h("section", { "aria-labelledby": "ramp-title" }, h("h2", { id: "ramp-title" }, "History"), body)
+  const plot = rampChart()
+  plot.element.classList.add("low")
+  const element = h(
+    "section",
+    { "aria-labelledby": "ramp-title" },
+    h("h2", { id: "ramp-title" }, "History"),
+    plot.element,
+    body,
+  )
   let shown = ""
   return {
     element,
@@ -17,6 +26,13 @@ export function rampPanel() {
       try {
         const { transitions } = await (await ask(`${doc.rollout}/history`)).json()
         if (key !== shown) return
+        plot.element.hidden = transitions.length === 0
+        const oldest = transitions.toReversed()
+        const points = [...oldest, { ...oldest.at(-1), at: Math.max(doc.now, oldest.at(-1)?.at ?? 0) }]
+        plot.update(
+          [points.map(({ at }) => at / 1000), points.map(({ weightBp }) => weightBp / 100)],
+          `The canary's share over time, now ${share(oldest.at(-1)?.weightBp ?? 0)}; the table below has every transition.`,
+        )
         if (transitions.length === 0) return fill(body, h("p", { class: "quiet" }, "This store keeps no history."))
         fill(
           body,

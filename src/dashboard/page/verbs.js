@@ -73,6 +73,8 @@ export function verbsPanel({ done, signIn }) {
   const dialog = h("dialog", { "aria-labelledby": "ask-title", "aria-describedby": "ask-says" }, form)
   element.append(dialog)
 
+  /** Revision that a verb of this page made: what it did is told until there is another. */
+  let doneAt = 0
   /** What was seen when the question was asked: an answer is for that, and for nothing that came since. */
   let seen = { revision: 0, generation: 0 }
 
@@ -107,8 +109,14 @@ export function verbsPanel({ done, signIn }) {
     yes.disabled = true
     const chosen = Object.fromEntries(new FormData(form))
     try {
-      const { words, changed } = await post(`${doc.rollout}/act`, { verb, reason: reason.value, ...seen, ...chosen })
+      const { words, changed, revision } = await post(`${doc.rollout}/act`, {
+        verb,
+        reason: reason.value,
+        ...seen,
+        ...chosen,
+      })
       dialog.close()
+      doneAt = revision
       fill(outcome, changed ? `✓ Done: ${words}.` : `Nothing was to be changed: ${words}.`)
       done()
     } catch (error) {
@@ -132,6 +140,7 @@ export function verbsPanel({ done, signIn }) {
     /** @param {any} next */
     update(next) {
       doc = next
+      if (doc.state.revision > doneAt) fill(outcome)
       for (const [name, button] of buttons) {
         const refused = doc.verbs.find((/** @type {any} */ one) => one.verb === name)?.refused
         button.disabled = refused !== undefined || !acts
