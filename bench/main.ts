@@ -20,6 +20,7 @@ import { paced } from "./paced.js"
 import { replayed } from "./replay.js"
 import { shadowCost, workOf } from "./shadow.js"
 import { soak } from "./soak.js"
+import { viewCost } from "./viewing.js"
 
 const { values: options } = parseArgs({
   options: {
@@ -31,12 +32,13 @@ const { values: options } = parseArgs({
     engines: { type: "boolean", default: false },
     fleet: { type: "boolean", default: false },
     adapters: { type: "boolean", default: false },
+    dashboard: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 })
 if (options.help) {
   console.log(
-    "npm run bench -- [--json FILE] [--quick] [--soak | --replay | --analysis | --engines | --adapters | --fleet]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else\n--replay     calls a second of a replay, and nothing else\n--analysis   judging and merging evidence, and nothing else\n--engines    a decision by each engine, and nothing else\n--adapters   a guarded turn of an agent by each adapter, and nothing else\n--fleet      what 1,000 publishing processes cost their leader, and nothing else",
+    "npm run bench -- [--json FILE] [--quick] [--soak | --replay | --analysis | --engines | --adapters | --fleet | --dashboard]\n\n--json FILE  write [{ name, ratio, low, high, oursNs, theirsNs }]\n--quick      fewer rounds\n--soak       memory over 5,000,000 sessions, and nothing else\n--replay     calls a second of a replay, and nothing else\n--analysis   judging and merging evidence, and nothing else\n--engines    a decision by each engine, and nothing else\n--adapters   a guarded turn of an agent by each adapter, and nothing else\n--fleet      what 1,000 publishing processes cost their leader, and nothing else\n--dashboard  what 200 viewers of the dashboard cost who serves it, and nothing else",
   )
   process.exit(0)
 }
@@ -156,6 +158,16 @@ if (options.replay) {
 
 if (options.analysis || options.fleet) {
   await tellCosts(options.fleet ? "fleet" : "analysis")
+  process.exit(0)
+}
+
+if (options.dashboard) {
+  console.log("what viewers of the dashboard cost who serves it, with a new report every 5 s")
+  for (const viewers of [1, 200]) {
+    const { share, kilobytes } = await viewCost(viewers, options.quick ? 2 : 6)
+    const row = `${viewers} viewers, a report of ${kilobytes.toFixed(1)} kB`
+    console.log(`${row.padEnd(64)} ${(share * 100).toFixed(1)} % of a core`)
+  }
   process.exit(0)
 }
 

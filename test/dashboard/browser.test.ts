@@ -1,9 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { readFile } from "node:fs/promises"
-import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import axe from "axe-core"
 import type { Browser, BrowserContextOptions, Page } from "playwright-core"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { dashboardHandler, operators, type DashboardOptions } from "../../src/dashboard.js"
@@ -20,7 +19,6 @@ if (path === null) console.warn("SKIPPED: the tests of the dashboard's page need
 
 /** Screenshots, for people to look at: git ignores them. */
 const SHOTS = fileURLToPath(new URL("../../.ci/out/dashboard/", import.meta.url))
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js")
 
 describe.skipIf(path === null)("the dashboard's page in a browser", () => {
   let browser: Browser
@@ -260,9 +258,8 @@ function playing(guard: Embedded, clock: FakeClock) {
 
 /** Nothing on the page keeps anybody out. */
 async function accessible(page: Page): Promise<void> {
-  const axe = await readFile(AXE, "utf8")
   // As the browser's own, so that the page's policy need not allow it.
-  const found = await page.evaluate(`(() => { ${axe}; return window.axe.run() })()`)
+  const found = await page.evaluate(`(() => { ${axe.source}; return window.axe.run() })()`)
   const { violations } = found as { violations: { id: string; nodes: { html: string }[] }[] }
   expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`)).toEqual([])
 }
