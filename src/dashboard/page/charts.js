@@ -128,7 +128,8 @@ function marks(plot, limit, moments) {
   ctx.fillStyle = colour("--bad")
   ctx.fillText("limit", bbox.left + 4 * ratio, y - 4 * ratio)
   for (const [i, { at, word }] of moments.entries()) {
-    const x = plot.valToPos(at / 1000, "x", true)
+    // What was before the first look stands at its left edge.
+    const x = Math.max(bbox.left, plot.valToPos(at / 1000, "x", true))
     line(ctx, colour("--quiet"), [], x, bbox.top, x, bbox.top + bbox.height)
     ctx.fillStyle = colour("--text")
     // One below the other, and on the left of their line where the right has no room.

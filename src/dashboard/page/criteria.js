@@ -55,7 +55,7 @@ function row(one, cause) {
     { title: one.reason },
     name,
     h("td", { class: look }, words + notify),
-    ...[one.estimate, one.lower, one.upper].map((value) => h("td", { class: "number" }, percentOf(value))),
+    ...[one.estimate, one.lower, one.upper].map((value) => h("td", { class: "number" }, measured(one, value))),
     h("td", { class: "number" }, one.unit === "ms" ? `+${digits(one.max)} ms` : percentOf(one.max)),
     h(
       "td",
@@ -69,3 +69,12 @@ function row(one, cause) {
 
 /** @param {number | null} value */
 const percentOf = (value) => (value === null ? "–" : `${digits(value * 100)} %`)
+
+/**
+ * A latency is judged by the share of calls that are slower than stable's 99th percentile and the limit, against the 1 % that is its own.
+ *
+ * @param {any} one
+ * @param {number | null} value
+ */
+const measured = ({ unit }, value) =>
+  unit !== "ms" || value === null ? percentOf(value) : `${percentOf(Math.min(1, Math.max(0, value + 0.01)))} slower`
