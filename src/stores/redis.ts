@@ -208,7 +208,10 @@ const ADVICE: readonly (readonly [RegExp, Advice])[] = [
   [/NOAUTH|WRONGPASS/, { code: "STORE_UNAUTHORIZED", fix: "check the user and the password" }],
   [/NOPERM/, { code: "STORE_UNAUTHORIZED", fix: "give this user the rights that docs/reference/stores.md lists" }],
   [/READONLY/, { fix: "this is a replica: connect to the primary, or name the sentinels" }],
-  [/MOVED|CROSSSLOT/, { fix: "this is one server of a cluster: connect through a proxy that knows the cluster" }],
+  [
+    /MOVED|CROSSSLOT|CLUSTERDOWN/,
+    { fix: "this server of a cluster has not the rollout's slot: name a proxy, or the one that has it" },
+  ],
   [/equal or smaller/, { fix: TAKE_OUT }],
   [/OOM/, { fix: "the server's memory is full: make room" }],
 ]

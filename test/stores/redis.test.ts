@@ -5,14 +5,15 @@ import { stateKey } from "../../src/controller/keys.js"
 import { serializeState } from "../../src/rollout/state.js"
 import { redisStore, type RedisStore, type RedisStoreOptions } from "../../src/stores/redis.js"
 import { fakeClock } from "../../src/testing/fake-clock.js"
+import { drain } from "../../src/testing/outcome.js"
 import { readPage } from "../docs/pages.js"
 import { parsePage } from "../docs/markdown.js"
 import { stateWith, T0 } from "../guard/harness.js"
 import { startProxy } from "../servers/proxy.js"
-import { ask, startRedis } from "../servers/redis.js"
+import { ask, startRedis, startRedisCluster } from "../servers/redis.js"
 import { hasServer, skipNote, type TestServer } from "../servers/server.js"
 
-skipNote("redis-server", 12)
+skipNote("redis-server", 14)
 
 describe.skipIf(!hasServer("redis-server"))("redisStore on a server", () => {
   let server: TestServer
@@ -207,5 +208,47 @@ describe.skipIf(!hasServer("redis-server"))("redisStore on a server", () => {
     [{ url: "redis://x", client: {} }, "redisStore has no option client"],
   ])("%o is the programmer's error", (options, message) => {
     expect(() => redisStore(options)).toThrow(message)
+  })
+})
+
+describe.skipIf(!hasServer("redis-server"))("redisStore on a server of a cluster", () => {
+  const ends: (() => unknown)[] = []
+  afterAll(async () => {
+    for (const end of ends.splice(0).toReversed()) await end()
+  })
+
+  async function open(slots: string): Promise<RedisStore> {
+    const server = await startRedisCluster(slots)
+    ends.push(() => server.destroy())
+    const store = redisStore({ url: `redis://127.0.0.1:${server.port}` })
+    ends.push(() => store.close())
+    return store
+  }
+
+  it("does all that it does elsewhere where the server has the rollout's slot: a rollout is in one", async () => {
+    const store = await open("0 16383")
+    const stop = new AbortController()
+    let heard = (): void => {}
+    const hint = () => new Promise<void>((resolve) => (heard = resolve))
+    const listens = hint()
+    store.watch("r/state", () => heard(), { signal: stop.signal })
+    await listens
+    const told = hint()
+    expect(await store.compareAndSet("r/state", 0, "one")).toEqual({ ok: true })
+    expect(await store.compareAndSet("r/state", 1, "two")).toEqual({ ok: true })
+    expect(await store.compareAndSet("r/evidence/p", 0, "x")).toEqual({ ok: true })
+    await told
+    stop.abort()
+    expect(await store.list("r")).toEqual(["r/evidence/p", "r/state"])
+    await store.remove("r/evidence/p")
+    expect((await drain(store.history("r/state"))).map(({ envelope }) => envelope)).toEqual(["two", "one"])
+  })
+
+  it("says that another server has the slot, and writes nothing", async () => {
+    // That of "r" is 7893.
+    const store = await open("8192 16383")
+    const refused = { code: "STORE_UNAVAILABLE", message: expect.stringContaining("has not the rollout's slot") }
+    await expect(store.get("r/state")).rejects.toMatchObject(refused)
+    await expect(store.compareAndSet("r/state", 0, "one")).rejects.toMatchObject(refused)
   })
 })
