@@ -10,15 +10,19 @@ import { isSerinError } from "../errors.js"
 import { notifyPeople } from "../notify/notify-people.js"
 import { phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
-import { sharedSource } from "../sources/fleet.js"
-import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
+import { sharedSource, type SharedSource } from "../sources/fleet.js"
+import { prometheusSource } from "../sources/prometheus.js"
+import type { EvidenceSource } from "../evidence/source.js"
+import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage, type Values } from "./command.js"
 import { EXIT } from "./exit-code.js"
+import type { Io } from "./io.js"
 import { NAME_THEM } from "./keyed-store.js"
 import { formatTime } from "../operate/format.js"
 import { phaseWords } from "../operate/next-step.js"
 import { NOTIFY_FLAG, notifyFileFor } from "./notify.js"
 import { placeOf, rolloutName } from "./place.js"
 import type { Place } from "./place.js"
+import { SERVE_FLAGS, startServing } from "./serving.js"
 
 /** What there is to tell: a line is written when it changes. */
 interface News {
@@ -33,11 +37,21 @@ export const controllerCommand = defineCommand({
     "Of several controllers on one store one leads; another takes over within 4 s when it dies, at once when it ends.",
     "It tells people of what happens where a notify.yaml says whom; `serin notify --test` tries it.",
     "It writes a line for each revision and whenever it begins or ceases to lead, with --json a document a line.",
+    "With --serve it does in one process what `serin serve` does, and takes its flags.",
+    "With --prometheus it judges by what a server scraped; $SERIN_PROMETHEUS_TOKEN is sent along. What processes say of fuses and missing releases is not in it.",
   ],
   example: "serin controller --state /srv/serin/state",
-  flags: { ...PLACE_FLAGS, ...NOTIFY_FLAG, ...JSON_FLAG },
+  flags: {
+    ...PLACE_FLAGS,
+    ...NOTIFY_FLAG,
+    prometheus: { type: "string", value: "URL", text: "read evidence from a Prometheus, and not from the store" },
+    serve: { type: "boolean", text: "serve the store and the dashboard over HTTP as well" },
+    ...SERVE_FLAGS,
+    ...JSON_FLAG,
+  },
   async run({ values, io, out }) {
     const { clock, signal } = io
+    refuseIdle(values)
     const place = await placeOf(values, io)
     requireWritable(place)
     const rollout = await rolloutName(place, out)
@@ -45,18 +59,23 @@ export const controllerCommand = defineCommand({
     const telling = people === null ? undefined : notifyPeople({ ...people, say: place.command })
     const { store } = place
     if (!place.signs) await requireUnsigned(place, rollout)
+    const evidence =
+      values.prometheus === undefined
+        ? published(sharedSource({ store, rollout, clock }))
+        : { source: scraped(values.prometheus, rollout, io) }
+    // Before it leads: an address that cannot be had ends it.
+    const serving = values.serve ? await startServing("controller", { values, io, out }, async () => place) : null
+    if (serving !== null && values.json) out.json({ at: clock.now(), rollout, event: "serves", ...serving.document })
+    else for (const line of serving?.lines ?? []) out.line(...line)
     const id = `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}`
     const follower = await createWritingFollower({ store, rollout, clock })
-    const source = sharedSource({ store, rollout, clock })
     const leader = createLeader({
       store,
       rollout,
       follower,
-      source,
       clock,
       actor: { kind: "controller", id },
-      diffs: source.diffs,
-      processes: source.processes,
+      ...evidence,
       notify: telling && { ...telling, onDelivery: tellDelivery },
     })
     let revision = 0
@@ -106,9 +125,34 @@ export const controllerCommand = defineCommand({
     unheard()
     await leader.close()
     follower.close()
+    await serving?.close()
     return EXIT.ok
   },
 })
+
+/** A flag that does nothing was meant to do something. */
+function refuseIdle(values: { readonly serve: boolean } & Values<typeof SERVE_FLAGS>): void {
+  const idle = (Object.keys(SERVE_FLAGS) as (keyof typeof SERVE_FLAGS)[]).find((flag) => values[flag] !== undefined)
+  if (!values.serve && idle !== undefined) throw usage(`serin controller: --${idle} is of --serve; add it`)
+}
+
+const published = (source: SharedSource) => ({ source, diffs: source.diffs, processes: source.processes })
+
+/** Throws `USAGE` for what is no address. */
+function scraped(url: string, rollout: string, { env, clock }: Io): EvidenceSource {
+  const token = env["SERIN_PROMETHEUS_TOKEN"]
+  try {
+    return prometheusSource({
+      url,
+      rollout,
+      clock,
+      ...(token ? { headers: { authorization: `Bearer ${token}` } } : {}),
+    })
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError)) throw error
+    throw usage(`serin controller: --prometheus: ${error.message}`)
+  }
+}
 
 /** Who leads writes. Said at once: a controller that waits for ever looks as if all were well. */
 function requireWritable({ readOnly, readsAlone, shownState }: Place): void {

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it, vi } from "vitest"
+import { beforeEach, describe, expect, it } from "vitest"
 import { evidenceKey, leaderKey } from "../../src/controller/keys.js"
 import { parseBeat } from "../../src/rollout/beat.js"
 import { storeSink } from "../../src/sources/store-sink.js"
@@ -6,6 +6,7 @@ import { paired } from "../controller/evidence.js"
 import { publicationOf } from "../evidence/publications.js"
 import { listen } from "../../src/serve/listen.js"
 import { keyPair } from "../signing/keys.js"
+import { controllingOn } from "./controlling.js"
 import { NAME, useBench } from "./harness.js"
 
 const bench = useBench()
@@ -24,29 +25,7 @@ async function publish(publisher: string, sessions: number): Promise<void> {
   await storeSink(bench().store).put(`${evidenceKey(NAME)}/${publisher}`, text)
 }
 
-function controlling(...argv: string[]) {
-  const end = new AbortController()
-  let out = ""
-  const io = { signal: end.signal, stdout: { write: (text: string) => (out += text) } }
-  const done = bench().serinWith(io, "controller", ...argv)
-  return {
-    out: () => out,
-    until: (text: string) =>
-      vi.waitFor(
-        () => {
-          // Slowly: on a busy machine the clock must not run ahead of the disk, past the deadlines of what is asked of it.
-          bench().clock.advance(100)
-          expect(out).toContain(text)
-        },
-        { timeout: 10_000, interval: 20 },
-      ),
-    async end(): Promise<number> {
-      end.abort()
-      bench().clock.advance(0)
-      return (await done).code
-    },
-  }
-}
+const controlling = (...argv: string[]) => controllingOn(bench, argv)
 
 describe("serin controller", () => {
   it("judges what processes publish together, tells each revision, and leaves the lead when it is ended", async () => {

@@ -8,9 +8,9 @@ export const startRedis = (...more: readonly string[]): Promise<TestServer> => s
 
 /** Start a server of a Redis Cluster that has no other, and these slots of it. */
 export async function startRedisCluster(slots: string): Promise<TestServer> {
-  const server = await start((busPort) => [
-    ...["--cluster-enabled", "yes", "--cluster-port", String(busPort), "--cluster-require-full-coverage", "no"],
-  ])
+  const server = await start((busPort) => {
+    return ["--cluster-enabled", "yes", "--cluster-port", String(busPort), "--cluster-require-full-coverage", "no"]
+  })
   await ask(server.port, `CLUSTER ADDSLOTSRANGE ${slots}`)
   // A primary that has just begun waits for two seconds whether there is another.
   while (!(await ask(server.port, "CLUSTER INFO")).includes("cluster_state:ok")) {
