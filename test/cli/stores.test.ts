@@ -84,6 +84,14 @@ describe("a store over HTTP", () => {
     const history = await bench().serinWith(over, "history", "--json")
     expect(JSON.parse(history.out)).toMatchObject([{ revision: 2, event: "start" }])
     expect(history.err).toContain("the newest revision alone")
+    const verified = await bench().serinWith(over, "history", "--verify")
+    expect(verified).toMatchObject({ code: 0, out: expect.stringContaining("revision 2 alone: over HTTP") })
+    const head = /\d+:sha256:\w+/.exec(verified.out)?.[0] ?? ""
+    const noted = await bench().serinWith(over, "history", "--verify", "--json", "--head", head)
+    expect(JSON.parse(noted.out)).toMatchObject({ result: "whole", newestBy: "noted head", records: null })
+    await bench().serin("pause")
+    const changed = await bench().serinWith(over, "history", "--verify", "--head", head.replace(/^2/, "3"))
+    expect(changed).toMatchObject({ code: 10, out: expect.stringContaining("head_changed") })
   })
 
   it("watches, and is told at once of what happens", async () => {
