@@ -18,6 +18,7 @@ const ONCE = [
   "test/{adapters,engines}/**",
   "test/cli/{starter,release-diff,release,plan,calibrate,verbs,hostile,init-validate,help}.test.ts",
   "test/stores/{redis,etcd}.test.ts",
+  "test/dashboard/browser.test.ts",
 ]
 /** Held against frameworks that need a newer Node.js: where another run has that, it has these too. */
 const NEWER = ["test/frameworks/**"]

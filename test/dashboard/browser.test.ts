@@ -15,7 +15,7 @@ import { chromiumPath, startChromium } from "../servers/chromium.js"
 
 const NAME = "refund-agent"
 const path = chromiumPath()
-if (path === null) console.warn("SKIPPED: the tests of the dashboard's page need chromium on PATH")
+if (path === null) console.warn("SKIPPED 4: the tests of the dashboard's page need chromium on PATH")
 
 /** Screenshots, for people to look at: git ignores them. */
 const SHOTS = fileURLToPath(new URL("../../.ci/out/dashboard/", import.meta.url))
