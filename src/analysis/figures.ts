@@ -1,4 +1,4 @@
-import { BINS, BLOCK, COHORTS, isEmptyBlock, type Evidence, type Stratum } from "../model/evidence.js"
+import { BINS, COHORTS, type Evidence, type Stratum } from "../model/evidence.js"
 import { msAt } from "./histogram.js"
 
 /** Quantiles that are shown. */
@@ -45,18 +45,18 @@ function latencyOf(
   return stable == null || canary == null ? null : { of, stable, canary }
 }
 
+/** Row by row, as they lie in memory: it is done at each look, where the host's calls wait for it. */
 function binsOf(arrays: readonly Uint32Array[], arm: 0 | 1): number[] {
-  return Array.from({ length: BINS }, (_, bin) => {
-    const from = (arm * BINS + bin) * COHORTS
-    let durations = 0
-    for (const array of arrays) {
-      for (let block = from; block < from + COHORTS; block += BLOCK) {
-        if (isEmptyBlock(array, block)) continue
-        for (let i = block; i < block + BLOCK; i++) durations += array[i] ?? 0
-      }
+  const bins = Array.from({ length: BINS }, () => 0)
+  for (const array of arrays) {
+    let i = arm * BINS * COHORTS
+    for (let bin = 0; bin < BINS; bin++) {
+      let durations = 0
+      for (const past = i + COHORTS; i < past; i++) durations += array[i]!
+      bins[bin]! += durations
     }
-    return durations
-  })
+  }
+  return bins
 }
 
 /** Interpolated inside a bin, which is 2 % wide. Null: nothing was timed. */

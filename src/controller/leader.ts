@@ -28,6 +28,9 @@ import { createReports } from "./reports.js"
 import { thisComputer } from "./verdict-record.js"
 import type { WritingFollower } from "./writing-follower.js"
 
+/** For people: they take longer than a verdict, 3 ms where a million calls were judged, and less often is often enough. Ms. */
+const FIGURES_EVERY_MS = 30_000
+
 export interface LeaderOptions {
   /** Where the election is held, and where reports and recorded verdicts go. The state is the follower's. */
   readonly store: StateStore
@@ -86,7 +89,7 @@ export function createLeader(options: LeaderOptions): Leader {
   /** What was disagreed about when the last verdict was made: later, more sessions are counted there than it knows of. */
   let seen: { readonly generation: number; readonly diffs: readonly Diff[] } | null = null
   let course: Course | undefined
-  let figures: { readonly generation: number; readonly drawn: Figures } | undefined
+  let figures: { readonly generation: number; readonly at: number; readonly drawn: Figures } | undefined
   /** The lead for which the trip of the one before was taken over. */
   let inherited: number | null = null
   let recording: Promise<VerdictRecord | null> | null = null
@@ -252,7 +255,10 @@ export function createLeader(options: LeaderOptions): Leader {
     let name: string | undefined
     const moved = move(look.verdict, renewed, () => name)
     if (moved !== null || wanted) name = keep(state, judged, look)
-    figures = { generation: evidence.generation, drawn: figuresOf(evidence) }
+    const isOld = figures?.generation !== evidence.generation || settings.at - figures.at >= FIGURES_EVERY_MS
+    if (isOld || moved !== null) {
+      figures = { generation: evidence.generation, at: settings.at, drawn: figuresOf(evidence) }
+    }
     return { verdict: look.verdict, moved }
   }
 
