@@ -1,3 +1,4 @@
+import { CHANGE } from "./answer.js"
 import { change, requiredReason, targetOf } from "./change.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { actorOf } from "./place.js"
@@ -11,6 +12,7 @@ export const approveCommand = defineCommand({
   ],
   example: 'serin approve --reason "looked at the newly denied calls with Ana"',
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
+  answers: CHANGE,
   async run({ values, io, out }) {
     const reason = requiredReason("approve", values.reason)
     const event = { type: "approve", actor: actorOf(values, io), reason } as const

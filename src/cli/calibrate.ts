@@ -1,10 +1,13 @@
 import { dirname, join, resolve } from "node:path"
 import { calibrate, type Calibration } from "../calibrate.js"
-import { rulesEngine } from "../engines/rules.js"
 import { releaseDirectory } from "../release/load.js"
 import type { RolloutSpec } from "../rollout/spec.js"
 import { readCalls } from "../testing/calls.js"
+import { z } from "zod"
+import { CRITERIA } from "../model/verdict.js"
+import { answers } from "./answer.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
+import { ENGINES_FLAG, enginesOf } from "./engines.js"
 import { EXIT } from "./exit-code.js"
 import { readSpec, rolloutFileOf } from "./place.js"
 import { readNumber } from "./plan.js"
@@ -27,8 +30,50 @@ export const calibrateCommand = defineCommand({
     runs: { type: "string", value: "N", text: "rollouts that are played (default: 100)" },
     sessions: { type: "string", value: "N", text: "sessions of each (default: 400)" },
     seed: { type: "string", value: "N", text: "the same seed plays the same (default: 1)" },
+    ...ENGINES_FLAG,
     ...JSON_FLAG,
   },
+  answers: answers(
+    "serin/calibrate/1",
+    z.object({
+      rollout: z.string(),
+      release: z.string(),
+      measured: z.object({
+        calls: z.number(),
+        sessions: z.number(),
+        callsPerSession: z.number(),
+        kish: z.number(),
+        rates: z.object({ allow: z.number(), deny: z.number(), escalate: z.number(), error: z.number() }),
+        churn: z.object({
+          asked: z.number(),
+          calls: z.number(),
+          rate: z.number(),
+          atMost: z.number(),
+          newlyDenied: z.number(),
+          newlyAllowed: z.number(),
+        }),
+        correlation: z.number().nullable(),
+      }),
+      aa: z.object({
+        runs: z.number(),
+        sessions: z.number(),
+        looks: z.number(),
+        breached: z.number(),
+        breachedBy: z.partialRecord(z.enum(CRITERIA), z.number()),
+        passed: z.number(),
+        estimates: z.partialRecord(z.enum(CRITERIA), z.number()),
+      }),
+      falseAlarms: z.object({ rate: z.number(), atMost: z.number(), allowed: z.number() }),
+      margins: z.array(
+        z.object({
+          criterion: z.enum(CRITERIA),
+          written: z.number(),
+          suggested: z.number().nullable(),
+          reasons: z.array(z.string()),
+        }),
+      ),
+    }),
+  ),
   async run({ values, io, out }) {
     if (values.calls === undefined) throw usage("serin calibrate: say which calls were recorded, with --calls FILE")
     const options = {
@@ -43,7 +88,9 @@ export const calibrateCommand = defineCommand({
     const root =
       values.releases === undefined ? join(dirname(place.file), "releases") : resolve(io.cwd, values.releases)
     const version = values.release ?? spec.stable
-    const release = await releaseDirectory(root, { engines: [rulesEngine()] }).get(version)
+    const release = await releaseDirectory(root, {
+      engines: await enginesOf("calibrate", values.engines, io),
+    }).get(version)
     const found = await calibrate(calls, { version, policy: release.policy }, { ...options, spec, signal: io.signal })
     if (values.json) out.json({ rollout: spec.rollout, release: version, ...found })
     else out.lines(linesOf(spec, version, found))

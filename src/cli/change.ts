@@ -3,6 +3,7 @@ import type { RolloutEvent } from "../rollout/event.js"
 import { phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 import type { ACTOR_FLAGS, Invocation, JSON_FLAG, PLACE_FLAGS } from "./command.js"
+import type { AnswerOf, CHANGE } from "./answer.js"
 import { usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { nextSteps, phaseWords } from "../operate/next-step.js"
@@ -10,7 +11,7 @@ import { placeOf, requireWritable, rolloutName, type Place } from "./place.js"
 import { isUnderWay } from "../operate/snapshot.js"
 
 type ChangeInvocation = Pick<
-  Invocation<typeof PLACE_FLAGS & typeof JSON_FLAG & typeof ACTOR_FLAGS>,
+  Invocation<typeof PLACE_FLAGS & typeof JSON_FLAG & typeof ACTOR_FLAGS, AnswerOf<typeof CHANGE>>,
   "values" | "io" | "out"
 >
 

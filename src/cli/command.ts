@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util"
 import { SerinError } from "../errors.js"
 import { nearest } from "../model/nearest.js"
+import type { Answers, Told } from "./answer.js"
 import type { Io } from "./io.js"
 import { createPrinter, type Printer } from "./printer.js"
 
@@ -39,11 +40,16 @@ export const ACTOR_FLAGS = {
 } as const satisfies Flags
 
 /** What a command is given. */
-export interface Invocation<F extends Flags> {
+export interface Invocation<F extends Flags, A = unknown> {
   readonly values: Values<F>
   readonly operands: readonly string[]
   readonly io: Io
-  readonly out: Printer
+  readonly out: TellingPrinter<A>
+}
+
+/** Writes documents of the command's own format alone. */
+export interface TellingPrinter<A> extends Printer {
+  json(value: Told<A>): void
 }
 
 interface Described {
@@ -55,32 +61,43 @@ interface Described {
   /** What one must know besides, a line each. */
   readonly notes?: readonly string[]
   readonly example: string
+  /** Documents of other formats that `--json` writes as well; they name theirs. */
+  readonly moreAnswers?: readonly Answers[]
 }
 
-interface Definition<F extends Flags> extends Described {
+interface Definition<F extends Flags, A> extends Described {
   readonly flags: F
-  run(invocation: Invocation<F>): Promise<number>
+  /** What `--json` writes. */
+  readonly answers?: Answers<A>
+  run(invocation: Invocation<F, A>): Promise<number>
 }
 
 /** One verb of `serin`. */
 export interface Command extends Described {
   readonly flags: Flags
+  readonly answers?: Answers<unknown>
   /** Answers the exit code. Rejects with a `SerinError`. */
   run(argv: readonly string[], io: Io): Promise<number>
 }
 
 /** Make a command of what it is called, what it takes and what it does. */
-export function defineCommand<const F extends Flags>(definition: Definition<F>): Command {
+export function defineCommand<const F extends Flags, A>(definition: Definition<F, A>): Command {
+  const { answers } = definition
   return {
     ...definition,
     run(argv, io) {
       const { values, operands } = parse(definition, argv)
-      return definition.run({ values: values as Values<F>, operands, io, out: createPrinter(io) })
+      const out = createPrinter(io)
+      const telling: TellingPrinter<A> = {
+        ...out,
+        json: (value) => out.json(answers === undefined ? value : { format: answers.format, ...value }),
+      }
+      return definition.run({ values: values as Values<F>, operands, io, out: telling })
     },
   }
 }
 
-function parse({ name, flags, operand }: Definition<Flags>, argv: readonly string[]) {
+function parse({ name, flags, operand }: Described & { readonly flags: Flags }, argv: readonly string[]) {
   const options = Object.fromEntries(Object.entries(flags).map(([flag, { type }]) => [flag, { type }]))
   const args = [...argv]
   const help = `see \`serin help ${name}\``

@@ -24,6 +24,7 @@ import { replayCommand } from "./replay.js"
 import { resumeCommand } from "./resume.js"
 import { retryCommand } from "./retry.js"
 import { rollbackCommand } from "./rollback.js"
+import { schemaCommand } from "./schema.js"
 import { serveCommand } from "./serve.js"
 import { signCommand } from "./sign.js"
 import { startCommand } from "./start.js"
@@ -65,5 +66,6 @@ export const COMMANDS: readonly Command[] = [
   releaseInspectCommand,
   releaseDiffCommand,
   releaseKeygenCommand,
+  schemaCommand(() => COMMANDS),
   completionCommand(() => COMMANDS),
 ]

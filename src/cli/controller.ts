@@ -13,6 +13,9 @@ import type { RolloutState } from "../rollout/state.js"
 import { sharedSource, type SharedSource } from "../sources/fleet.js"
 import { prometheusSource } from "../sources/prometheus.js"
 import type { EvidenceSource } from "../evidence/source.js"
+import { z } from "zod"
+import { TRANSITION_SCHEMA } from "../rollout/state-schema.js"
+import { answers, PHASE, time } from "./answer.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage, type Values } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import type { Io } from "./io.js"
@@ -49,6 +52,49 @@ export const controllerCommand = defineCommand({
     ...SERVE_FLAGS,
     ...JSON_FLAG,
   },
+  answers: answers(
+    "serin/controller/1",
+    z.object({
+      at: time,
+      rollout: z.string(),
+      event: z.literal("revision"),
+      revision: z.int(),
+      phase: PHASE,
+      last: TRANSITION_SCHEMA,
+    }),
+    /** `epoch` is null where it does not lead. */
+    z.object({
+      at: time,
+      rollout: z.string(),
+      event: z.literal("leads"),
+      epoch: z.int().nullable(),
+      by: z.string(),
+      problem: z.string().optional(),
+    }),
+    /** With `--serve`. */
+    z.object({
+      at: time,
+      rollout: z.string(),
+      event: z.literal("serves"),
+      url: z.string(),
+      dashboard: z.string(),
+      port: z.int(),
+      state: z.string(),
+      token: z.boolean(),
+    }),
+    /** What a channel was told of a revision. */
+    z.object({
+      at: time,
+      rollout: z.string(),
+      event: z.literal("told"),
+      channel: z.string(),
+      key: z.string(),
+      kind: z.string(),
+      outcome: z.string(),
+      tries: z.int(),
+      problem: z.string().optional(),
+    }),
+  ),
   async run({ values, io, out }) {
     const { clock, signal } = io
     refuseIdle(values)

@@ -7,10 +7,11 @@ import { groupOfExample } from "../disagreements/group-of-example.js"
 import { drawNext, keepLabel } from "../disagreements/label.js"
 import { GROUP_ID, SAYS, type Label } from "../disagreements/labels.js"
 import { storedDisagreements } from "../disagreements/stored.js"
-import { rulesEngine } from "../engines/rules.js"
 import { replayOne } from "../replay/one-call.js"
 import { ACTOR_FLAGS, choice, defineCommand, JSON_FLAG, PLACE_FLAGS, usage, type Values } from "./command.js"
+import { CALL_REPLAY, DIFFS, DISAGREEMENTS } from "./diffs-answer.js"
 import { diffsLines, drawnLines, labelledLines, replayedLines } from "./diffs-view.js"
+import { ENGINES_FLAG, enginesOf } from "./engines.js"
 import { EXIT } from "./exit-code.js"
 import type { Io } from "./io.js"
 import { actorOf, placeOf, requireWritable, rolloutName, type Place } from "./place.js"
@@ -33,6 +34,7 @@ const FLAGS = {
   text: { type: "string", value: "FILE", text: "with --replay: what a tool gave back, for the scanners" },
   ...KEYS_FLAGS,
   ...MODULES_FLAG,
+  ...ENGINES_FLAG,
   ...JSON_FLAG,
 } as const
 
@@ -53,12 +55,14 @@ export const diffsCommand = defineCommand({
   ],
   example: "serin diffs --log log/decisions.jsonl --draw",
   flags: FLAGS,
+  answers: DIFFS,
+  moreAnswers: [DISAGREEMENTS, CALL_REPLAY],
   async run({ values, io, out }) {
     const modes = [values.draw ? "draw" : undefined, values.label && "label", values.replay && "replay"].filter(Boolean)
     if (modes.length > 1) throw usage(`serin diffs: --${modes.join(" and --")} do not go together`)
     const place = await placeOf(values, io)
     const name = await rolloutName(place, out)
-    const asked = { values, io, out, place, name }
+    const asked: Asked = { values, io, out, place, name }
     const log = values.log === undefined ? null : logAt(resolve(io.cwd, values.log))
     if (values.replay !== undefined) return replay(asked, values.replay, log)
     const found = await storedDisagreements(place.store, name, io.clock.now(), log && ((of) => log.examples(of)))
@@ -70,7 +74,7 @@ export const diffsCommand = defineCommand({
     if (values.draw) return draw(asked, found, log)
     if (values.label !== undefined) return label(asked, found, values.label, log)
     const shown = values.group === undefined ? found : only(found, values.group)
-    if (values.json) out.json(shown)
+    if (values.json) asked.out.json(shown)
     else out.lines(diffsLines(shown))
     return EXIT.ok
   },
@@ -136,7 +140,11 @@ async function replay({ values, io, out, place }: Asked, id: string, log: Disagr
   if (judged === null) throw usage(`serin diffs: there is no call ${id} in ${values.log} that both releases judged`)
   const root = values.releases === undefined ? join(dirname(place.file), "releases") : resolve(io.cwd, values.releases)
   const trustedKeys = await readTrustedKeys("diffs", values, io)
-  const options = { engines: [rulesEngine()], trustedKeys, modules: modulesOf(values.modules) }
+  const options = {
+    engines: await enginesOf("diffs", values.engines, io),
+    trustedKeys,
+    modules: modulesOf(values.modules),
+  }
   const { decision, pair } = judged
   const stable = await releaseAt(pair.stable.release, root, options, io)
   const canary = await releaseAt(pair.canary.release, root, options, io)

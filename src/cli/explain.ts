@@ -10,6 +10,9 @@ import type { Outcome } from "../model/decision.js"
 import type { Verdict } from "../model/verdict.js"
 import { parseState, type RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
+import { z } from "zod"
+import { VERDICT_SCHEMA } from "../rollout/state-schema.js"
+import { answers, DIFF, OUTLOOK, PHASE, time } from "./answer.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { formatTime, formatWhen } from "../operate/format.js"
@@ -29,6 +32,22 @@ export const explainCommand = defineCommand({
     out: { type: "string", value: "FILE", text: "write the newest recorded verdict there, for `serin verify`" },
     ...JSON_FLAG,
   },
+  answers: answers(
+    "serin/explain/1",
+    z.object({
+      rollout: z.string(),
+      phase: PHASE.nullable(),
+      verdict: VERDICT_SCHEMA.nullable(),
+      diffs: z.array(DIFF),
+      outlook: z.array(OUTLOOK),
+      /** Why there is no verdict. */
+      why: z.string().nullable(),
+      /** The verdict in words, several lines. */
+      text: z.string().nullable(),
+    }),
+    /** With `--out`. */
+    z.object({ rollout: z.string(), out: z.string(), at: time, revision: z.int() }),
+  ),
   async run({ values, io, out }) {
     const place = await placeOf(values, io)
     const name = await rolloutName(place, out)

@@ -1,10 +1,10 @@
 import { dirname, join, resolve } from "node:path"
-import { rulesEngine } from "../engines/rules.js"
 import { releaseDirectory } from "../release/load.js"
 import { gateCalls, replayForGate } from "../replay/gate.js"
 import type { GateReport } from "../rollout/gate.js"
 import type { RolloutSpec } from "../rollout/spec.js"
 import type { Flags, Values } from "./command.js"
+import { ENGINES_FLAG, enginesOf } from "./engines.js"
 import type { Io } from "./io.js"
 import type { Place } from "./place.js"
 import { MODULES_FLAG, modulesOf } from "./release-at.js"
@@ -14,6 +14,7 @@ import { KEYS_FLAGS, readTrustedKeys } from "./trusted-keys.js"
 export const GATE_FLAGS = {
   ...KEYS_FLAGS,
   ...MODULES_FLAG,
+  ...ENGINES_FLAG,
   releases: {
     type: "string",
     value: "DIR",
@@ -27,14 +28,18 @@ export async function replayGate(
   verb: string,
   spec: RolloutSpec,
   place: Place,
-  { releases, modules, keys, threshold }: Values<typeof GATE_FLAGS>,
+  { releases, modules, keys, threshold, engines }: Values<typeof GATE_FLAGS>,
   io: Io,
 ): Promise<GateReport | undefined> {
   const trustedKeys = await readTrustedKeys(verb, { keys, threshold }, io)
   if (spec.gate === undefined) return undefined
   const dir = dirname(place.file)
   const root = releases === undefined ? join(dir, "releases") : resolve(io.cwd, releases)
-  const source = releaseDirectory(root, { engines: [rulesEngine()], trustedKeys, modules: modulesOf(modules) })
+  const source = releaseDirectory(root, {
+    engines: await enginesOf(verb, engines, io),
+    trustedKeys,
+    modules: modulesOf(modules),
+  })
   const both = { stable: await source.get(spec.stable), canary: await source.get(spec.canary) }
   const path = gateCalls(spec, dir)
   const progress = await replayProgress(path, io)

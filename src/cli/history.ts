@@ -2,6 +2,10 @@ import { stateKey } from "../controller/keys.js"
 import { hashOf } from "../controller/write-state.js"
 import { isSerinError } from "../errors.js"
 import { parseState, type Transition } from "../rollout/state.js"
+import { z } from "zod"
+import { VERDICT_SCHEMA } from "../rollout/state-schema.js"
+import { answers, time } from "./answer.js"
+import { AUDIT } from "./audit-answer.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { auditHistory } from "../operate/audit.js"
@@ -9,7 +13,7 @@ import { auditDocument } from "../operate/audit-document.js"
 import { formatTime } from "../operate/format.js"
 import { auditLines, exitCodeOfAudit, readHeads } from "./history-verify.js"
 import { placeOf, rolloutName } from "./place.js"
-import { table, type Line } from "./printer.js"
+import { table, type Line, type Printer } from "./printer.js"
 
 interface Row {
   readonly revision: number
@@ -34,6 +38,33 @@ export const historyCommand = defineCommand({
     head: { type: "string", value: "HEAD", text: "with --verify: a head that was noted, or a file of them" },
     ...JSON_FLAG,
   },
+  answers: answers(
+    "serin/history/1",
+    z.object({
+      rollout: z.string(),
+      /** Newest first. */
+      revisions: z.array(
+        z.union([
+          z.object({
+            revision: z.int(),
+            hash: z.string(),
+            event: z.string(),
+            at: time,
+            actor: z.object({ kind: z.enum(["human", "controller"]), id: z.string() }),
+            reason: z.string(),
+            verdict: VERDICT_SCHEMA.optional(),
+            /** Hash of the recorded verdict that moved the rollout. */
+            record: z.string().optional(),
+            /** Hash of the revision before it. */
+            previous: z.string().optional(),
+          }),
+          /** One that cannot be read. */
+          z.object({ revision: z.int(), hash: z.string(), problem: z.string() }),
+        ]),
+      ),
+    }),
+  ),
+  moreAnswers: [AUDIT],
   async run({ values, io, out }) {
     const limit = readLimit(values.limit)
     if (values.verify && values.limit !== undefined) throw usage("serin history: --verify walks all; leave --limit out")
@@ -42,8 +73,9 @@ export const historyCommand = defineCommand({
     const heads = await readHeads(values.head, io)
     const name = await rolloutName(place, out)
     if (values.verify) {
+      const tell: Printer = out
       const found = await auditHistory(place, name, heads, io)
-      if (values.json) out.json(auditDocument(name, found))
+      if (values.json) tell.json({ format: AUDIT.format, ...auditDocument(name, found) })
       else out.lines(auditLines(name, found, place))
       return exitCodeOfAudit(found)
     }
@@ -54,9 +86,10 @@ export const historyCommand = defineCommand({
     }
     if (place.readOnly) out.note(`note: over HTTP there is the newest revision alone`)
     if (values.json) {
-      out.json(
-        rows.map(({ revision, hash, transition, problem }) => ({ revision, hash, ...(transition ?? { problem }) })),
-      )
+      const revisions = rows.map(({ revision, hash, transition, problem = "" }) => {
+        return { revision, hash, ...(transition ?? { problem }) }
+      })
+      out.json({ rollout: name, revisions })
     } else if (rows.length === 0) {
       out.line(`${name}: no state; \`${place.command("start")}\` makes it`)
     } else {

@@ -1,6 +1,8 @@
 import { access, mkdir, writeFile } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { SerinError, type Problem } from "../errors.js"
+import { z } from "zod"
+import { answers } from "./answer.js"
 import { choice, defineCommand, JSON_FLAG } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { FRAMEWORKS, frameworksOf, packageOf, projectAt, type Framework, type Project } from "./framework.js"
@@ -27,6 +29,17 @@ export const initCommand = defineCommand({
     },
     ...JSON_FLAG,
   },
+  answers: answers(
+    "serin/init/1",
+    z.object({
+      written: z.array(z.string()),
+      framework: z.enum(FRAMEWORKS),
+      /** The module with the guard. */
+      code: z.string(),
+      /** Packages that it needs and package.json does not name. */
+      install: z.array(z.string()),
+    }),
+  ),
   async run({ values, operands, io, out }) {
     const shown = operands[0] ?? DEFAULT_DIR
     if (shown === "") throw new SerinError("USAGE", "serin init: DIR must not be empty")

@@ -16,8 +16,17 @@ export interface Io {
   readonly stderrIsTTY: boolean
   /** Width of the terminal of `stdout`, characters. */
   readonly columns: number
+  /** The terminal of `stdout`, where it is one that may change its size. */
+  readonly terminal?: Terminal | undefined
   /** Have something done when the command is over, however it ends. Nobody waits for it. */
   atEnd(work: () => void): void
+}
+
+export interface Terminal {
+  /** In characters, as it is now. */
+  size(): { readonly columns: number; readonly rows: number }
+  /** Answers what ends it. */
+  onResize(listener: () => void): () => void
 }
 
 export interface Sink {

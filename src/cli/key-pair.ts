@@ -2,6 +2,7 @@ import { generateKeyPairSync } from "node:crypto"
 import { access, writeFile } from "node:fs/promises"
 import { resolve } from "node:path"
 import { keyId } from "../signing/trust.js"
+import { KEY_PAIR, type AnswerOf } from "./answer.js"
 import { defineCommand, JSON_FLAG, operandAt, usage, type Invocation } from "./command.js"
 import { EXIT } from "./exit-code.js"
 
@@ -29,6 +30,7 @@ export function keyPairCommand(use: KeyUse) {
     notes: NOTES,
     example,
     flags: { ...JSON_FLAG },
+    answers: KEY_PAIR,
     run: async (invocation) => writeKeyPair(operandAt(invocation.operands, 0, name, "FILE"), use, invocation),
   })
 }
@@ -37,7 +39,7 @@ export function keyPairCommand(use: KeyUse) {
 async function writeKeyPair(
   priv: string,
   { name, keep, goes }: KeyUse,
-  { values, io, out }: Pick<Invocation<typeof JSON_FLAG>, "values" | "io" | "out">,
+  { values, io, out }: Pick<Invocation<typeof JSON_FLAG, AnswerOf<typeof KEY_PAIR>>, "values" | "io" | "out">,
 ): Promise<number> {
   const pub = `${priv}.pub`
   for (const path of [priv, pub]) {

@@ -1,3 +1,4 @@
+import { CHANGE } from "./answer.js"
 import { ensureState, readState } from "../controller/verbs.js"
 import { isSerinError, SerinError } from "../errors.js"
 import { change, reasonOr, requiredReason, targetOf } from "./change.js"
@@ -19,6 +20,7 @@ export const killCommand = defineCommand({
     ...ACTOR_FLAGS,
     ...JSON_FLAG,
   },
+  answers: CHANGE,
   async run({ values, io, out }) {
     const position = choice("position", values.position, ["stable", "deny"]) ?? "stable"
     const reason =

@@ -22,6 +22,13 @@ process.exitCode = await run(process.argv.slice(2), {
   isTTY: process.stdout.isTTY === true,
   stderrIsTTY: process.stderr.isTTY === true,
   columns: process.stdout.columns ?? 80,
+  terminal: {
+    size: () => ({ columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 }),
+    onResize(listener) {
+      process.stdout.on("resize", listener)
+      return () => void process.stdout.off("resize", listener)
+    },
+  },
 })
 clearInterval(alive)
 // A module of a release may have left what keeps a process alive: only what is written is waited for.

@@ -4,6 +4,8 @@ import { DEFAULT_KINDS } from "../notify/message.js"
 import type { NotifyChannel } from "../notify/notify-channel.js"
 import { testMessage } from "../notify/transition-message.js"
 import { messageOf } from "../controller/message.js"
+import { z } from "zod"
+import { answers } from "./answer.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, type Flags, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import type { Io } from "./io.js"
@@ -36,6 +38,21 @@ export const notifyCommand = defineCommand({
     test: { type: "boolean", text: "send a test message through each channel" },
     ...JSON_FLAG,
   },
+  answers: answers(
+    "serin/notify/1",
+    z.object({ rollout: z.string(), channels: z.array(z.object({ name: z.string(), on: z.array(z.string()) })) }),
+    /** With `--test`. */
+    z.object({
+      rollout: z.string(),
+      sent: z.array(
+        z.object({
+          channel: z.string(),
+          outcome: z.enum(["delivered", "failed"]),
+          problem: z.string().optional(),
+        }),
+      ),
+    }),
+  ),
   async run({ values, io, out }) {
     const place = rolloutFileOf(values, io)
     const { rollout } = await readSpec(place)

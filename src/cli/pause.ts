@@ -1,3 +1,4 @@
+import { CHANGE } from "./answer.js"
 import { change, reasonOr, targetOf } from "./change.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { actorOf } from "./place.js"
@@ -7,6 +8,7 @@ export const pauseCommand = defineCommand({
   summary: "Stay at the stage in force; a breach still rolls back",
   example: 'serin pause --reason "incident 42 is open"',
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
+  answers: CHANGE,
   async run({ values, io, out }) {
     const reason = reasonOr(values.reason, "paused by hand")
     const event = { type: "pause", actor: actorOf(values, io), reason } as const

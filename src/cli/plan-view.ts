@@ -3,13 +3,18 @@ import type { PlanFix, PlanWarning } from "../analysis/plan-warnings.js"
 import type { Traffic } from "../analysis/workload.js"
 import type { RolloutSpec } from "../rollout/spec.js"
 import { formatShare, formatSpan } from "../operate/format.js"
+import type { Told } from "./answer.js"
+import type { PlanAnswer } from "./plan-answer.js"
 import type { Known } from "./plan.js"
 import { table, type Line } from "./printer.js"
 
 /** What `--json` says. Spans that never end are null: JSON has no infinity. */
-export function planDocument(spec: RolloutSpec, planned: RolloutPlan, known: readonly Known[]): object {
+export function planDocument(spec: RolloutSpec, planned: RolloutPlan, known: readonly Known[]): Told<PlanAnswer> {
   const finite = (_: string, value: unknown): unknown => (value === Infinity ? null : value)
-  const { workload, ...rest } = JSON.parse(JSON.stringify(planned, finite)) as RolloutPlan
+  const { workload, ...rest } = JSON.parse(JSON.stringify(planned, finite)) as Told<
+    Omit<PlanAnswer, "traffic" | "trafficFrom" | "rollout">
+  > &
+    Pick<RolloutPlan, "workload">
   const sources = { ...sourcesOf(known) }
   return { rollout: spec.rollout, traffic: workload, trafficFrom: sources, ...rest }
 }

@@ -8,6 +8,7 @@ import { parseRecord } from "../controller/verdict-record.js"
 import { isSerinError } from "../errors.js"
 import { readCalls } from "../testing/calls.js"
 import { sizesOfCalls } from "./call-sizes.js"
+import { PLAN } from "./plan-answer.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { formatTime } from "../operate/format.js"
@@ -37,6 +38,7 @@ export const planCommand = defineCommand({
     effects: { type: "string", value: "LIST", text: "how much worse the canary is, as shares of calls: 0.05,1" },
     ...JSON_FLAG,
   },
+  answers: PLAN,
   async run({ values, io, out }) {
     const place = await placeOf(values, io)
     const spec = await readSpec(place)

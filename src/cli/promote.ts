@@ -1,3 +1,4 @@
+import { CHANGE } from "./answer.js"
 import { change, requiredReason, targetOf } from "./change.js"
 import { ACTOR_FLAGS, choice, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { actorOf } from "./place.js"
@@ -13,6 +14,7 @@ export const promoteCommand = defineCommand({
     ...ACTOR_FLAGS,
     ...JSON_FLAG,
   },
+  answers: CHANGE,
   async run({ values, io, out }) {
     const to = choice("to", values.to, ["next", "end"]) ?? "next"
     const reason = requiredReason("promote", values.reason)

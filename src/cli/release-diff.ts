@@ -2,12 +2,14 @@ import { parse } from "yaml"
 import type { Effect } from "../model/decision.js"
 import type { Tree } from "../release/read.js"
 import { MANIFEST } from "../release/tree.js"
+import { z } from "zod"
+import { answers } from "./answer.js"
 import { defineCommand, JSON_FLAG, operandAt } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { keyChanges } from "./key-changes.js"
 import { table, type Line } from "./printer.js"
 import { compileTree, openAt, policyFiles, treeOf } from "./release-read.js"
-import { ruleChanges, together } from "./rule-changes.js"
+import { DIRECTIONS, ruleChanges, together } from "./rule-changes.js"
 import type { Change, Direction, WrittenRule } from "./rule-changes.js"
 
 interface FileChange {
@@ -16,6 +18,8 @@ interface FileChange {
   /** Of a mapping: what changed in it. */
   readonly keys: readonly string[]
 }
+
+const direction = z.enum(DIRECTIONS)
 
 export const releaseDiffCommand = defineCommand({
   name: "release diff",
@@ -27,14 +31,30 @@ export const releaseDiffCommand = defineCommand({
   ],
   example: "serin release diff safety/releases/1.4.0 safety/releases/1.5.0.tgz",
   flags: { ...JSON_FLAG },
+  answers: answers(
+    "serin/release-diff/1",
+    z.object({
+      old: z.string(),
+      new: z.string(),
+      /** To the byte. */
+      same: z.boolean(),
+      engine: z.tuple([z.string(), z.string()]).nullable(),
+      sdk: z.tuple([z.string(), z.string()]).nullable(),
+      rules: z.array(z.object({ rule: z.string(), what: z.string(), direction })),
+      files: z.array(
+        z.object({ path: z.string(), what: z.enum(["added", "removed", "changed"]), keys: z.array(z.string()) }),
+      ),
+      direction,
+    }),
+  ),
   async run({ values, operands, io, out }) {
     const [old, next] = [
       await treeOf(await openAt(operandAt(operands, 0, "release diff", "OLD"), io)),
       await treeOf(await openAt(operandAt(operands, 1, "release diff", "NEW"), io)),
     ]
     // Compiling refuses aliases, unknown keys and rules that are named twice: what is compared is what is run.
-    const compiled = [compileTree(old), compileTree(next)]
-    const haveRules = compiled.every((one) => one)
+    for (const tree of [old, next]) compileTree(tree)
+    const haveRules = [old, next].every(({ manifest }) => manifest.engine === "rules")
     const rules = haveRules ? ruleChanges(rulesOf(old), rulesOf(next)) : []
     const files = fileChanges(old, next, haveRules)
     const engine = changeOf(old.manifest.engine ?? "module", next.manifest.engine ?? "module")

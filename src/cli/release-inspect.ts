@@ -1,5 +1,7 @@
 import { parseEnvelope } from "../signing/envelope.js"
 import { fileDigest } from "../release/tree.js"
+import { z } from "zod"
+import { answers } from "./answer.js"
 import { defineCommand, JSON_FLAG, operandAt } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { table, type Line } from "./printer.js"
@@ -12,6 +14,28 @@ export const releaseInspectCommand = defineCommand({
   notes: ["Believes nothing: `serin release verify` says who signed it."],
   example: "serin release inspect safety/releases/1.5.0.tgz",
   flags: { ...JSON_FLAG },
+  answers: answers(
+    "serin/release-inspect/1",
+    z.object({
+      version: z.string(),
+      digest: z.string(),
+      packed: z.boolean(),
+      engine: z.string().nullable(),
+      sdk: z.string().nullable(),
+      code: z.array(z.string()),
+      provenance: z
+        .object({
+          source: z.string().optional(),
+          commit: z.string().optional(),
+          builtAt: z.string().optional(),
+          by: z.string().optional(),
+        })
+        .nullable(),
+      files: z.array(z.object({ path: z.string(), bytes: z.int(), digest: z.string() })),
+      /** Ids of the keys that signed it; nothing was verified. */
+      signatures: z.array(z.string()),
+    }),
+  ),
   async run({ values, operands, io, out }) {
     const opened = await openAt(operandAt(operands, 0, "release inspect", "RELEASE"), io)
     const { manifest, files, digest } = await treeOf(opened)

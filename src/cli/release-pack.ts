@@ -6,6 +6,8 @@ import { MANIFEST, MAX_MANIFEST_BYTES, treeDigest } from "../release/tree.js"
 import type { TreeFile } from "../release/tree.js"
 import { packedFiles } from "../release/unpack.js"
 import { writeWhole } from "../release/write-whole.js"
+import { z } from "zod"
+import { answers } from "./answer.js"
 import { defineCommand, JSON_FLAG, operandAt } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { compileTree, openAt, treeOf } from "./release-read.js"
@@ -29,6 +31,18 @@ export const releasePackCommand = defineCommand({
     digests: { type: "boolean", text: "write the sha-256 of each file" },
     ...JSON_FLAG,
   },
+  answers: answers(
+    "serin/release-pack/1",
+    z.object({
+      file: z.string(),
+      version: z.string(),
+      digest: z.string(),
+      bytes: z.int(),
+      /** False: it was there, the same to the byte. */
+      written: z.boolean(),
+      signed: z.boolean(),
+    }),
+  ),
   async run({ values, operands, io, out }) {
     const dir = operandAt(operands, 0, "release pack", "DIR")
     const opened = await openAt(dir, io)

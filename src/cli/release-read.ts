@@ -1,5 +1,4 @@
 import { resolve } from "node:path"
-import { rulesEngine } from "../engines/rules.js"
 import { isSerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
 import { readDataParts } from "../release/data-parts.js"
@@ -10,6 +9,7 @@ import type { Tree } from "../release/read.js"
 import { SIGNATURES, treeDigest } from "../release/tree.js"
 import type { ReleaseFiles, TreeFile } from "../release/tree.js"
 import { MAX_PACKED_BYTES } from "../release/unpack.js"
+import { ownEngines } from "./engines.js"
 import type { Io } from "./io.js"
 
 /** A release at a path of the command line. */
@@ -52,14 +52,16 @@ export function policyFiles({ manifest, files }: Tree): TreeFile[] {
 export function compileTree(tree: Tree): boolean {
   const { manifest, files } = tree
   const problems: Problem[] = []
-  const isKnown = manifest.engine === "rules"
+  const engine = ownEngines().find(({ name }) => name === manifest.engine)
+  let compiled = engine !== undefined
   try {
-    if (isKnown) rulesEngine().compile(policyFiles(tree))
+    void engine?.compile(policyFiles(tree)).close?.()
   } catch (error) {
     if (!isSerinError(error)) throw error
+    if (error.code === "LIBRARY_MISSING") compiled = false
     problems.push(...error.problems)
   }
   readDataParts(manifest, files, problems)
   if (problems.length > 0) throw invalid("RELEASE_INVALID", `release ${manifest.version}`, problems)
-  return isKnown
+  return compiled
 }

@@ -4,6 +4,8 @@ import { packTree } from "../release/pack.js"
 import { addSignature } from "../release/sign.js"
 import { SIGNATURES, treeFile } from "../release/tree.js"
 import { writeWhole } from "../release/write-whole.js"
+import { z } from "zod"
+import { answers } from "./answer.js"
 import { defineCommand, JSON_FLAG, operandAt, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import type { Io } from "./io.js"
@@ -24,6 +26,18 @@ export const releaseSignCommand = defineCommand({
     key: { type: "string", value: "FILE", text: "the private key: Ed25519, PEM" },
     ...JSON_FLAG,
   },
+  answers: answers(
+    "serin/release-sign/1",
+    z.object({
+      release: z.string(),
+      version: z.string(),
+      digest: z.string(),
+      keyid: z.string(),
+      signatures: z.int(),
+      /** Signatures of something else. */
+      dropped: z.int(),
+    }),
+  ),
   async run({ values, operands, io, out }) {
     const shown = operandAt(operands, 0, "release sign", "RELEASE")
     const key = readKey(values.key, io, out)

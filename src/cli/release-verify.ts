@@ -1,6 +1,8 @@
 import { treeDigest } from "../release/tree.js"
 import { resolveTrust } from "../signing/trust.js"
 import { verifySignatures } from "../release/verify.js"
+import { z } from "zod"
+import { answers } from "./answer.js"
 import { defineCommand, JSON_FLAG, operandAt } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { compileTree, openAt, treeOf } from "./release-read.js"
@@ -16,6 +18,19 @@ export const releaseVerifyCommand = defineCommand({
     ...KEYS_FLAGS,
     ...JSON_FLAG,
   },
+  answers: answers(
+    "serin/release-verify/1",
+    z.object({
+      ok: z.literal(true),
+      version: z.string(),
+      digest: z.string(),
+      /** Whether keys were named and enough of them signed. */
+      trusted: z.boolean(),
+      signers: z.array(z.string()),
+      /** Whether the policy's files were compiled. */
+      compiled: z.boolean(),
+    }),
+  ),
   async run({ values, operands, io, out }) {
     const shown = operandAt(operands, 0, "release verify", "RELEASE")
     const trust = resolveTrust(await readTrustedKeys("release verify", values, io))
@@ -36,10 +51,10 @@ export const releaseVerifyCommand = defineCommand({
     out.line(`  ${tree.files.length} files${digests === null ? "" : ", each as `digests` says"}`)
     out.line(
       compiled
-        ? "  the rules compile"
+        ? "  the policy compiles"
         : engine === null
           ? "  the policy is a module"
-          : `  the files of the engine ${engine} were not compiled: it is not known here`,
+          : `  the files of the engine ${engine} were not compiled: it, or its package, is not here`,
     )
     if (tree.manifest.code.length > 0) out.line(`  code, not run here: ${tree.manifest.code.join(", ")}`)
     if (trust === null || signers === null)

@@ -1,10 +1,11 @@
 import { dirname, join, resolve } from "node:path"
-import { rulesEngine } from "../engines/rules.js"
 import type { Criterion, CriterionName } from "../model/verdict.js"
 import { releaseDirectory } from "../release/load.js"
 import { replayCalls } from "../replay.js"
 import { streamCalls } from "../testing/call-stream.js"
+import { REPLAY } from "./replay-answer.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
+import { ENGINES_FLAG, enginesOf } from "./engines.js"
 import { EXIT } from "./exit-code.js"
 import { readSpec, rolloutFileOf } from "./place.js"
 import { MODULES_FLAG, modulesOf, releaseAt } from "./release-at.js"
@@ -39,8 +40,10 @@ export const replayCommand = defineCommand({
     "error-max": { type: "string", value: "RATE", text: "the same for calls on which the canary fails" },
     ...KEYS_FLAGS,
     ...MODULES_FLAG,
+    ...ENGINES_FLAG,
     ...JSON_FLAG,
   },
+  answers: REPLAY,
   async run({ values, io, out }) {
     if (values.calls === undefined) throw usage("serin replay: say which calls were recorded, with --calls FILE")
     const place = rolloutFileOf(values, io)
@@ -50,7 +53,11 @@ export const replayCommand = defineCommand({
     const root =
       values.releases === undefined ? join(dirname(place.file), "releases") : resolve(io.cwd, values.releases)
     const trustedKeys = await readTrustedKeys("replay", values, io)
-    const options = { engines: [rulesEngine()], trustedKeys, modules: modulesOf(values.modules) }
+    const options = {
+      engines: await enginesOf("replay", values.engines, io),
+      trustedKeys,
+      modules: modulesOf(values.modules),
+    }
     const source = releaseDirectory(root, options)
     const load = (named: string | undefined, written: string | undefined) =>
       named === undefined ? source.get(written ?? "") : releaseAt(named, root, options, io)

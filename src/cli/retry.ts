@@ -1,3 +1,4 @@
+import { CHANGE } from "./answer.js"
 import { newSalt, readState } from "../controller/verbs.js"
 import { change, requiredReason, targetOf } from "./change.js"
 import { GATE_FLAGS, replayGate } from "./gate.js"
@@ -11,6 +12,7 @@ export const retryCommand = defineCommand({
   notes: ["Needs --reason. A new generation: evidence, approvals and holds of the last one do not count."],
   example: 'serin retry --reason "the rule for partial refunds is mended"',
   flags: { ...PLACE_FLAGS, ...GATE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
+  answers: CHANGE,
   async run({ values, io, out }) {
     const reason = requiredReason("retry", values.reason)
     const target = await targetOf("retry", { values, io, out })

@@ -1,3 +1,4 @@
+import { CHANGE } from "./answer.js"
 import { change, reasonOr, targetOf } from "./change.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { actorOf } from "./place.js"
@@ -7,6 +8,7 @@ export const rollbackCommand = defineCommand({
   summary: "Give every session back to stable at once; also takes a promotion back",
   example: 'serin rollback --reason "customers report denied refunds"',
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
+  answers: CHANGE,
   async run({ values, io, out }) {
     const reason = reasonOr(values.reason, "rolled back by hand")
     const event = { type: "rollback", actor: actorOf(values, io), reason } as const

@@ -15,7 +15,8 @@ export interface WrittenRule {
  * What a change does to calls. `loosens`: some call may get a laxer answer, none a stricter one; `tightens` the other way round
  * (allow < escalate < deny); `none`: every call gets the same answer. Conditions that fail aside: what they did is no answer.
  */
-export type Direction = "loosens" | "tightens" | "none" | "unclear"
+export const DIRECTIONS = ["loosens", "tightens", "none", "unclear"] as const
+export type Direction = (typeof DIRECTIONS)[number]
 
 export interface Change {
   readonly rule: string

@@ -1,6 +1,7 @@
 import { isSerinError, type Problem } from "../errors.js"
 import { nearest } from "../model/nearest.js"
 import { SERIN_VERSION } from "../model/version.js"
+import { FAILURE } from "./answer.js"
 import { usage, type Command } from "./command.js"
 import { COMMANDS } from "./commands.js"
 import { EXIT } from "./exit-code.js"
@@ -69,7 +70,7 @@ function fail(error: unknown, argv: readonly string[], io: Io): number {
   // Problems are in the message as well, for those who only log it.
   const full = error instanceof Error ? error.message : String(error)
   const message = problems.length > 0 ? (full.split("\n", 1)[0] ?? "") : full
-  if (argv.includes("--json")) out.json({ error: { code, message, problems } })
+  if (argv.includes("--json")) out.json({ format: FAILURE.format, error: { code, message, problems } })
   out.note(`${code}: ${nearer(message)}`)
   for (const problem of problems) out.note(`  ${describe(problem)}`)
   if (code === "STATE_INVALID") {
@@ -77,9 +78,13 @@ function fail(error: unknown, argv: readonly string[], io: Io): number {
       "processes keep the last state that they could read; `serin history` lists it, and pause, rollback and kill still work, and go on from the last good one",
     )
   }
+  if (problems.some((problem) => problem.message.includes("`engine` is the unknown"))) {
+    out.note("an engine of your own is named with --engines FILE: a module whose default export is a list of engines")
+  }
   if (io.env["SERIN_DEBUG"] === "1" && error instanceof Error) {
     for (const line of (error.stack ?? "").split("\n")) out.note(line)
   }
+  if (code === "STORE_UNAVAILABLE" || code === "STORE_UNAUTHORIZED") return EXIT.unreachable
   return code === "USAGE" ? EXIT.usage : EXIT.failed
 
   /** Paths as the user knows them. */

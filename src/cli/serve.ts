@@ -1,3 +1,5 @@
+import { z } from "zod"
+import { answers } from "./answer.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { placeOf } from "./place.js"
@@ -13,6 +15,11 @@ export const serveCommand = defineCommand({
   ],
   example: "serin serve --host 0.0.0.0 --token-file /run/secrets/serin",
   flags: { ...PLACE_FLAGS, ...SERVE_FLAGS, ...JSON_FLAG },
+  answers: answers(
+    "serin/serve/1",
+    /** `token`: whether one is needed. */
+    z.object({ url: z.string(), dashboard: z.string(), port: z.int(), state: z.string(), token: z.boolean() }),
+  ),
   async run({ values, io, out }) {
     const serving = await startServing("serve", { values, io, out }, () => placeOf(values, io))
     if (values.json) out.json(serving.document)

@@ -6,6 +6,9 @@ import type { StateStore } from "../rollout/store.js"
 import { writeState, type Before } from "../controller/write-state.js"
 import { contentOf } from "../stores/witnessed.js"
 import { requiredReason } from "./change.js"
+import { z } from "zod"
+import { STATE_SCHEMA } from "../rollout/state-schema.js"
+import { answers } from "./answer.js"
 import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { phaseWords } from "../operate/next-step.js"
@@ -21,6 +24,18 @@ export const signCommand = defineCommand({
   ],
   example: 'serin sign --state-key state-key --reason "the store is signed from today on"',
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
+  answers: answers(
+    "serin/sign/1",
+    z.object({
+      /** False: another writer was first. */
+      signed: z.boolean(),
+      rollout: z.string(),
+      revision: z.int(),
+      state: STATE_SCHEMA,
+      /** Keys of documents that nobody could trust. */
+      removed: z.array(z.string()),
+    }),
+  ),
   async run({ values, io, out }) {
     const reason = requiredReason("sign", values.reason)
     const place = await placeOf(values, io)

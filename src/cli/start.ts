@@ -1,3 +1,4 @@
+import { CHANGE } from "./answer.js"
 import { transition } from "../rollout/transition.js"
 import { act, ensureState, newSalt, readState } from "../controller/verbs.js"
 import { printChange, reasonOr } from "./change.js"
@@ -19,6 +20,7 @@ export const startCommand = defineCommand({
   ],
   example: "serin start",
   flags: { ...PLACE_FLAGS, ...GATE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
+  answers: CHANGE,
   async run({ values, io, out }) {
     const place = await placeOf(values, io)
     requireWritable(place, "start")

@@ -1,10 +1,14 @@
 import { stat } from "node:fs/promises"
 import { dirname, join, relative, resolve } from "node:path"
-import { rulesEngine } from "../engines/rules.js"
 import { isSerinError, SerinError, type Problem } from "../errors.js"
+import type { Engine } from "../release/ports.js"
 import { releaseDirectory } from "../release/load.js"
 import { parseSpec, type RolloutSpec } from "../rollout/spec.js"
+import { z } from "zod"
+import { SPEC_SCHEMA } from "../rollout/state-schema.js"
+import { answers } from "./answer.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
+import { ENGINES_FLAG, enginesOf } from "./engines.js"
 import { EXIT } from "./exit-code.js"
 import { readText, rolloutFileOf } from "./place.js"
 import { compileTree, openAt, treeOf } from "./release-read.js"
@@ -27,8 +31,24 @@ export const validateCommand = defineCommand({
     rollout: PLACE_FLAGS.rollout,
     releases: { type: "string", value: "DIR", text: "the releases (default: releases/ beside the rollout file)" },
     "spec-only": { type: "boolean", text: "leave the releases out: they are made in code" },
+    ...ENGINES_FLAG,
     ...JSON_FLAG,
   },
+  answers: answers(
+    "serin/validate/1",
+    z.object({
+      ok: z.literal(true),
+      spec: SPEC_SCHEMA,
+      releases: z.array(
+        z.object({
+          version: z.string(),
+          digest: z.string().nullable(),
+          /** Files that are code, and were not run. */
+          code: z.array(z.string()),
+        }),
+      ),
+    }),
+  ),
   async run({ values, io, out }) {
     if (values["spec-only"] && values.releases !== undefined) {
       throw usage("serin validate: --spec-only and --releases exclude each other")
@@ -40,7 +60,9 @@ export const validateCommand = defineCommand({
     const root =
       values.releases === undefined ? join(dirname(place.file), "releases") : resolve(io.cwd, values.releases)
     const shownRoot = relative(io.cwd, root) || "."
-    const checked = values["spec-only"] ? [] : await checkReleases(root, shownRoot, versions, problems)
+    const checked = values["spec-only"]
+      ? []
+      : await checkReleases(root, shownRoot, versions, problems, await enginesOf("validate", values.engines, io))
 
     if (spec === null || problems.length > 0) {
       const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`
@@ -75,6 +97,7 @@ async function checkReleases(
   shownRoot: string,
   versions: readonly string[],
   problems: Problem[],
+  engines: readonly Engine[],
 ): Promise<readonly CheckedRelease[]> {
   const isThere = await stat(root).then(
     (stats) => stats.isDirectory(),
@@ -85,7 +108,7 @@ async function checkReleases(
     problems.push({ where: shownRoot, message: "is no directory, so no release was checked", fix })
     return []
   }
-  const source = releaseDirectory(root, { engines: [rulesEngine()] })
+  const source = releaseDirectory(root, { engines })
   const checked: CheckedRelease[] = []
   for (const version of versions) {
     try {

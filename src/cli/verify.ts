@@ -9,12 +9,51 @@ import type { RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { MAX_RECORD_BYTES, parseRecord, thisComputer } from "../controller/verdict-record.js"
 import { SerinError } from "../errors.js"
+import { z } from "zod"
+import { VERDICT_SCHEMA } from "../rollout/state-schema.js"
+import { answers, time, type AnswerOf, type Told } from "./answer.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { inWords } from "./explain.js"
 import { formatTime } from "../operate/format.js"
 import { placeOf, rolloutName } from "./place.js"
 import { table, type Line } from "./printer.js"
+
+const runtime = z.object({ node: z.string(), v8: z.string(), arch: z.string() })
+const computer = z.object({ serin: z.string(), runtime })
+
+const ANSWERS = answers(
+  "serin/verify/1",
+  z.object({
+    same: z.boolean(),
+    sameVersion: z.boolean(),
+    sameRuntime: z.boolean(),
+    recordedBy: computer,
+    replayedBy: computer,
+    /** A side that is not there is left out. */
+    differences: z.array(
+      z.object({ where: z.string(), recorded: z.unknown().optional(), replayed: z.unknown().optional() }),
+    ),
+    differenceCount: z.int(),
+    /** Null: something else than a number differs. */
+    largestRelativeDifference: z.number().nullable(),
+    record: z.object({
+      rollout: z.string(),
+      stable: z.string(),
+      canary: z.string().nullable(),
+      revision: z.int(),
+      generation: z.int(),
+      at: time,
+    }),
+    /** Of the record, as the revision that it moved names it. */
+    hash: z.string(),
+    /** That revision; null: it moved nothing, or no history was looked at. */
+    moved: z.object({ revision: z.int(), event: z.string(), at: time }).nullable(),
+    verdict: VERDICT_SCHEMA,
+    text: z.string(),
+  }),
+  z.object({ same: z.null(), why: z.string() }),
+)
 
 export const verifyCommand = defineCommand({
   name: "verify",
@@ -26,6 +65,7 @@ export const verifyCommand = defineCommand({
   ],
   example: "serin verify verdict.json",
   flags: { ...PLACE_FLAGS, ...JSON_FLAG },
+  answers: ANSWERS,
   async run({ values, operands: [file], io, out }) {
     if (file !== undefined && (values.rollout ?? values.state) !== undefined) {
       throw usage("serin verify: FILE excludes --rollout and --state")
@@ -96,7 +136,7 @@ function documentOf(
   record: VerdictRecord,
   { verdict, differences, count, largest }: Replay,
   { hash, moved }: About,
-): object {
+): Told<AnswerOf<typeof ANSWERS>> {
   const { rollout, stable, canary, revision, generation, at, serin, runtime } = record
   return {
     same: count === 0,

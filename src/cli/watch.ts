@@ -1,15 +1,18 @@
 import { stateKey, reportKey } from "../controller/keys.js"
 import { isSerinError } from "../errors.js"
+import { STATUS } from "./status-answer.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { formatTime } from "../operate/format.js"
 import type { Io } from "./io.js"
-import { phaseWords, type Say } from "../operate/next-step.js"
+import { phaseWords } from "../operate/next-step.js"
 import { placeOf, rolloutName } from "./place.js"
-import { renderLine, type Line } from "./printer.js"
+import type { Line } from "./printer.js"
+import { recentEvents } from "./recent-events.js"
+import { takeScreen, type Size } from "./screen.js"
+import { watchFrame, type Event } from "./watch-frame.js"
 import { takeSnapshot, type Snapshot } from "../operate/snapshot.js"
 import { statusJson } from "./status.js"
-import { statusLines } from "./status-view.js"
 
 const EVERY_MS = 1000
 
@@ -19,32 +22,55 @@ type Look = { readonly snapshot: Snapshot | null } | { readonly problem: string 
 export const watchCommand = defineCommand({
   name: "watch",
   summary: "Show the status as it changes, until interrupted",
-  notes: ["On a terminal it redraws in place; elsewhere it writes a line for each change, with --json a document."],
+  notes: [
+    "On a terminal it takes the screen, and gives it back as it was; Ctrl-C ends it; elsewhere it writes a line for each change, with --json a document.",
+  ],
   example: "serin watch",
   flags: { ...PLACE_FLAGS, ...JSON_FLAG },
+  answers: STATUS,
   async run({ values, io, out }) {
     const place = await placeOf(values, io)
     const name = await rolloutName(place, out)
-    const draw = io.isTTY && !values.json ? screen(io, place.command) : null
     let shown: string | null = null
     let wake = (): void => {}
+    const screen = io.isTTY && !values.json ? takeScreen(io, () => wake()) : null
+    const events = recentEvents(place.store, name)
     for (const key of [stateKey(name), reportKey(name)]) {
       place.store.watch(key, () => wake(), { signal: io.signal })
     }
-    while (!io.signal.aborted) {
-      const woken = new Promise<void>((resolve) => (wake = resolve))
-      const look = await lookAt()
-      const change = changeOf(name, look)
-      if (draw !== null) draw(look, change.text)
-      else if (change.key !== shown) {
-        if (values.json)
-          out.json("problem" in look ? { rollout: name, problem: look.problem } : statusJson(name, look.snapshot))
-        else out.line(`${formatTime(io.clock.now())} ${change.text}`)
-      }
-      shown = change.key
-      await next(io, woken)
+    let last = ""
+    try {
+      await follow()
+    } finally {
+      // However it ends: a terminal without its cursor is of no use to anybody.
+      screen?.leave()
     }
+    if (screen !== null && last !== "") out.line(last)
     return EXIT.ok
+
+    async function follow(): Promise<void> {
+      while (!io.signal.aborted) {
+        const woken = new Promise<void>((resolve) => (wake = resolve))
+        const look = await lookAt()
+        const change = changeOf(name, look)
+        last = `${formatTime(io.clock.now())} ${change.text}`
+        if (screen !== null) {
+          const recent = "snapshot" in look && look.snapshot !== null ? await events(look.snapshot.state.revision) : []
+          screen.draw((size) => frameOf(look, change.text, recent, size))
+        } else if (change.key !== shown) {
+          if (values.json)
+            out.json("problem" in look ? { rollout: name, problem: look.problem } : statusJson(name, look.snapshot))
+          else out.line(`${formatTime(io.clock.now())} ${change.text}`)
+        }
+        shown = change.key
+        await next(io, woken)
+      }
+    }
+
+    function frameOf(look: Look, text: string, recent: readonly Event[], size: Size): readonly Line[] {
+      if ("problem" in look || look.snapshot === null) return [[{ text, style: "yellow" }]]
+      return watchFrame(look.snapshot, recent, place.command, size)
+    }
 
     async function lookAt(): Promise<Look> {
       try {
@@ -86,17 +112,4 @@ function changeOf(name: string, look: Look): { readonly key: string; readonly te
   ]
   const results = verdict?.criteria.map(({ result }) => result) ?? []
   return { key: JSON.stringify([state.revision, state.last, judgement, results, judged]), text: parts.join(", ") }
-}
-
-/** Redraw in place: go up as many lines as were written, and clear from there. */
-function screen({ stdout, env, columns }: Io, say: Say): (look: Look, text: string) => void {
-  const options = { colour: (env["NO_COLOR"] ?? "") === "", columns: Math.max(20, columns - 1) }
-  let height = 0
-  return (look, text) => {
-    const lines: Line[] =
-      "problem" in look || look.snapshot === null ? [[{ text, style: "yellow" }]] : statusLines(look.snapshot, say)
-    const up = height === 0 ? "" : `\u001b[${height}A`
-    height = lines.length
-    stdout.write(`${up}\r\u001b[J${lines.map((line) => `${renderLine(line, options)}\n`).join("")}`)
-  }
 }

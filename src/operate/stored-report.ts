@@ -13,7 +13,8 @@ export interface StoredReport {
 }
 
 const side = z.object({ outcome: z.enum(OUTCOMES), rule: z.string().max(256).optional() })
-const REPORT = z.object({
+/** Exported for what tells of a report. */
+export const REPORT_SCHEMA = z.object({
   format: z.literal("serin/report/1"),
   rollout: z.string(),
   revision: z.int().min(0),
@@ -44,7 +45,7 @@ export async function readReport(store: Pick<ReadStore, "get">, rollout: string)
   try {
     const found = await store.get(reportKey(rollout))
     if (found === null) return { report: null }
-    const parsed = REPORT.safeParse(JSON.parse(found.envelope))
+    const parsed = REPORT_SCHEMA.safeParse(JSON.parse(found.envelope))
     if (parsed.success) return { report: parsed.data }
     const [issue] = parsed.error.issues
     return { report: null, problem: `${issue?.path.join(".") || "report"}: ${issue?.message ?? "invalid"}` }

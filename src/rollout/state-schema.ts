@@ -65,7 +65,8 @@ const specShape = exactly<RolloutSpec>({
   gate: z.strictObject({ replay: z.string().min(1).max(1024) }).optional(),
 })
 
-const spec = specShape.superRefine((spec, context) => {
+/** Exported for what tells of a spec. */
+export const SPEC_SCHEMA = specShape.superRefine((spec, context) => {
   const fail = (path: PropertyKey[], message: string) => context.addIssue({ code: "custom", path, message })
   if (spec.canary === spec.stable) fail(["canary"], "is the stable version itself")
   if (spec.stages.at(-1)?.weightBp !== 10_000) fail(["stages"], "must end at 10000 basis points")
@@ -139,7 +140,8 @@ const hold = exactly<Hold>({
 })
 const approval = exactly<Approval>({ stage: index, by: z.string().max(256), reason: text, at: time })
 const rampEntry = exactly<RampEntry>({ at: time, weightBp: basisPoints, stage: index })
-const last = exactly<Transition>({
+/** Exported for lists of them. */
+export const TRANSITION_SCHEMA = exactly<Transition>({
   event: z.string().regex(/^[a-z_]{1,32}$/),
   at: time,
   actor,
@@ -159,7 +161,7 @@ const stateShape = exactly<RolloutState>({
   epoch: counter(0),
   assign: z.literal("murmur3-x86-32/1"),
   salt: z.string().min(1).max(256),
-  spec,
+  spec: SPEC_SCHEMA,
   stable: version,
   canary: version.nullable(),
   digests: exactly<Digests>({ stable: digest.optional(), canary: digest.optional() }).optional(),
@@ -168,7 +170,7 @@ const stateShape = exactly<RolloutState>({
   approvals: z.array(approval).max(64),
   kill: z.enum(["off", "stable", "deny"]),
   ended: z.strictObject({ kind: z.enum(["promoted", "rolled_back", "contained"]), at: time }).nullable(),
-  last,
+  last: TRANSITION_SCHEMA,
 })
 
 /** The document and its rules: whatever passes is a state that some history of events could have led to. */

@@ -5,10 +5,11 @@ import { useBench } from "./harness.js"
 
 const bench = useBench()
 const VERBS = [
-  ..."init validate calibrate plan replay start status watch pause resume approve promote rollback contain kill retry history explain verify controller serve sign keygen".split(
+  ..."init validate calibrate plan replay start status watch pause resume approve promote rollback contain kill retry history explain diffs verify controller notify serve sign keygen".split(
     " ",
   ),
   ..."pack sign verify inspect diff keygen".split(" ").map((verb) => `release ${verb}`),
+  "schema",
   "completion",
 ]
 
@@ -65,8 +66,16 @@ describe("serin", () => {
   it("says what went wrong as a document with --json, and nothing else on stdout", async () => {
     const { code, out, err } = await bench().serin("status", "--json")
     expect(code).toBe(1)
-    expect(JSON.parse(out)).toMatchObject({ error: { code: "SPEC_INVALID", problems: [] } })
+    expect(JSON.parse(out)).toMatchObject({ format: "serin/error/1", error: { code: "SPEC_INVALID", problems: [] } })
     expect(err).toContain("serin init")
+  })
+
+  it("writes the schema of one command's documents, or of one format, and knows slips of the pen", async () => {
+    const ofVerb = await bench().serin("schema", "release diff")
+    expect(JSON.parse(ofVerb.out)).toMatchObject({ properties: { format: { const: "serin/release-diff/1" } } })
+    expect((await bench().serin("schema", "serin/release-diff/1")).out).toBe(ofVerb.out)
+    const { code, err } = await bench().serin("schema", "serin/statsu/1")
+    expect({ code, err }).toMatchObject({ code: 2, err: expect.stringContaining("did you mean serin/status/1?") })
   })
 
   it("shows a stack trace with SERIN_DEBUG=1 alone", async () => {

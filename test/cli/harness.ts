@@ -1,9 +1,11 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { afterEach, beforeEach } from "vitest"
+import { afterEach, beforeEach, expect } from "vitest"
+import { COMMANDS } from "../../src/cli/commands.js"
 import type { Io } from "../../src/cli/io.js"
 import { run } from "../../src/cli/run.js"
+import { documentsOf } from "../../src/cli/schema.js"
 import { reportKey, stateKey } from "../../src/controller/keys.js"
 import type { Report } from "../../src/controller/report.js"
 import { act, readState } from "../../src/controller/verbs.js"
@@ -42,6 +44,20 @@ export interface Bench {
   writeRaw(text: string): Promise<void>
 }
 
+const DOCUMENTS = documentsOf(COMMANDS)
+
+/** Hold each document that any test has a command write against the schema that is published: no field more, and none less. */
+export function expectAnswers(text: string): void {
+  for (const line of text.split("\n").filter((one) => one !== "")) {
+    const value = JSON.parse(line) as { readonly format?: string }
+    const answers = DOCUMENTS.get(value.format ?? "")
+    if (answers === undefined)
+      throw new Error(`no schema is published of ${line.slice(0, 200)}: give its command \`answers\``)
+    // What the schema does not name is left out when it parses.
+    expect(answers.schema.parse(value), answers.format).toEqual(value)
+  }
+}
+
 /** Make a fresh bench for each test of a file. */
 export function useBench(): () => Bench {
   let bench: Bench
@@ -65,8 +81,9 @@ function createBench(cwd: string): Bench {
   async function serinWith(io: Partial<Io>, ...argv: string[]): Promise<Ran> {
     let out = ""
     let err = ""
+    let told = ""
+    const stdout = io.stdout ?? { write: (text: string) => (out += text) }
     const code = await run(argv, {
-      stdout: { write: (text) => (out += text) },
       stderr: { write: (text) => (err += text) },
       cwd,
       env: { USER: "ana" },
@@ -76,7 +93,9 @@ function createBench(cwd: string): Bench {
       stderrIsTTY: false,
       columns: 80,
       ...io,
+      stdout: { write: (text) => ((told += text), stdout.write(text)) },
     })
+    if (argv.includes("--json")) expectAnswers(told)
     return { code, out, err }
   }
 

@@ -42,7 +42,9 @@ describe("serin history", () => {
 
   it("answers a list of transitions with --json", async () => {
     const { out } = await bench().serin("history", "--json")
-    const rows = JSON.parse(out) as { revision: number; event: string; verdict?: unknown }[]
+    const { revisions: rows } = JSON.parse(out) as {
+      revisions: { revision: number; event: string; verdict?: unknown }[]
+    }
     expect(rows.map(({ revision, event }) => `${revision} ${event}`)).toEqual([
       "4 rollback",
       "3 pause",
@@ -66,7 +68,10 @@ describe("serin history", () => {
 
 it("serin history exits with 6 without a state", async () => {
   expect(await bench().serin("history")).toMatchObject({ code: 6, out: expect.stringContaining("`serin start`") })
-  expect(await bench().serin("history", "--json")).toMatchObject({ code: 6, out: "[]\n" })
+  expect(await bench().serin("history", "--json")).toMatchObject({
+    code: 6,
+    out: `{"format":"serin/history/1","rollout":"refund-agent","revisions":[]}\n`,
+  })
 })
 
 describe("serin explain", () => {

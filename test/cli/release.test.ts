@@ -125,10 +125,10 @@ describe("serin release pack", () => {
   })
 
   it("packs a release of an engine that it does not know, as it is", async () => {
-    await bench().write("x/release.yaml", 'version: "1"\npolicy: { engine: cedar, files: [a.cedar] }\n')
+    await bench().write("x/release.yaml", 'version: "1"\npolicy: { engine: other, files: [a.cedar] }\n')
     await bench().write("x/a.cedar", "permit(principal, action, resource);")
     expect((await bench().serin("release", "pack", "x")).code).toBe(0)
-    expect((await bench().serin("release", "verify", "x.tgz")).out).toContain("engine cedar were not compiled")
+    expect((await bench().serin("release", "verify", "x.tgz")).out).toContain("engine other were not compiled")
   })
 })
 
@@ -255,7 +255,7 @@ describe("serin release verify and inspect", () => {
   it("says what was checked, and that nobody's signature was", async () => {
     const { code, out } = await bench().serin("release", "verify", "r/1.5.0")
     expect(code).toBe(0)
-    expect(out).toMatch(/3 files\n {2}the rules compile\n {2}who signed it was not checked/)
+    expect(out).toMatch(/3 files\n {2}the policy compiles\n {2}who signed it was not checked/)
     const { doc } = await bench().json("release", "verify", "r/1.5.0")
     expect(doc).toMatchObject({ ok: true, version: "1.5.0", trusted: false, signers: [], compiled: true })
   })

@@ -82,7 +82,7 @@ describe("serin serve", () => {
     const { url, said } = await serving("--token-file", "tokens", "--json")
     const { port, origin } = new URL(url)
     const served = { url, dashboard: `${origin}/`, port: Number(port), state: "safety/state", token: true }
-    expect(JSON.parse(said())).toEqual(served)
+    expect(JSON.parse(said())).toEqual({ format: "serin/serve/1", ...served })
     expect(await statusOf(`${url}/a/state`)).toBe(401)
     expect(await statusOf(`${url}/a/state`, { authorization: "Bearer fedcba987654321x" })).toBe(403)
     for (const token of [TOKEN, "fedcba9876543210"]) {

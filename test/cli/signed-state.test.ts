@@ -165,7 +165,7 @@ describe("serin keygen", () => {
     )
     expect(await bench().read("state-key")).toContain("ENCRYPTED")
     expect((await bench().serinWith({ env }, "start", ...by("state-key"))).code).toBe(0)
-    expect((await bench().serin("status", "--trusted-keys", "state-key.pub")).code).toBe(0)
+    expect((await bench().serin("status", "--trusted-keys", "state-key.pub")).code).toBe(12)
     expect(await errorOf("status", ...by("state-key"))).toMatch(/SERIN_KEY_PASSPHRASE does not open it/)
     expect(await errorOf("keygen", "state-key")).toMatch(/is there already/)
   })

@@ -10,6 +10,14 @@ const controller = { kind: "controller", id: "host/1" } as const
 beforeEach(async () => void (await bench().serin("init")))
 
 describe("serin status", () => {
+  it("exits with 13 when the store cannot be reached, and with 8 when the rollout is contained", async () => {
+    const { code, err } = await bench().serin("status", "--state", "http://127.0.0.1:1/v1")
+    expect({ code, err }).toMatchObject({ code: 13, err: expect.stringMatching(/^STORE_UNAVAILABLE: /) })
+    await bench().serin("start")
+    await bench().serin("contain")
+    expect((await bench().serin("status")).code).toBe(8)
+  })
+
   it("exits with 6 and says what to do when there is no state", async () => {
     const { code, out } = await bench().serin("status")
     expect(code).toBe(6)
@@ -17,7 +25,15 @@ describe("serin status", () => {
     expect(out).toContain("`serin start` makes it")
     expect(await bench().json("status")).toEqual({
       code: 6,
-      doc: { rollout: "refund-agent", state: null, phase: null, report: null, outlook: [], exitCode: 6 },
+      doc: {
+        format: "serin/status/1",
+        rollout: "refund-agent",
+        state: null,
+        phase: null,
+        report: null,
+        outlook: [],
+        exitCode: 6,
+      },
     })
   })
 
@@ -33,9 +49,14 @@ describe("serin status", () => {
   it("says by its exit code and in words where the rollout stands", async () => {
     await bench().serin("start")
     expect(await bench().serin("status")).toMatchObject({
-      code: 0,
+      code: 12,
       out: expect.stringContaining("refund-agent  in shadow"),
     })
+    await bench().report({})
+    expect((await bench().serin("status")).code).toBe(0)
+    await bench().act({ type: "tick", actor: controller, verdict: null })
+    expect(await bench().serin("status")).toMatchObject({ code: 11, out: expect.stringMatching(/hold +no_data/) })
+    await bench().act({ type: "tick", actor: controller, verdict: verdictOf("pass") })
     await bench().serin("pause")
     expect(await bench().serin("status")).toMatchObject({ code: 3, out: expect.stringMatching(/hold +paused for 0s/) })
     await bench().serin("resume")
@@ -57,6 +78,7 @@ describe("serin status", () => {
     const fuse = "the canary's policy failed 5 times in a row"
     await bench().act({ type: "tick", actor: controller, verdict: verdictOf("pass"), fuse })
     bench().clock.advance(60_000)
+    await bench().report({})
     const { code, out } = await bench().serin("status")
     expect(code).toBe(3)
     expect(out).toMatch(/hold +fuse for 1m: the canary's policy failed 5 times in a row/)
@@ -72,6 +94,7 @@ describe("serin status", () => {
     bench().clock.advance(10_000)
     await bench().act({ type: "tick", actor: controller, verdict: verdictOf("inconclusive", { sessions: 3 }) })
     bench().clock.advance(90_000)
+    await bench().report({})
     const { code, out } = await bench().serin("status")
     expect(code).toBe(3)
     expect(out).toContain("refund-agent  canary at 5 %")
@@ -123,7 +146,7 @@ describe("serin status", () => {
     bench().clock.advance(1000)
     const stale = await bench().serin("status")
     expect(stale).toMatchObject({
-      code: 0,
+      code: 12,
       out: expect.stringContaining("31s old: no process is judging this rollout"),
     })
     expect((await bench().json("status")).doc).toMatchObject({ judged: false, reportAgeMs: 31_000 })
@@ -166,7 +189,7 @@ describe("serin status", () => {
     await bench().serin("start")
     await bench().report({ verdict: { result: "pass" } as never })
     const { code, out } = await bench().serin("status")
-    expect(code).toBe(0)
+    expect(code).toBe(12)
     expect(out).toMatch(/report +cannot be read: verdict\./)
     await bench().report({ at: "now" as never })
     expect((await bench().serin("status")).out).toMatch(/report +cannot be read: at: /)
@@ -176,7 +199,7 @@ describe("serin status", () => {
     await bench().serin("start")
     await rm(join(bench().cwd, "safety/rollout.yaml"))
     expect(await bench().serin("status")).toMatchObject({
-      code: 0,
+      code: 12,
       out: expect.stringContaining("refund-agent  in shadow"),
     })
     await rm(join(bench().cwd, "safety/state"), { recursive: true })

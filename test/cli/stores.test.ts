@@ -41,8 +41,8 @@ describe("a store by its address", () => {
       code: 6,
       out: expect.stringContaining("elsewhere"),
     })
-    expect(await bench().serinWith({ env }, "status", "--state", "safety/state")).toMatchObject({ code: 0 })
-    expect(await bench().serinWith({ env: { SERIN_STATE: "" } }, "status")).toMatchObject({ code: 0 })
+    expect(await bench().serinWith({ env }, "status", "--state", "safety/state")).toMatchObject({ code: 12 })
+    expect(await bench().serinWith({ env: { SERIN_STATE: "" } }, "status")).toMatchObject({ code: 12 })
   })
 
   it.each([
@@ -82,7 +82,7 @@ describe("a store over HTTP", () => {
       expect(there).toEqual(here)
     }
     const history = await bench().serinWith(over, "history", "--json")
-    expect(JSON.parse(history.out)).toMatchObject([{ revision: 2, event: "start" }])
+    expect(JSON.parse(history.out)).toMatchObject({ revisions: [{ revision: 2, event: "start" }] })
     expect(history.err).toContain("the newest revision alone")
     const verified = await bench().serinWith(over, "history", "--verify")
     expect(verified).toMatchObject({ code: 0, out: expect.stringContaining("revision 2 alone: over HTTP") })
@@ -133,7 +133,7 @@ describe("a store over HTTP", () => {
   it("says so when it does not let one in", async () => {
     await begun()
     const { code, err } = await bench().serin("status", "--state", await served())
-    expect(code).toBe(1)
+    expect(code).toBe(13)
     expect(err).toMatch(/^STORE_UNAUTHORIZED: .*pass the token/)
   })
 })
@@ -142,7 +142,7 @@ describe("a rollout whose file is elsewhere", () => {
   it("goes by its name", async () => {
     await begun()
     const argv = ["--rollout", NAME, "--state", "safety/state"]
-    expect((await bench().serin("status", ...argv)).code).toBe(0)
+    expect((await bench().serin("status", ...argv)).code).toBe(12)
     expect(await bench().serin("kill", ...argv)).toMatchObject({ code: 0, err: "" })
     expect((await bench().state()).kill).toBe("stable")
   })

@@ -49,7 +49,9 @@ describe("serin start", () => {
     await bench().serin("start")
     await rewrite("release: 1.5.0", "release: 1.6.0")
     expect((await bench().serin("start")).out).toContain("in shadow (was in shadow); revision 3")
-    expect((await bench().serin("history")).out).toMatch(/start +ana +supersedes 1\.5\.0 \(in shadow\): put 1\.6\.0 to/)
+    expect((await bench().serin("history")).out).toMatch(
+      /start +- +ana +supersedes 1\.5\.0 \(in shadow\): put 1\.6\.0 to/,
+    )
   })
 
   it("refuses what is under way, with the way out", async () => {
@@ -268,7 +270,7 @@ describe("a verb", () => {
     const place = ["--rollout", "other dir/a.yaml", "--state", "elsewhere"]
     const { out } = await bench().serin("start", ...place)
     expect(out).toContain("undo: serin rollback --rollout 'other dir/a.yaml' --state elsewhere")
-    expect((await bench().serin("status", ...place)).code).toBe(0)
+    expect((await bench().serin("status", ...place)).code).toBe(12)
     expect((await bench().serin("status")).code).toBe(6)
   })
 })

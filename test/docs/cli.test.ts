@@ -1,5 +1,8 @@
+import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { COMMANDS } from "../../src/cli/commands.js"
+import type { createPrinter } from "../../src/cli/printer.js"
+import { answersOf, documentsOf, schemaCommand } from "../../src/cli/schema.js"
 import { EXIT } from "../../src/cli/exit-code.js"
 import { codeWords, firstColumn, readPage, tableRows } from "./pages.js"
 
@@ -27,6 +30,29 @@ describe("docs/reference/cli.md", () => {
     const known = new Set(COMMANDS.flatMap(({ flags }) => Object.keys(flags)))
     const unknown = common.filter((flag) => !known.has(flag.replace(/^--(\S+).*$/, "$1")))
     expect(unknown).toEqual(["--help"])
+  })
+
+  it("has every format with the commands that write it", () => {
+    const rows = tableRows(page).filter(([first = ""]) => first.startsWith("`serin/"))
+    const written = rows.map(([format = "", by = ""]) => [codeWords(format)[0], codeWords(by)])
+    const expected = [...documentsOf(COMMANDS).keys()].map((format) => {
+      return [
+        format,
+        COMMANDS.filter((command) => answersOf(command).some((one) => one.format === format)).map(({ name }) => name),
+      ]
+    })
+    expect(written).toEqual(expected)
+  })
+
+  it("has beside it the schema that `serin schema` writes, of every command that takes --json", async () => {
+    let out = ""
+    const write = (text: string): void => void (out += text)
+    const io = { stdout: { write }, stderr: { write } } as unknown as Parameters<typeof createPrinter>[0]
+    await schemaCommand(() => COMMANDS).run([], { ...io, env: {} })
+    const published = readFileSync(new URL("../../docs/reference/cli.schema.json", import.meta.url), "utf8")
+    // `serin schema > docs/reference/cli.schema.json`, formatted, brings it up to date.
+    expect(JSON.parse(published)).toEqual(JSON.parse(out))
+    expect(COMMANDS.filter(({ flags, answers }) => "json" in flags !== (answers !== undefined))).toEqual([])
   })
 
   it("has every exit code", () => {
