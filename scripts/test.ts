@@ -22,7 +22,6 @@ const env = { ...process.env, PATH: `${join(root, "node_modules", ".bin")}${deli
 const FORMAT: Step = { name: "format", command: ["prettier", "--check", "."] }
 const LINT: Step = { name: "lint", command: ["oxlint", "--deny-warnings"] }
 const TYPES: Step = { name: "types", command: ["tsc"] }
-const UNUSED: Step = { name: "unused", command: ["knip", "--no-progress"] }
 const PAGE_TYPES: Step = { name: "types of the page", command: ["tsc", "-p", "src/dashboard/page"] }
 const BUILD: Step = { name: "build", command: ["tsup"] }
 const PUBLINT: Step = { name: "publint", command: ["publint", "--strict"] }
@@ -32,7 +31,7 @@ const ATTW: Step = { name: "attw", command: ["attw", "--pack", ".", "--profile",
 const stages: readonly (readonly (readonly Step[])[])[] = [
   [
     [FORMAT, LINT, BUILD],
-    [TYPES, PAGE_TYPES, UNUSED],
+    [TYPES, PAGE_TYPES],
   ],
   [[vitest("unit")]],
   [[PUBLINT, ATTW]],
