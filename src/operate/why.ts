@@ -13,8 +13,12 @@ export function whyOf({ state, phase, verdict, judged, report }: Snapshot): stri
   return decisive(verdict)?.reason ?? verdict.reason
 }
 
-/** The criterion that breaches, or else keeps the rollout from passing; of several, the one that is nearest to a breach. Null: all pass. */
-export function decisive({ criteria, cause }: Verdict): CriterionVerdict | null {
+/**
+ * The criterion that breaches, or else keeps the rollout from passing; of several, the one that is nearest to a breach. Null: none does, also
+ * where one is open that no sample can settle.
+ */
+export function decisive({ criteria, cause, result }: Verdict): CriterionVerdict | null {
+  if (result === "pass") return null
   const open = criteria.filter(({ mode, result }) => mode === "enforce" && result !== "pass")
   const weight = ({ logEWorse }: CriterionVerdict): number => logEWorse ?? Number.NEGATIVE_INFINITY
   return open.find(({ criterion }) => criterion === cause) ?? [...open].sort((a, b) => weight(b) - weight(a))[0] ?? null

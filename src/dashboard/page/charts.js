@@ -126,7 +126,10 @@ function marks(plot, limit, moments) {
   const y = plot.valToPos(limit, "y", true)
   line(ctx, colour("--bad"), [6 * ratio, 4 * ratio], bbox.left, y, bbox.left + bbox.width, y)
   ctx.fillStyle = colour("--bad")
-  ctx.fillText("limit", bbox.left + 4 * ratio, y - 4 * ratio)
+  // At the right, where the words of moments seldom are; below its line where that is at the top.
+  ctx.textAlign = "right"
+  ctx.fillText("limit", bbox.left + bbox.width - 4 * ratio, y + (y < bbox.top + 16 * ratio ? 13 : -4) * ratio)
+  ctx.textAlign = "left"
   for (const [i, { at, word }] of moments.entries()) {
     // What was before the first look stands at its left edge.
     const x = Math.max(bbox.left, plot.valToPos(at / 1000, "x", true))

@@ -1,7 +1,7 @@
 import { ask } from "./api.js"
 import { bandChart } from "./charts.js"
 import { h } from "./dom.js"
-import { criterionWords, digits } from "./words.js"
+import { criterionWords, rate } from "./words.js"
 
 /** Looks that the page keeps beyond those that the server has, until it asks again. */
 const MOST_MORE = 120
@@ -105,7 +105,7 @@ function oneChart(name) {
   /** @type {readonly { at: number, word: string }[]} */
   let moments = []
   // A latency is judged by the share of calls that are over the limit: beyond 1 % of them, the 99th percentile is.
-  const value = (/** @type {number} */ y) => `${digits((isLatency ? y + 0.01 : y) * 100)} %`
+  const value = (/** @type {number} */ y) => rate(name, isLatency ? y + 0.01 : y)
   const plot = bandChart(() => ({ limit: isLatency ? 0 : limit, label: name, moments, value }))
   const caption = h("figcaption", {})
   return {
@@ -122,7 +122,11 @@ function oneChart(name) {
       moments = next
       const words = verdict?.reason ?? "There is no number yet."
       caption.textContent = words
-      const column = (/** @type {0 | 1 | 2} */ i) => points.map((point) => point?.[i] ?? null)
+      // A share of calls is from 0 to 1, whatever the bound of a difference is.
+      const shown = (/** @type {number} */ y) => (isLatency ? Math.min(0.99, Math.max(-0.01, y)) : y)
+      const column = (/** @type {0 | 1 | 2} */ i) => {
+        return points.map((point) => (point?.[i] == null ? null : shown(/** @type {number} */ (point[i]))))
+      }
       const describe = `${criterionWords(name)} over time, ${at.length} looks, with its band and its limit. ${words}`
       plot.update(
         [at.map((ms) => ms / 1000), column(1), column(0), column(2)],

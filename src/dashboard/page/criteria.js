@@ -1,5 +1,5 @@
 import { fill, h, table } from "./dom.js"
-import { count, criterionWords, digits } from "./words.js"
+import { count, criterionWords, digits, rate } from "./words.js"
 
 /** @type {Record<string, [string, string]>} */
 const RESULTS = { breach: ["✗ breach", "bad"], pass: ["✓ pass", "good"], inconclusive: ["… open", "open"] }
@@ -56,7 +56,7 @@ function row(one, cause) {
     name,
     h("td", { class: look }, words + notify),
     ...[one.estimate, one.lower, one.upper].map((value) => h("td", { class: "number" }, measured(one, value))),
-    h("td", { class: "number" }, one.unit === "ms" ? `+${digits(one.max)} ms` : percentOf(one.max)),
+    h("td", { class: "number" }, one.unit === "ms" ? `+${digits(one.max)} ms` : rate(one.criterion, one.max)),
     h(
       "td",
       {},
@@ -67,14 +67,13 @@ function row(one, cause) {
   )
 }
 
-/** @param {number | null} value */
-const percentOf = (value) => (value === null ? "–" : `${digits(value * 100)} %`)
-
 /**
  * A latency is judged by the share of calls that are slower than stable's 99th percentile and the limit, against the 1 % that is its own.
  *
  * @param {any} one
  * @param {number | null} value
  */
-const measured = ({ unit }, value) =>
-  unit !== "ms" || value === null ? percentOf(value) : `${percentOf(Math.min(1, Math.max(0, value + 0.01)))} slower`
+const measured = ({ unit, criterion }, value) =>
+  unit !== "ms" || value === null
+    ? rate(criterion, value)
+    : `${rate(criterion, Math.min(1, Math.max(0, value + 0.01)))} slower`

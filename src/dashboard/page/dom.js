@@ -30,20 +30,18 @@ export function fill(element, ...children) {
 }
 
 /**
+ * A table whose heads stand where the cells of their column do.
+ *
  * @param {string} text
- * @param {Node[]} rows
+ * @param {HTMLTableRowElement[]} rows
  * @param {...string} heads
  */
 export function table(text, rows, ...heads) {
+  const isNumber = (/** @type {number} */ i) => rows[0]?.cells[i]?.classList.contains("number")
+  const columns = heads.map((head, i) => h("th", { scope: "col", class: isNumber(i) ? "number" : undefined }, head))
   return h(
     "div",
     { class: "wide", tabindex: 0, role: "region", "aria-label": text },
-    h(
-      "table",
-      {},
-      h("caption", {}, text),
-      h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))),
-      h("tbody", {}, ...rows),
-    ),
+    h("table", {}, h("caption", {}, text), h("thead", {}, h("tr", {}, ...columns)), h("tbody", {}, ...rows)),
   )
 }

@@ -38,3 +38,12 @@ export const share = (bp) => `${bp / 100} %`
 
 /** @param {string} name of a criterion, as the rollout file has it */
 export const criterionWords = (name) => name.replaceAll("_", " ").replace(/ max$/, "").replace("p99", "p99")
+
+/**
+ * Write a rate, or a difference of rates: in points of a percent, as on the command line.
+ *
+ * @param {string} criterion
+ * @param {number | null} value
+ */
+export const rate = (criterion, value) =>
+  value === null ? "–" : `${digits(value * 100)} ${criterion.endsWith("_rate_delta_max") ? "pp" : "%"}`
