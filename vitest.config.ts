@@ -7,16 +7,13 @@ const PACKAGE_TESTS = ["test/package.test.ts", "test/package/*.test.ts"]
 
 /** Texts of the project, simulations of which the seed says how they end, and what takes long and asks the runtime for nothing that others do not. */
 const ONCE = [
-  "test/{architecture,docs,calibrate}.test.ts",
-  "test/{bench,docs,scripts}/**",
-  "test/analysis/{false-alarms,plan}.test.ts",
-  "test/examples/examples.test.ts",
+  "test/{architecture,docs,calibrate,replay}.test.ts",
+  "test/{analysis,bench,channels,disagreements,docs,examples,notify,operate,rollout,scripts}/**",
   "test/testing/traffic.test.ts",
-  "test/rollout/exploration.test.ts",
   "test/sources/{prometheus,rules}.test.ts",
   "test/sources/prometheus-server.test.ts",
   "test/{adapters,engines}/**",
-  "test/cli/{starter,release-diff,release,plan,calibrate,verbs,hostile,init-validate,help}.test.ts",
+  "test/cli/!(processes).test.ts",
   "test/stores/{redis,etcd}.test.ts",
   "test/dashboard/browser.test.ts",
 ]

@@ -58,12 +58,12 @@ describe("the package, packed and installed in an empty project", () => {
     return JSON.parse(stdout)
   }
 
-  it("holds what was built, docs, rules, README.md, LICENSE and package.json, and nothing else", () => {
+  it("holds what was built, docs, rules, dashboards, README.md, LICENSE and package.json, and nothing else", () => {
     const paths = packed.files.map((file) => file.path)
     expect(
       paths.filter(
         (path) =>
-          !/^(dist\/.+\.(js|d\.ts)|dist\/dashboard\/page\/[\w.]+|docs\/.+\.md|docs\/reference\/cli\.schema\.json|prometheus\/.+\.yml|README\.md|LICENSE|package\.json)$/.test(
+          !/^(dist\/.+\.(js|d\.ts)|dist\/dashboard\/page\/[\w.]+|docs\/.+\.md|docs\/reference\/cli\.schema\.json|prometheus\/.+\.yml|grafana\/serin\.json|README\.md|LICENSE|package\.json)$/.test(
             path,
           ),
       ),
