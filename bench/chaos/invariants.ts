@@ -65,12 +65,19 @@ function lateCanaries(
   isolations: readonly Isolation[],
   leaseMs: number,
 ): readonly Violation[] {
-  return told.filter(servedByCanary).flatMap((line) => {
+  let phase = ""
+  const found: Violation[] = []
+  for (const line of told) {
+    if (line.is === "born") phase = ""
+    if (line.is === "state") phase = line.phase
+    // What is promoted is proven: nobody needs to take it back, and it serves without a sign of a leader.
+    if (!servedByCanary(line) || phase === "promoted") continue
     const cut = isolations.find(({ from, to }) => line.t > from + leaseMs && line.t < to)
-    if (cut === undefined) return []
+    if (cut === undefined) continue
     const what = `${line.session} by the canary ${Math.round(line.t - cut.from)} ms after the cut`
-    return [{ rule: RULES.lease, process, t: line.t, what }]
-  })
+    found.push({ rule: RULES.lease, process, t: line.t, what })
+  }
+  return found
 }
 
 function afterKill(process: string, told: readonly Line[]): readonly Violation[] {

@@ -112,6 +112,12 @@ describe("the promises that the chaos suite holds a fleet to", () => {
 
   const leads = (t: number, epoch: number): Line => ({ t, is: "leads", epoch })
 
+  it("let a canary that was promoted serve on, whoever is cut off", () => {
+    const late = decision(151, "s", "canary")
+    expect(rulesBrokenBy({ a: [state(1, 2, "promoted"), late] })).toEqual([])
+    expect(rulesBrokenBy({ a: [state(1, 2, "promoted"), state(2, 3, "canary"), late] })).toEqual([RULES.lease])
+  })
+
   it("find two that lead in one epoch, unless the store forgot it in between", () => {
     expect(rulesBrokenBy({ a: [leads(1, 3), leads(2, 3)], b: [leads(3, 4)] })).toEqual([])
     const twice = { a: [leads(1, 3), leads(200, 3)], b: [leads(400, 3)] }
