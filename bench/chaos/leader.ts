@@ -43,7 +43,7 @@ process.on("disconnect", () => process.exit(0))
 async function end(): Promise<void> {
   // What agents published as they ended is in the last look.
   const { generation = 0, salt: draw = "" } = follower.current() ?? {}
-  const evidence = await source.read({ generation }).catch(() => null)
+  const evidence = await source.read({ generation, salt: draw }).catch(() => null)
   if (evidence !== null) write({ is: "merged", draw, evaluations: evaluationsOf(evidence) })
   await leader.close()
   follower.close()
