@@ -1,3 +1,4 @@
+import { isRecord } from "../model/record.js"
 import type { Guard } from "../guard.js"
 import type { Mode } from "../guard/guard-options.js"
 import type { Passed, Ruling, ToolPort, ToolPortOptions } from "../guard/tool-port.js"
@@ -119,6 +120,3 @@ async function passPart<C extends Call, X>(port: ToolPort<C, X>, ruling: About<C
   const passed = await port.pass(ruling, part["text"])
   return passed.kind === "pass" ? { kind: "pass", value: { ...part, text: passed.value } } : passed
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)

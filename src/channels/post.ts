@@ -1,5 +1,7 @@
 import { isSerinError, SerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
+import { isLoopback } from "../model/loopback.js"
+import { orGiveUp } from "../model/or-give-up.js"
 import { SERIN_VERSION } from "../model/version.js"
 
 export interface HttpOptions {
@@ -36,19 +38,20 @@ export async function post({ url, body, headers, timeoutMs, fetch, clock, signal
   const cancel = clock.schedule(abort, timeoutMs)
   signal.addEventListener("abort", abort, { once: true })
   if (signal.aborted) abort()
-  try {
-    await orAborted(own.signal, async () => {
-      const response = await fetch(url, {
-        method: "POST",
-        headers: { "content-type": "application/json", "user-agent": `serin/${SERIN_VERSION}`, ...headers },
-        body,
-        // Attack: a redirect to somebody inside, or to another who is then told.
-        redirect: "manual",
-        signal: own.signal,
-      })
-      if (response.ok) return void response.body?.cancel().catch(() => {})
-      throw refusedBy(url, response, await firstWords(response), clock.now())
+  async function exchange(): Promise<void> {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json", "user-agent": `serin/${SERIN_VERSION}`, ...headers },
+      body,
+      // Attack: a redirect to somebody inside, or to another who is then told.
+      redirect: "manual",
+      signal: own.signal,
     })
+    if (response.ok) return void response.body?.cancel().catch(() => {})
+    throw refusedBy(url, response, await firstWords(response), clock.now())
+  }
+  try {
+    await orGiveUp(own.signal, exchange())
   } catch (cause) {
     if (isSerinError(cause)) throw cause
     const why = own.signal.aborted ? `does not answer within ${timeoutMs} ms` : `cannot be reached: ${reasonOf(cause)}`
@@ -87,8 +90,6 @@ export function requireTimeout(option: string, ms: number): number {
 
 export const DEFAULT_TIMEOUT_MS = 10_000
 
-const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/i.test(host)
-
 function parseUrl(value: string | URL): URL | null {
   try {
     return new URL(value)
@@ -111,21 +112,6 @@ function retryAfter(value: string | null, now: number): number | undefined {
   if (value === null) return undefined
   const ms = /^\d{1,9}$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - now
   return ms >= 0 ? ms : undefined
-}
-
-/** Who makes no use of the signal must not keep us waiting. */
-async function orAborted<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
-  let stop = (): void => {}
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(new Error("aborted"))
-    if (signal.aborted) stop()
-    signal.addEventListener("abort", stop)
-  })
-  try {
-    return await Promise.race([run(), aborted])
-  } finally {
-    signal.removeEventListener("abort", stop)
-  }
 }
 
 /** Attack: a body without end, or with escapes of a terminal. */

@@ -7,6 +7,7 @@ import { operators } from "../dashboard/operators.js"
 import { rulesEngine } from "../engines/rules.js"
 import type { Problem } from "../errors.js"
 import { releaseDirectory } from "../release/load.js"
+import { isLoopback } from "../model/loopback.js"
 import type { ReadStore, StateStore } from "../rollout/store.js"
 import { bearer, type Authorize } from "../serve/bearer.js"
 import { storeHandler } from "../serve/handler.js"
@@ -221,8 +222,6 @@ const withoutWrites = ({ get, watch, caps, history }: StateStore): ReadStore & P
   caps,
   history,
 })
-
-const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i.test(host)
 
 /**
  * Whoever is on this machine and means it. Attack: DNS rebinding: a page of a browser on this machine, whose name was made to stand for

@@ -1,9 +1,10 @@
+import { isRecord } from "../model/record.js"
 import { requireClock, systemClock, type Clock } from "../model/clock.js"
 import { refuseUnknown, requireMethods, type KeysOf } from "../model/options.js"
 import { withDeadlines } from "../controller/deadline.js"
 import { ROLLOUT_NAME } from "../rollout/names.js"
 import type { Actor } from "../rollout/state.js"
-import type { ReadStore, StateStore } from "../rollout/store.js"
+import { isWritable, type ReadStore, type StateStore } from "../rollout/store.js"
 import { readBody } from "../serve/body.js"
 import { lifetimeWithin } from "../serve/lifetime.js"
 import { sharedReads } from "../serve/reads.js"
@@ -256,11 +257,6 @@ function answerFile(file: PageFile, request: Request): Response {
   if (method === "GET" || method === "HEAD") return pageAnswer(file, request)
   return refuse(405, "METHOD_NOT_ALLOWED", "this address takes GET and HEAD", { allow: "GET, HEAD" })
 }
-
-const isWritable = (store: ReadStore | StateStore): store is StateStore => "compareAndSet" in store
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 function parsed(text: string): unknown {
   try {

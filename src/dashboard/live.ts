@@ -1,3 +1,4 @@
+import { oneAtATime } from "../model/one-at-a-time.js"
 import { reportKey, stateKey } from "../controller/keys.js"
 import type { Hub } from "../serve/hub.js"
 import type { Context } from "./route.js"
@@ -33,42 +34,33 @@ export function createLive(context: Context, hub: Hub): Live {
     const viewers = new Set<Viewer>()
     let known = ""
     let last: Uint8Array | null = null
-    let looking = false
-    let again = false
     const lifetime = new AbortController()
     let cancel = context.clock.schedule(onTime, LOOK_EVERY_MS)
 
     function onTime(): void {
       for (const viewer of viewers) viewer(BEAT, "beat")
-      void look()
+      look()
       cancel = context.clock.schedule(onTime, LOOK_EVERY_MS)
     }
 
-    async function look(): Promise<void> {
-      again = true
-      if (looking) return
-      looking = true
-      while (again && !lifetime.signal.aborted) {
-        again = false
-        try {
-          const view = await viewOf(context, rollout)
-          const text = JSON.stringify(view)
-          // Of what has only grown older, viewers know the age themselves.
-          const same = JSON.stringify({ ...view, now: 0, reportAgeMs: 0, next: 0, outlook: 0 })
-          if (same === known || lifetime.signal.aborted) continue
-          known = same
-          last = new TextEncoder().encode(`event: status\ndata: ${text}\n\n`)
-          for (const viewer of viewers) viewer(last, "view")
-        } catch (error) {
-          // Viewers see the age of what they have; the next look is due in time.
-          context.tell(error)
-        }
+    const look = oneAtATime(async () => {
+      try {
+        const view = await viewOf(context, rollout)
+        const text = JSON.stringify(view)
+        // Of what has only grown older, viewers know the age themselves.
+        const same = JSON.stringify({ ...view, now: 0, reportAgeMs: 0, next: 0, outlook: 0 })
+        if (same === known || lifetime.signal.aborted) return
+        known = same
+        last = new TextEncoder().encode(`event: status\ndata: ${text}\n\n`)
+        for (const viewer of viewers) viewer(last, "view")
+      } catch (error) {
+        // Viewers see the age of what they have; the next look is due in time.
+        context.tell(error)
       }
-      looking = false
-    }
+    }, lifetime.signal)
 
-    const stops = [stateKey(rollout), reportKey(rollout)].map((key) => hub.subscribe(key, () => void look()))
-    void look()
+    const stops = [stateKey(rollout), reportKey(rollout)].map((key) => hub.subscribe(key, look))
+    look()
     return {
       viewers,
       last: () => last,

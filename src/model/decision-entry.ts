@@ -1,3 +1,4 @@
+import { isRecord } from "./record.js"
 import type { Call } from "./call.js"
 import { ARMS, OUTCOMES } from "./decision.js"
 import type { Arm, Decision, ErrorType, Outcome, Scan } from "./decision.js"
@@ -158,8 +159,5 @@ export function readEntry(value: unknown): DecisionLogEntry | string {
 
 const wrongFields = (value: Readonly<Record<string, unknown>>, fields: Readonly<Record<string, Check>>): string[] =>
   Object.entries(fields).flatMap(([name, check]) => (check(value[name]) ? [] : [name]))
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const shown = (value: unknown): string => (value === undefined ? "nothing" : JSON.stringify(value).slice(0, 80))

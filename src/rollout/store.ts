@@ -83,6 +83,9 @@ export interface StateStore extends ReadStore {
   remove(key: string, options?: StoreOptions): Promise<void>
 }
 
+/** Tell whether a store can be written to. */
+export const isWritable = (store: ReadStore | StateStore): store is StateStore => "compareAndSet" in store
+
 export interface StoreCaps {
   /** Whether `watch` hints without polling. */
   readonly push: boolean

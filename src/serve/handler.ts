@@ -2,7 +2,7 @@ import { isSerinError } from "../errors.js"
 import { requireClock, systemClock, type Clock } from "../model/clock.js"
 import { refuseUnknown, requireMethods, type KeysOf } from "../model/options.js"
 import { ROLLOUT_NAME } from "../rollout/names.js"
-import type { ReadStore, StateStore } from "../rollout/store.js"
+import { isWritable, type ReadStore, type StateStore } from "../rollout/store.js"
 import { isSegment } from "../stores/document.js"
 import { accepts, documentAnswer, hasAlready, refusal, streamAnswer, unchanged } from "./answer.js"
 import type { Access, Authorize } from "./bearer.js"
@@ -197,8 +197,6 @@ function routeOf(path: string): Route | null {
 }
 
 const isDocument = (name: string): name is DocumentName => (DOCUMENTS as readonly string[]).includes(name)
-
-const isWritable = (store: ReadStore | StateStore): store is StateStore => "compareAndSet" in store
 
 function requireWhole(option: string, value: number, from: number, to: number): void {
   if (!Number.isSafeInteger(value) || value < from || value > to) {

@@ -1,3 +1,4 @@
+import { oneAtATime } from "../model/one-at-a-time.js"
 import type { Clock } from "../model/clock.js"
 import type { ReadStore, Versioned } from "../rollout/store.js"
 import type { Read } from "./reads.js"
@@ -27,36 +28,27 @@ export function createHub(store: ReadStore, read: Read, clock: Clock): Hub {
     const listeners = new Set<Listener>()
     const lifetime = new AbortController()
     let known: string | null | undefined
-    let looking = false
-    let again = false
     let cancel = clock.schedule(lookOnTime, LOOK_EVERY_MS)
 
-    async function look(): Promise<void> {
-      again = true
-      if (looking) return
-      looking = true
-      while (again && !lifetime.signal.aborted) {
-        again = false
-        try {
-          const found = await read(key)
-          const token = found?.token ?? null
-          if (lifetime.signal.aborted || token === known) continue
-          known = token
-          for (const listener of listeners) listener(found)
-        } catch {
-          // The store is away: readers are told so when they read, and the next look is due in time.
-        }
+    const look = oneAtATime(async () => {
+      try {
+        const found = await read(key)
+        const token = found?.token ?? null
+        if (lifetime.signal.aborted || token === known) return
+        known = token
+        for (const listener of listeners) listener(found)
+      } catch {
+        // The store is away: readers are told so when they read, and the next look is due in time.
       }
-      looking = false
-    }
+    }, lifetime.signal)
 
     function lookOnTime(): void {
-      void look()
+      look()
       cancel = clock.schedule(lookOnTime, LOOK_EVERY_MS)
     }
 
-    store.watch(key, () => void look(), { signal: lifetime.signal })
-    void look()
+    store.watch(key, look, { signal: lifetime.signal })
+    look()
     return {
       listeners,
       close() {

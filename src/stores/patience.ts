@@ -37,17 +37,6 @@ export function lessPatience<T>(patience: Patience, ms: number, work: (less: Pat
   return withPatience(Math.min(ms, patience.remainingMs()), patience.signal, work)
 }
 
-/** Wait for what does not know of signals: rejects with the signal's reason when it aborts. What comes later is dropped. */
-export function orGiveUp<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const giveUp = (): void => reject(signal.reason)
-    if (signal.aborted) giveUp()
-    signal.addEventListener("abort", giveUp, { once: true })
-    const settled = (): void => signal.removeEventListener("abort", giveUp)
-    work.finally(settled).then(resolve, reject)
-  })
-}
-
 /** Times between tries to reach a server, ms: any up to twice the last one's limit, so that many processes do not come at once. */
 export function backOff(): { next(): number; reset(): void } {
   const [first, most] = [50, 2000]

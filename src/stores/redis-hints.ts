@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis"
 import { callSafely } from "./document.js"
-import { backOff, orGiveUp, pause, withPatience } from "./patience.js"
+import { orGiveUp } from "../model/or-give-up.js"
+import { backOff, pause, withPatience } from "./patience.js"
 import { reset } from "./redis-line.js"
 
 /** Time between two signs of life of the connection that hears of changes, and the longest wait for one, ms. */

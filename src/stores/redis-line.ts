@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis"
-import { lessPatience, orGiveUp, withPatience } from "./patience.js"
+import { orGiveUp } from "../model/or-give-up.js"
+import { lessPatience, withPatience } from "./patience.js"
 import type { Patience } from "./patience.js"
 import { resetSocket } from "./socket.js"
 

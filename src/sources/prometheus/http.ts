@@ -1,5 +1,6 @@
 import { isSerinError } from "../../errors.js"
 import type { Clock } from "../../model/clock.js"
+import { orGiveUp } from "../../model/or-give-up.js"
 import { parseAnswer } from "./answer.js"
 import type { Answer } from "./answer.js"
 import { unavailable } from "./unavailable.js"
@@ -29,20 +30,21 @@ export async function ask(server: Server, { promql, at, signal }: Asked): Promis
   const cancel = clock.schedule(abort, timeoutMs, { keepAlive: true })
   signal?.addEventListener("abort", abort)
   if (signal?.aborted === true) abort()
-  try {
-    const text = await orAborted(own.signal, async () => {
-      const response = await server.fetch(new URL("api/v1/query", url), {
-        method: "POST",
-        headers: { accept: "application/json", ...headers, "content-type": "application/x-www-form-urlencoded" },
-        body: new URLSearchParams({ query: promql, ...(at !== undefined && { time: at.toFixed(3) }) }).toString(),
-        // Attack: a redirect that makes us hand a token to somebody else.
-        redirect: "error",
-        signal: own.signal,
-      })
-      const body = await readBody(response, server.maxBytes)
-      if (!response.ok) throw unavailable(`answers with status ${response.status}${told(body)}`)
-      return body
+  async function exchange(): Promise<string> {
+    const response = await server.fetch(new URL("api/v1/query", url), {
+      method: "POST",
+      headers: { accept: "application/json", ...headers, "content-type": "application/x-www-form-urlencoded" },
+      body: new URLSearchParams({ query: promql, ...(at !== undefined && { time: at.toFixed(3) }) }).toString(),
+      // Attack: a redirect that makes us hand a token to somebody else.
+      redirect: "error",
+      signal: own.signal,
     })
+    const body = await readBody(response, server.maxBytes)
+    if (!response.ok) throw unavailable(`answers with status ${response.status}${told(body)}`)
+    return body
+  }
+  try {
+    const text = await orGiveUp(own.signal, exchange())
     return parseAnswer(text)
   } catch (cause) {
     if (isSerinError(cause)) throw cause
@@ -52,21 +54,6 @@ export async function ask(server: Server, { promql, at, signal }: Asked): Promis
     cancel()
     signal?.removeEventListener("abort", abort)
     own.abort() // a body that is still being read
-  }
-}
-
-/** Who makes no use of the signal must not keep us waiting. */
-async function orAborted<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
-  let stop = (): void => {}
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(new Error("aborted"))
-    if (signal.aborted) stop()
-    signal.addEventListener("abort", stop)
-  })
-  try {
-    return await Promise.race([run(), aborted])
-  } finally {
-    signal.removeEventListener("abort", stop)
   }
 }
 

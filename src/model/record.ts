@@ -1,0 +1,3 @@
+/** Tell a JSON object from everything else. */
+export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
