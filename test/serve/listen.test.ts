@@ -34,7 +34,8 @@ async function open({ port }: Listening) {
   let heard = ""
   socket.on("data", (chunk: Buffer) => (heard += chunk.toString()))
   socket.on("error", () => {})
-  const closed = once(socket, "close")
+  // Not once(): it rejects when a reset comes before the close, and a reset is an end of a connection like any other.
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()))
   await once(socket, "connect")
   return { socket, closed, heard: () => heard }
 }
