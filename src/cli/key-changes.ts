@@ -1,5 +1,6 @@
 import { parse } from "yaml"
-import { clip, openDocument } from "../release/document.js"
+import { openDocument } from "../release/document.js"
+import { clip } from "../release/problems.js"
 
 const SHOWN = 100
 const MAX_DEPTH = 32

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { SerinError } from "../errors.js"
-import { invalid } from "../release/document.js"
+import { invalid } from "../release/problems.js"
 import { openRelease } from "../release/open.js"
 import { readTree } from "../release/read.js"
 import { verifySignatures } from "../release/verify.js"

@@ -1,7 +1,7 @@
 import { posix } from "node:path"
 import type * as Cedar from "@cedar-policy/cedar-wasm/nodejs"
 import type { Problem } from "../errors.js"
-import { clip, suggest } from "../release/document.js"
+import { clip, suggest } from "../release/problems.js"
 import type { SourceFile } from "../release/ports.js"
 
 /** What is used of `@cedar-policy/cedar-wasm`. */

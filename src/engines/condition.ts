@@ -1,7 +1,7 @@
 import { Environment } from "@marcbachmann/cel-js"
 import type { ASTNode } from "@marcbachmann/cel-js"
 import type { Call } from "../model/call.js"
-import { clip, suggest } from "../release/document.js"
+import { clip, suggest } from "../release/problems.js"
 
 /**
  * Conditions are CEL (github.com/google/cel-spec). What to know of this implementation, and of CEL:

@@ -1,6 +1,6 @@
 import type { Problem, SerinError } from "../errors.js"
 import { checkConfig } from "./config.js"
-import { clip, invalid } from "./document.js"
+import { clip, invalid } from "./problems.js"
 import { nearest } from "../model/nearest.js"
 import type { KeysOf } from "../model/options.js"
 import { DIRECTIONS } from "./ports.js"

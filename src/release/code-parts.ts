@@ -1,6 +1,6 @@
 import { isSerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
-import { suggest } from "./document.js"
+import { suggest } from "./problems.js"
 import type { ResolvedCode } from "./code-options.js"
 import type { IsolatedScanner } from "./isolate.js"
 import type { Manifest } from "./manifest.js"

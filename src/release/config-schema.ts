@@ -1,6 +1,6 @@
 import { z } from "zod"
 import type { Problem } from "../errors.js"
-import { clip, suggest } from "./document.js"
+import { clip, suggest } from "./problems.js"
 
 /** One thing in a config that its schema does not take. */
 export interface Misfit {

@@ -1,7 +1,7 @@
 import type { Problem } from "../errors.js"
 import { compileJsonSchema } from "./config-schema.js"
 import type { ConfigCheck, Misfit } from "./config-schema.js"
-import { clip } from "./document.js"
+import { clip } from "./problems.js"
 import type { ConfigSchema, StandardSchema } from "./ports.js"
 
 const MAX_DEPTH = 64

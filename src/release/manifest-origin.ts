@@ -1,6 +1,6 @@
 import type { ParsedNode } from "yaml"
 import { SERIN_VERSION } from "../model/version.js"
-import { clip } from "./document.js"
+import { clip } from "./problems.js"
 import type { SourceDocument } from "./document.js"
 
 /** Where a release comes from, as whoever packed it says: for people, and believed as far as the signatures are. */

@@ -1,5 +1,5 @@
 import type { ParsedNode } from "yaml"
-import { clip } from "./document.js"
+import { clip } from "./problems.js"
 import type { Fields, SourceDocument } from "./document.js"
 import { DIRECTIONS } from "./ports.js"
 import type { Direction } from "./ports.js"

@@ -1,6 +1,7 @@
 import type { ParsedNode } from "yaml"
 import type { Problem } from "../errors.js"
-import { clip, openDocument, suggest } from "./document.js"
+import { openDocument } from "./document.js"
+import { clip, suggest } from "./problems.js"
 import type { SourceDocument } from "./document.js"
 import { readDigests, readProvenance, readRequirement } from "./manifest-origin.js"
 import type { Provenance } from "./manifest-origin.js"

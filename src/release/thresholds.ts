@@ -1,6 +1,7 @@
 import type { ParsedNode } from "yaml"
 import type { Problem } from "../errors.js"
-import { clip, openDocument } from "./document.js"
+import { openDocument } from "./document.js"
+import { clip } from "./problems.js"
 import type { SourceDocument } from "./document.js"
 import type { Alert, Monitor, SourceFile } from "./ports.js"
 

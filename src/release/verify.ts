@@ -1,6 +1,6 @@
 import { SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
-import { clip } from "./document.js"
+import { clip } from "./problems.js"
 import { openEnvelope } from "../signing/open.js"
 import { parseStatement, STATEMENT_TYPE } from "./statement.js"
 import type { Statement } from "./statement.js"
