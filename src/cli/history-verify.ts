@@ -1,12 +1,14 @@
 import { readFile, stat } from "node:fs/promises"
 import { resolve } from "node:path"
-import type { Audit } from "../operate/audit.js"
+import { auditHistory, type Audit } from "../operate/audit.js"
+import { auditDocument } from "../operate/audit-document.js"
 import { headOf, headsIn, parseHead, type Head } from "../operate/audit/head.js"
+import { AUDIT } from "./audit-answer.js"
 import { usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import type { Io } from "./io.js"
 import type { Place } from "./place.js"
-import { table, type Line } from "./printer.js"
+import { table, type Line, type Printer } from "./printer.js"
 
 const MAX_HEAD_BYTES = 1024 * 1024
 const SHOWN_FINDINGS = 50
@@ -29,14 +31,31 @@ export async function readHeads(given: string | undefined, { cwd }: Pick<Io, "cw
   return heads
 }
 
-export function exitCodeOfAudit({ result, links }: Audit): number {
+interface Verified {
+  readonly place: Place
+  readonly rollout: string
+  readonly heads: readonly Head[]
+  readonly json: boolean
+  readonly io: Io
+  readonly out: Printer
+}
+
+/** Hold the history against itself and the noted heads, tell what was found, and answer the exit code. */
+export async function verifyHistory({ place, rollout, heads, json, io, out }: Verified): Promise<number> {
+  const found = await auditHistory(place, rollout, heads, io)
+  if (json) out.json({ format: AUDIT.format, ...auditDocument(rollout, found) })
+  else out.lines(auditLines(rollout, found, place))
+  return exitCodeOf(found)
+}
+
+function exitCodeOf({ result, links }: Audit): number {
   if (result === "broken") return EXIT.broken
   if (links.length === 0) return EXIT.noState
   return result === "unproven" ? EXIT.failed : EXIT.ok
 }
 
 /** An audit for people. */
-export function auditLines(rollout: string, found: Audit, { readOnly }: Place): Line[] {
+function auditLines(rollout: string, found: Audit, { readOnly }: Place): Line[] {
   const { result, links, chain, records, held, unproven, findings } = found
   const newest = links[0]
   if (newest === undefined && findings.length === 0) return [[`${rollout}: there is no history`]]

@@ -8,12 +8,10 @@ import { answers, time } from "./answer.js"
 import { AUDIT } from "./audit-answer.js"
 import { defineCommand, JSON_FLAG, PLACE_FLAGS, usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
-import { auditHistory } from "../operate/audit.js"
-import { auditDocument } from "../operate/audit-document.js"
 import { formatTime } from "../operate/format.js"
-import { auditLines, exitCodeOfAudit, readHeads } from "./history-verify.js"
+import { readHeads, verifyHistory } from "./history-verify.js"
 import { placeOf, rolloutName } from "./place.js"
-import { table, type Line, type Printer } from "./printer.js"
+import { table, type Line } from "./printer.js"
 
 interface Row {
   readonly revision: number
@@ -72,13 +70,7 @@ export const historyCommand = defineCommand({
     const place = await placeOf(values, io)
     const heads = await readHeads(values.head, io)
     const name = await rolloutName(place, out)
-    if (values.verify) {
-      const tell: Printer = out
-      const found = await auditHistory(place, name, heads, io)
-      if (values.json) tell.json({ format: AUDIT.format, ...auditDocument(name, found) })
-      else out.lines(auditLines(name, found, place))
-      return exitCodeOfAudit(found)
-    }
+    if (values.verify) return verifyHistory({ place, rollout: name, heads, json: values.json, io, out })
     const rows: Row[] = []
     for await (const { revision, envelope } of place.store.history(stateKey(name), { signal: io.signal })) {
       if (rows.length >= limit) break

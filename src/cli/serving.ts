@@ -4,7 +4,6 @@ import { readDecisionLog } from "../decision-log/read.js"
 import { dashboardHandler } from "../dashboard/handler.js"
 import { approvalKeys } from "../notify/approval-token.js"
 import { operators } from "../dashboard/operators.js"
-import { rulesEngine } from "../engines/rules.js"
 import type { Problem } from "../errors.js"
 import { releaseDirectory } from "../release/load.js"
 import { isLoopback } from "../model/loopback.js"
@@ -13,6 +12,7 @@ import { bearer, type Authorize } from "../serve/bearer.js"
 import { storeHandler } from "../serve/handler.js"
 import { listen, type Listening } from "../serve/listen.js"
 import { usage, type Flags, type Values } from "./command.js"
+import { ownEngines } from "./engines.js"
 import type { Io } from "./io.js"
 import { rolloutName, rolloutsIn, type Place } from "./place.js"
 import type { Line, Printer } from "./printer.js"
@@ -165,7 +165,7 @@ function exploredBy(
   const root = releases === undefined ? join(dirname(file), "releases") : resolve(cwd, releases)
   return {
     log: (onProblem: (problem: Problem) => void) => readDecisionLog(resolve(cwd, log), { onProblem }),
-    releases: releaseDirectory(root, { engines: [rulesEngine()] }),
+    releases: releaseDirectory(root, { engines: ownEngines() }),
   }
 }
 

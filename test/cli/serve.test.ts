@@ -147,6 +147,27 @@ describe("serin serve", () => {
     expect((await bench().serin("serve", "--log", "log.jsonl")).err).toContain("--operator-file says who that is")
   })
 
+  it("replays calls with releases of the engines whose package is optional, too", async () => {
+    await bench().write("operators", `ana ${TOKEN}\n`)
+    await bench().serin("init", "safety")
+    await bench().serin("start")
+    for (const version of ["1.4.0", "1.5.0"]) {
+      const dir = `safety/releases/${version}`
+      await bench().write(`${dir}/release.yaml`, `version: "${version}"\npolicy: { engine: cedar, files: [p.cedar] }\n`)
+      await bench().write(`${dir}/p.cedar`, `@id("of-${version}")\npermit(principal, action, resource);\n`)
+    }
+    await bench().write("log.jsonl", linesOf(logged({ id: "p-1" })))
+    const { url } = await serving("--operator-file", "operators", "--log", "log.jsonl")
+    const replayed = await fetch(`${url.replace("v1", "")}api/${NAME}/disagreements/replay`, {
+      method: "POST",
+      headers: { ...PAGE_HEADERS, authorization: `Bearer ${TOKEN}` },
+      body: JSON.stringify({ id: "p-1" }),
+    })
+    expect(await replayed.json()).toMatchObject({
+      replayed: { stable: { outcome: "allow", rule: "of-1.4.0" }, canary: { outcome: "allow", rule: "of-1.5.0" } },
+    })
+  })
+
   it("without an operator file has a dashboard that nobody acts on, also who may publish", async () => {
     await bench().write("tokens", `${TOKEN}\n`)
     await bench().serin("init", "safety")
