@@ -73,7 +73,6 @@ export type { LoadedModules } from "./release/module-code.js"
 export type { TrustedKeys } from "./signing/trust.js"
 export type {
   Alert,
-  ConfigSchema,
   Direction,
   Engine,
   Evaluation,

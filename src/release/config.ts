@@ -1,8 +1,7 @@
 import type { Problem } from "../errors.js"
-import { compileJsonSchema } from "./config-schema.js"
 import type { ConfigCheck, Misfit } from "./config-schema.js"
 import { clip } from "./problems.js"
-import type { ConfigSchema, StandardSchema } from "./ports.js"
+import type { StandardSchema } from "./ports.js"
 
 const MAX_DEPTH = 64
 /** What a host reads of a config at each call is small; what is not should be a file of its own. */
@@ -53,8 +52,11 @@ export function freeze<T>(value: T): T {
 function compileSchema(schema: unknown, problems: Problem[]): ConfigCheck | null {
   const isObject = (typeof schema === "object" && schema !== null) || typeof schema === "function"
   const standard = isObject ? (schema as Partial<StandardSchema>)["~standard"] : undefined
-  if (standard === undefined) return compileJsonSchema(schema as ConfigSchema, "configSchema", problems)
-  return (value) => runStandard(standard, value)
+  if (typeof standard?.validate === "function") return (value) => runStandard(standard, value)
+  const fix = "pass one of zod, valibot or arktype; zod makes one of a JSON Schema: z.fromJSONSchema(schema)"
+  const message = `must be a schema of a library that speaks Standard Schema, got ${show(schema)}`
+  problems.push({ where: "configSchema", message, fix })
+  return null
 }
 
 /** A schema of a library: Standard Schema V1. It says what does not fit; what it makes of the config is not used. */

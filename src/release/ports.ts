@@ -81,9 +81,6 @@ export interface SchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
 
-/** What a config must be: a JSON Schema (2020-12), or a schema of a library. */
-export type ConfigSchema = StandardSchema | Readonly<Record<string, unknown>>
-
 /** An immutable, versioned set of components: what one arm runs. */
 export interface Release<
   C = Call,
@@ -97,7 +94,7 @@ export interface Release<
   /** Settings of the host's own, for one arm each: `session.config`. Plain data; frozen to its depth when a guard takes the release. */
   readonly config?: unknown
   /** What `config` must be. It is only checked: what a schema makes of it, defaults included, is not used. */
-  readonly configSchema?: ConfigSchema | undefined
+  readonly configSchema?: StandardSchema | undefined
   /** The library that it was made for, or any other: `session.sdk`. */
   readonly sdk?: unknown
   /** sha-256 of what it was built from, when it came from files. */

@@ -4,9 +4,10 @@ import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { z } from "zod"
 import { rulesEngine } from "../../src/engines/rules.js"
-import { isSerinError } from "../../src/errors.js"
+import { isSerinError, type Problem } from "../../src/errors.js"
+import { compileJsonSchema } from "../../src/release/config-schema.js"
 import { loadRelease } from "../../src/release/load.js"
-import type { ConfigSchema, Release } from "../../src/release/ports.js"
+import type { Release, StandardSchema } from "../../src/release/ports.js"
 import { harness, idOn, release, stateWith, T0 } from "../guard/harness.js"
 
 const SCHEMA = {
@@ -22,7 +23,7 @@ const SCHEMA = {
   $defs: { name: { type: "string", minLength: 2 } },
 }
 
-const withConfig = (version: string, config: unknown, configSchema?: ConfigSchema): Release => ({
+const withConfig = (version: string, config: unknown, configSchema?: StandardSchema): Release => ({
   ...release(version, () => "allow"),
   config,
   configSchema,
@@ -32,7 +33,7 @@ const withConfig = (version: string, config: unknown, configSchema?: ConfigSchem
 function problemsOf(config: unknown, configSchema?: unknown): string[] {
   try {
     harness({}, stateWith(), {
-      releases: new Map([["1.0.0", withConfig("1.0.0", config, configSchema as ConfigSchema)]]),
+      releases: new Map([["1.0.0", withConfig("1.0.0", config, configSchema as StandardSchema)]]),
     })
   } catch (error) {
     if (!isSerinError(error)) throw error
@@ -41,6 +42,14 @@ function problemsOf(config: unknown, configSchema?: unknown): string[] {
     return error.problems.map(({ where, message }) => `${where}: ${message}`)
   }
   return []
+}
+
+/** Problems of a JSON Schema, or of a config that it is held against. */
+function jsonProblems(config: unknown, schema: unknown): string[] {
+  const problems: Problem[] = []
+  const check = compileJsonSchema(schema, "schema.json", problems)
+  const misfits = check?.(config) ?? []
+  return [...problems.map(({ where, message }) => `${where}: ${message}`), ...misfits.map(({ message }) => message)]
 }
 
 describe("session.config", () => {
@@ -102,7 +111,7 @@ describe("session.config", () => {
 
 describe("a config made in code", () => {
   it("that fits its schema is taken", () => {
-    expect(problemsOf({ limit: 10, mode: "lax", names: ["ab"] }, SCHEMA)).toEqual([])
+    expect(problemsOf({ limit: 10, mode: "lax", names: ["ab"] }, z.fromJSONSchema(SCHEMA as never))).toEqual([])
     expect(problemsOf({ limit: 10 }, z.object({ limit: z.number() }))).toEqual([])
     expect(problemsOf(undefined)).toEqual([])
     expect(problemsOf(7)).toEqual([])
@@ -113,9 +122,8 @@ describe("a config made in code", () => {
     [{ limit: "5" }, 'config.limit: Invalid input: expected number, received string, got "5"'],
     [{ limit: 1, names: ["ab", "c"] }, 'config.names[1]: Too small: expected string to have >=2 characters, got "c"'],
     [{ limit: 1, other: 1 }, 'config: Unrecognized key: "other"'],
-    [{}, "config.limit: Invalid input"],
-  ])("%j does not fit a JSON Schema, and the error names path, rule and value", (config, problem) => {
-    expect(problemsOf(config, SCHEMA)[0]).toContain(problem)
+  ])("%j does not fit what zod made of a JSON Schema, and the error names path, rule and value", (config, problem) => {
+    expect(problemsOf(config, z.fromJSONSchema(SCHEMA as never))[0]).toContain(problem)
   })
 
   it("that does not fit the schema of a library is refused with its path, and what the schema makes of it is not used", () => {
@@ -135,8 +143,11 @@ describe("a config made in code", () => {
     ])
     const failing = { "~standard": { version: 1, vendor: "t", validate: () => fail() } }
     expect(problemsOf({}, failing)[0]).toContain("the schema failed: no")
-    expect(problemsOf(undefined, SCHEMA)).toEqual(["config: is missing, but there is a `configSchema`"])
-    expect(problemsOf({}, 7)[0]).toContain("configSchema#/: must be a schema, got 7")
+    expect(problemsOf(undefined, z.object({}))).toEqual(["config: is missing, but there is a `configSchema`"])
+    for (const none of [7, SCHEMA, { "~standard": {} }]) {
+      const [problem] = problemsOf({}, none)
+      expect(problem).toContain("configSchema: must be a schema of a library that speaks Standard Schema, got ")
+    }
   })
 
   const cycle: Record<string, unknown> = {}
@@ -168,11 +179,11 @@ function fail(): never {
 
 describe("a JSON Schema", () => {
   it.each([
-    [{ minimum: 5 }, "configSchema#/: must have a `type` that is known"],
-    [{ type: "number", minimum: "5" }, 'configSchema#//minimum: must be a number, got "5"'],
-    [{ type: "number", minLength: 5 }, "configSchema#//minLength: `minLength` is not supported for number"],
+    [{ minimum: 5 }, "schema.json#/: must have a `type` that is known"],
+    [{ type: "number", minimum: "5" }, 'schema.json#//minimum: must be a number, got "5"'],
+    [{ type: "number", minLength: 5 }, "schema.json#//minLength: `minLength` is not supported for number"],
     [{ type: "object", patternProperties: {} }, "`patternProperties` is not supported for object"],
-    [{ type: "object", properties: { a: { not: {} } } }, "configSchema#/properties/a: must have a `type`"],
+    [{ type: "object", properties: { a: { not: {} } } }, "schema.json#/properties/a: must have a `type`"],
     [{ type: "object", required: ["a"] }, "`required` names `a`, which `properties` has not"],
     [JSON.parse('{"if":{},"then":{}}'), "must have a `type` that is known"],
     [{ anyOf: [{ type: "string" }], minimum: 1 }, "`minimum` beside `anyOf` is not kept"],
@@ -182,13 +193,13 @@ describe("a JSON Schema", () => {
     [{ type: "string", pattern: "(" }, "Invalid regular expression"],
     [{ enum: [{ a: 1 }] }, "must be texts, numbers, booleans or null"],
     [{ $schema: "http://json-schema.org/draft-07/schema#", type: "string" }, "is another dialect of JSON Schema"],
-    [{ type: "array", items: [{ type: "string" }] }, "configSchema#/items: must be a schema"],
+    [{ type: "array", items: [{ type: "string" }] }, "schema.json#/items: must be a schema"],
   ])("%j is refused, since part of it would not be kept", (schema, problem) => {
-    expect(problemsOf({}, schema).join("\n")).toContain(problem.replace("#//", "#/"))
+    expect(jsonProblems({}, schema).join("\n")).toContain(problem.replace("#//", "#/"))
   })
 
   it("does not fill in defaults, and asks for what is required although it has one", () => {
-    expect(problemsOf({}, SCHEMA)).toHaveLength(1)
+    expect(jsonProblems({}, SCHEMA)).toHaveLength(1)
   })
 
   it.each([
@@ -214,8 +225,8 @@ describe("a JSON Schema", () => {
     [{ type: "string", pattern: "^a" }, ["ab"], ["ba"]],
     [{}, [1, "x", [], {}], []],
   ])("%j takes what it says and nothing else", (schema, good, bad) => {
-    for (const value of good) expect(problemsOf(value, schema), JSON.stringify(value)).toEqual([])
-    for (const value of bad) expect(problemsOf(value, schema), JSON.stringify(value)).not.toEqual([])
+    for (const value of good) expect(jsonProblems(value, schema), JSON.stringify(value)).toEqual([])
+    for (const value of bad) expect(jsonProblems(value, schema), JSON.stringify(value)).not.toEqual([])
   })
 })
 
