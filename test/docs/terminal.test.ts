@@ -3,40 +3,22 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { expect, it, vi } from "vitest"
 import { embed } from "../../src/embed.js"
-import type { StateStore } from "../../src/rollout/store.js"
 import { useBench } from "../cli/harness.js"
 import { parsePage } from "./markdown.js"
+import { settling } from "./settling.js"
 
 // What is random must be the same each time, for the page shows it.
 vi.spyOn(globalThis.crypto, "getRandomValues").mockImplementation((array) => array)
 
 vi.mock(import("node:crypto"), async (original) => {
-  return { ...(await original()), randomUUID: () => "5b84c7b5-0000-4000-8000-000000000000" as const }
+  let n = 0x5b84c7b4 // each is another, as drafts of the store are called by it
+  return { ...(await original()), randomUUID: () => `${(++n).toString(16)}-0000-4000-8000-000000000000` as const }
 })
 vi.mock(import("node:os"), async (original) => ({ ...(await original()), hostname: () => "host" }))
 
 const bench = useBench()
 Object.defineProperty(process, "pid", { value: 17 })
 const PAGE = fileURLToPath(new URL("../../docs/guide/terminal.md", import.meta.url))
-
-/** A store that says when nothing is asked of it: time must not pass while somebody waits for an answer. */
-function settling(store: StateStore) {
-  const open = new Set<Promise<unknown>>()
-  const counted =
-    <A extends unknown[], R>(ask: (...args: A) => Promise<R>) =>
-    (...args: A): Promise<R> => {
-      const asked = ask(...args)
-      open.add(asked)
-      void asked.catch(() => {}).finally(() => open.delete(asked))
-      return asked
-    }
-  return {
-    store: { ...store, get: counted(store.get), compareAndSet: counted(store.compareAndSet) },
-    async settled(): Promise<void> {
-      while (open.size > 0) await Promise.allSettled(open)
-    },
-  }
-}
 
 /** The application: two sessions a minute, of which every fourth asks for a refund that the new limit denies. */
 async function application(minutes: number): Promise<void> {
@@ -54,7 +36,7 @@ async function application(minutes: number): Promise<void> {
     }
     await guard.idle()
     await settled()
-    clock.advance(180_000)
+    clock.setWall(clock.now() + 180_000) // no timer goes off: none may wait for an answer while time passes
     await guard.judge()
     await settled()
   }
