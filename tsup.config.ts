@@ -1,6 +1,7 @@
-import { copyFile } from "node:fs/promises"
-import { existsSync, readFileSync } from "node:fs"
-import { build } from "esbuild"
+import { copyFile, readFile } from "node:fs/promises"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
+import { build, type Plugin } from "esbuild"
 import { defineConfig } from "tsup"
 
 interface Manifest {
@@ -23,6 +24,34 @@ function entriesOf(manifest: Manifest): Record<string, string> {
 
 const published = entriesOf(JSON.parse(readFileSync("package.json", "utf8")) as Manifest)
 
+/** Sources that are loaded when they are needed: targets of `import("./x.js")`. */
+function lazySources(): string[] {
+  const paths = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".ts"))
+  return paths.flatMap((path) => {
+    const targets = readFileSync(join("src", path), "utf8").matchAll(/\bimport\("(\.[^"]+)\.js"\)/g)
+    return [...targets].map(([, target = ""]) => join("src", dirname(path), `${target}.ts`))
+  })
+}
+
+/**
+ * Have what `serin` itself imports in one file. A bundler that splits makes a file of each set of modules that the same entries reach: forty for the main entry, and each costs whoever
+ * imports it a millisecond or more. Here each entry reaches all of it, so it is one set.
+ */
+const oneCore: Plugin = {
+  name: "one-core",
+  setup({ onLoad, onResolve }) {
+    const core = resolve("src/index.ts")
+    const others = new Set([...Object.values(published), ...lazySources()].map((path) => resolve(path)))
+    others.delete(core)
+    // Unmarked, an import for its effect alone would be dropped: the package has none.
+    onResolve({ filter: /^serin:core$/ }, () => ({ path: core, sideEffects: true }))
+    onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      if (!others.has(path)) return undefined
+      return { contents: `${await readFile(path, "utf8")}\nimport "serin:core"\n`, loader: "ts" }
+    })
+  },
+}
+
 export default defineConfig({
   // A worker is started from a file of its own, which nobody imports by name.
   entry: { ...published, "release/isolate-worker": "src/release/isolate-worker.js" },
@@ -36,6 +65,7 @@ export default defineConfig({
   // Stack traces read well without: the output is neither minified nor downlevelled.
   sourcemap: false,
   clean: true,
+  esbuildPlugins: [oneCore],
   onSuccess: buildPage,
 })
 

@@ -1,7 +1,18 @@
+import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
-const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url))
+const manifest = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as {
+  readonly exports: Readonly<Record<string, { readonly default: string }>>
+}
+/** What is published by a name is tested by its source. */
+const published = Object.entries(manifest.exports).map(([subpath, target]) => {
+  const source = target.default.replace("./dist/", "src/").replace(/\.js$/, ".ts")
+  return {
+    find: new RegExp(`^serin${subpath.slice(1)}$`),
+    replacement: fileURLToPath(new URL(source, import.meta.url)),
+  }
+})
 
 const PACKAGE_TESTS = ["test/package.test.ts", "test/package/*.test.ts"]
 
@@ -25,22 +36,7 @@ const again = Number(process.env["SERIN_TEST_EFFORT"] ?? 1) < 1
 /** `vitest run` tests the sources; `vitest run --mode package` packs what was built, installs and imports it. */
 export default defineConfig(({ mode }) => ({
   resolve: {
-    alias: [
-      { find: /^serin$/, replacement: source("index.ts") },
-      { find: /^serin\/adapters\/(.+)$/, replacement: source("adapters/$1.ts") },
-      { find: /^serin\/isolate$/, replacement: source("release/isolate.ts") },
-      { find: /^serin\/serve$/, replacement: source("serve.ts") },
-      { find: /^serin\/dashboard$/, replacement: source("dashboard.ts") },
-      { find: /^serin\/stores\/http$/, replacement: source("stores/http.ts") },
-      { find: /^serin\/testing$/, replacement: source("testing/index.ts") },
-      { find: /^serin\/sources\/prometheus$/, replacement: source("sources/prometheus.ts") },
-      { find: /^serin\/metric-producer$/, replacement: source("telemetry/producer.ts") },
-      { find: /^serin\/engines\/authensor$/, replacement: source("engines/authensor.ts") },
-      { find: /^serin\/engines\/opa$/, replacement: source("engines/opa.ts") },
-      { find: /^serin\/engines\/cedar$/, replacement: source("engines/cedar.ts") },
-      { find: /^serin\/adapters\/openfeature$/, replacement: source("adapters/openfeature.ts") },
-      { find: /^serin\/decision-log$/, replacement: source("decision-log.ts") },
-    ],
+    alias: published,
   },
   test: {
     include: mode === "package" ? PACKAGE_TESTS : ["test/**/*.test.ts"],

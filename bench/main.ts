@@ -7,7 +7,8 @@ import {
   MeterProvider,
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics"
-import { createGuard, initialState, parseSpec } from "serin"
+import { createGuard } from "serin"
+import { initialState, parseSpec } from "serin/rollout"
 import type { Call, GuardOptions, Release, RolloutState } from "serin"
 import { metricProducer } from "serin/metric-producer"
 import { bundle } from "../scripts/bundle.js"

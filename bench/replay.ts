@@ -1,8 +1,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { replayCalls, rulesEngine } from "serin"
-import type { RecordedCall, Release } from "serin"
+import { rulesEngine } from "serin/engines/rules"
+import { replayCalls } from "serin/replay"
+import type { Release } from "serin"
+import type { RecordedCall } from "serin/replay"
 import { sfc32, streamCalls } from "serin/testing"
 
 export interface Replayed {

@@ -89,28 +89,6 @@ export type {
   SourceFile,
   StandardSchema,
 } from "./release/ports.js"
-export { calibrate } from "./calibrate.js"
-export type { Bootstrapped, CalibrateOptions, Calibration, Margin, Measured } from "./calibrate.js"
-export { replayCalls } from "./replay.js"
-export type { RecordedCall, ReplayableRelease, ReplayCallsOptions } from "./replay.js"
-export type { Quantiles } from "./replay/durations.js"
-export type { Group } from "./replay/groups.js"
-export type {
-  ReplayBudget,
-  ReplayDifference,
-  ReplayedRelease,
-  ReplayExample,
-  ReplayFailure,
-  ReplayReport,
-  ReplayScanDifference,
-  ReplayScanSide,
-  ReplaySide,
-} from "./replay/report.js"
-export type { Transitions } from "./replay/transitions.js"
-export { plan } from "./analysis/plan.js"
-export type { CriterionPlan, Detection, Duration, PlannedSpec, RolloutPlan, Span, StagePlan } from "./analysis/plan.js"
-export type { PlanFix, PlanWarning } from "./analysis/plan-warnings.js"
-export type { Traffic, Workload } from "./analysis/workload.js"
 export { command } from "./channels/command.js"
 export type { CommandOptions } from "./channels/command.js"
 export { slack } from "./channels/slack.js"
@@ -120,11 +98,8 @@ export type { WebhookOptions } from "./channels/webhook.js"
 export type { CriterionNumbers, Message, MessageKind, Standing } from "./notify/message.js"
 export type { ApprovalLinks } from "./notify/notify-people.js"
 export type { NotifyChannel, SendOptions } from "./notify/notify-channel.js"
-export { phaseOf } from "./rollout/phase.js"
 export type { Phase } from "./rollout/phase.js"
-export { parseSpec } from "./rollout/spec.js"
 export type { AttributeValue, Eligible, Pin, Pins, RolloutSpec, Stage } from "./rollout/spec.js"
-export { initialState, parseState, serializeState } from "./rollout/state.js"
 export type { Actor, Approval, Hold, HoldReason, Kill, RampEntry, RolloutState, Transition } from "./rollout/state.js"
 export type {
   CasResult,
@@ -137,7 +112,6 @@ export type {
   Versioned,
   WriteOptions,
 } from "./rollout/store.js"
-export { transition } from "./rollout/transition.js"
 export type { RolloutEvent } from "./rollout/transition.js"
 export type {
   ApproveEvent,
@@ -153,14 +127,9 @@ export type {
 } from "./rollout/event.js"
 export { functionEngine } from "./engines/function.js"
 export type { FunctionOptions, OutcomeOptions } from "./engines/function.js"
-export { rulesEngine } from "./engines/rules.js"
 export { fileStore } from "./stores/file.js"
 export type { FileStoreOptions } from "./stores/file.js"
 export { memoryStore } from "./stores/memory.js"
-export { signedStore } from "./stores/signed.js"
-export type { SignedStoreOptions } from "./stores/signed.js"
-export { trustedStore } from "./stores/trusted.js"
-export type { TrustedStoreOptions } from "./stores/trusted.js"
 export { armAt } from "./session/arm.js"
 export type { RampPoint } from "./session/arm.js"
 export { bucketOf } from "./session/bucket.js"

@@ -15,6 +15,20 @@ import { comparedScanners } from "./replay/scanners.js"
 import { weighed, type Transitions } from "./replay/transitions.js"
 import type { RecordedCall } from "./testing/calls.js"
 
+export type { Quantiles } from "./replay/durations.js"
+export type { Group } from "./replay/groups.js"
+export type {
+  ReplayBudget,
+  ReplayDifference,
+  ReplayedRelease,
+  ReplayExample,
+  ReplayFailure,
+  ReplayReport,
+  ReplayScanDifference,
+  ReplayScanSide,
+  ReplaySide,
+} from "./replay/report.js"
+export type { Transitions } from "./replay/transitions.js"
 export type { RecordedCall } from "./testing/calls.js"
 
 /** A release whose policy and scanners may answer at once or later. */

@@ -1,7 +1,9 @@
 import { SerinError } from "./errors.js"
 import type { Mode, ReleaseFor } from "./guard/guard-options.js"
 import type { Call } from "./model/call.js"
+import { releaseBundles } from "./release/bundles.js"
 import { checkRelease } from "./release/check.js"
+import { releaseDirectory } from "./release/load.js"
 import type { Evaluation, ReleaseSource, ScanReport } from "./release/ports.js"
 import type { CodeOptions } from "./release/code-options.js"
 import { digestOf, nameOf, type Digests } from "./rollout/digests.js"
@@ -140,10 +142,8 @@ async function sourceOf<C extends Call>(
     const { rulesEngine } = await import("./engines/rules.js")
     const options = { engines: [rulesEngine()], ...files }
     if (/^[a-z][a-z0-9+.-]+:\/\//i.test(from)) {
-      const { releaseBundles } = await import("./release/bundles.js")
       return releaseBundles({ ...options, from })
     }
-    const { releaseDirectory } = await import("./release/load.js")
     return releaseDirectory(from, options)
   }
   if (from instanceof Map) {

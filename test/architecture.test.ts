@@ -51,6 +51,17 @@ describe("the sources", () => {
   }
 })
 
+describe("the published names", () => {
+  it("are what the type check takes them for, each the source of what is built", () => {
+    const { compilerOptions } = JSON.parse(read("tsconfig.json")) as {
+      readonly compilerOptions: { readonly paths: Readonly<Record<string, readonly string[]>> }
+    }
+    const sourceOf = (target: string): string => target.replace("./dist/", "./src/").replace(/\.js$/, ".ts")
+    const built = Object.entries(manifest.exports).map(([name, e]) => [`serin${name.slice(1)}`, [sourceOf(e.default)]])
+    expect(compilerOptions.paths).toEqual(Object.fromEntries(built))
+  })
+})
+
 describe("the repository", () => {
   const tracked = trackedFiles()
 

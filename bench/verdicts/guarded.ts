@@ -1,4 +1,5 @@
-import { createGuard, initialState, parseSpec } from "serin"
+import { createGuard } from "serin"
+import { initialState, parseSpec } from "serin/rollout"
 import type { Call, Criterion, Outcome as Answer, Release, RolloutState } from "serin"
 import { fakeClock } from "serin/testing"
 import { randomOf } from "./random.js"

@@ -1,5 +1,5 @@
 import type { CriterionVerdict, Diff, Phase, RolloutState } from "serin"
-import { phaseOf } from "serin"
+import { phaseOf } from "serin/rollout"
 import { count, duration } from "./numbers.js"
 import type { Expected } from "./scenarios.js"
 

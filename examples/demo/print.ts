@@ -1,5 +1,5 @@
 import type { CriterionVerdict, Diff, Evidence, RolloutState, Verdict } from "serin"
-import { phaseOf } from "serin"
+import { phaseOf } from "serin/rollout"
 import { armRows } from "./arm-table.js"
 import { diffLines } from "./diff.js"
 import { CANARY, STABLE } from "./files.js"

@@ -5,6 +5,9 @@ import { breachNeed, passNeed, type Need, type PassNeed } from "./power.js"
 import { warningsOn, type PlanWarning } from "./plan-warnings.js"
 import { workloadOf, type Traffic, type Workload } from "./workload.js"
 
+export type { PlanFix, PlanWarning } from "./plan-warnings.js"
+export type { Traffic, Workload } from "./workload.js"
+
 /** What a plan reads of a rollout's spec. */
 export interface PlannedSpec {
   readonly stages: readonly { readonly weightBp: number; readonly periodMs: number }[]

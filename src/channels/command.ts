@@ -1,6 +1,5 @@
-import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
-import { Socket } from "node:net"
+import type { Socket } from "node:net"
 import process from "node:process"
 import { SerinError } from "../errors.js"
 import { requireClock, systemClock, type Clock } from "../model/clock.js"
@@ -53,8 +52,10 @@ export function command(options: CommandOptions): NotifyChannel {
   return {
     name,
     on,
-    send: (message, { signal, idempotencyKey }) =>
-      new Promise((resolve, reject) => {
+    async send(message, { signal, idempotencyKey }) {
+      // Loaded here: it takes longer than all of this package, and most applications have no such channel.
+      const { spawn } = await import("node:child_process")
+      await new Promise<void>((resolve, reject) => {
         const child = spawn(program, args, {
           cwd,
           env: { ...env, ...variables(message, idempotencyKey) },
@@ -103,8 +104,9 @@ export function command(options: CommandOptions): NotifyChannel {
         child.stdin.end(JSON.stringify(message))
         // It keeps nobody alive who has nothing else to do.
         child.unref()
-        for (const pipe of [child.stdin, child.stderr]) if (pipe instanceof Socket) pipe.unref()
-      }),
+        for (const pipe of [child.stdin, child.stderr] as Partial<Pick<Socket, "unref">>[]) pipe.unref?.()
+      })
+    },
   }
 }
 

@@ -9,6 +9,7 @@ import { readModule, readMonitorPart, readScannerParts } from "./manifest-parts.
 import type { ModulePart, MonitorPart, ReadPath, ScannerPart } from "./manifest-parts.js"
 import type { SourceFile } from "./ports.js"
 import { MANIFEST, SIGNATURES } from "./tree.js"
+import { VERSION, VERSION_FIX } from "./version.js"
 
 /** What a release's `release.yaml` says. */
 export interface Manifest {
@@ -34,10 +35,6 @@ export interface Manifest {
   readonly digests: ReadonlyMap<string, string> | null
   readonly provenance: Provenance | null
 }
-
-/** A version names a directory, so it can neither climb nor hide. */
-export const VERSION = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/
-export const VERSION_FIX = "use up to 128 letters, digits, and . _ + -, the first a letter or digit"
 
 const MANIFEST_KEYS = [
   "version",

@@ -1,8 +1,9 @@
 import { open, stat } from "node:fs/promises"
 import { SerinError } from "../errors.js"
 import { directoryFiles } from "./directory.js"
+import { MAX_PACKED_BYTES } from "./tree.js"
 import type { ReleaseFiles } from "./tree.js"
-import { MAX_PACKED_BYTES, packedFiles } from "./unpack.js"
+import { packedFiles } from "./unpack.js"
 
 /**
  * Open a release, a directory or a packed file, without believing any of it.

@@ -24,6 +24,8 @@ export const MANIFEST = "release.yaml"
 export const SIGNATURES = "release.dsse.json"
 export const MAX_MANIFEST_BYTES = 64 * 1024
 export const MAX_FILE_BYTES = 1024 * 1024
+/** Of a packed release, bytes. */
+export const MAX_PACKED_BYTES = 16 * 1024 * 1024
 
 /**
  * Name files by their content: the sha-256 of a line `<sha-256 of the bytes>  <path>` for each, sorted by path:

@@ -6,11 +6,9 @@ import { SerinError } from "../errors.js"
 import { clip } from "./problems.js"
 import { isPlainPath } from "./manifest.js"
 import { tarOf } from "./pack.js"
-import { SIGNATURES, treeFile } from "./tree.js"
+import { MAX_PACKED_BYTES, SIGNATURES, treeFile } from "./tree.js"
 import type { ReleaseFiles, TreeFile } from "./tree.js"
 
-/** Of the packed file, bytes. */
-export const MAX_PACKED_BYTES = 16 * 1024 * 1024
 /** Of all that comes out of it, bytes. */
 export const MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 /** A tar of small rule files shrinks to a tenth. Deflate reaches 1,032. */

@@ -1,10 +1,12 @@
-import { isSerinError } from "../errors.js"
 import { refuseUnknown, requireMethods } from "../model/options.js"
-import type { StateStore, StoreOptions, Versioned } from "../rollout/store.js"
+import type { StateStore } from "../rollout/store.js"
 import { requireEnough, resolveSigners, sealEnvelope } from "../signing/seal.js"
-import type { Trust, TrustedKeys } from "../signing/trust.js"
+import type { TrustedKeys } from "../signing/trust.js"
 import { checkWrite } from "./document.js"
-import { openVersioned, readTrusted, requireTrust, signedType } from "./trusted.js"
+import { openVersioned, readTrusted, requireTrust, signedType, verifiedHistory } from "./trusted.js"
+
+export { trustedStore } from "./trusted.js"
+export type { TrustedStoreOptions } from "./trusted.js"
 
 export interface SignedStoreOptions {
   /** Public halves of the keys that sign state, as `trustedStore` takes them: what is read is verified, before it is written on. */
@@ -43,21 +45,5 @@ export function signedStore(store: StateStore, options: SignedStoreOptions): Sta
     history: (key, options) => verifiedHistory(store, key, trust, options),
     list: (under, options) => store.list(under, options),
     remove: (key, options) => store.remove(key, options),
-  }
-}
-
-/** Revisions of a document that can be trusted, newest first. */
-export async function* verifiedHistory(
-  store: StateStore,
-  key: string,
-  trust: Trust,
-  options?: StoreOptions,
-): AsyncGenerator<Versioned> {
-  for await (const found of store.history(key, options)) {
-    try {
-      yield openVersioned(key, found, trust, store.caps)
-    } catch (error) {
-      if (!isSerinError(error) || error.code !== "STATE_UNTRUSTED") throw error
-    }
   }
 }

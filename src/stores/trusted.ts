@@ -1,7 +1,7 @@
-import { SerinError } from "../errors.js"
+import { isSerinError, SerinError } from "../errors.js"
 import { refuseUnknown, requireMethods } from "../model/options.js"
 import { MAX_STATE_BYTES } from "../rollout/state.js"
-import type { ReadStore, StoreCaps, Versioned } from "../rollout/store.js"
+import type { ReadStore, StateStore, StoreCaps, StoreOptions, Versioned } from "../rollout/store.js"
 import { openEnvelope } from "../signing/open.js"
 import { resolveTrust } from "../signing/trust.js"
 import type { Trust, TrustedKeys } from "../signing/trust.js"
@@ -121,3 +121,19 @@ const FIX =
   "somebody without a trusted key wrote it, or keys changed; `serin sign` signs a state that you have looked at"
 
 const isPlain = (text: string): boolean => /^\s*\{\s*"format"\s*:/.test(text.slice(0, 200))
+
+/** Revisions of a document that can be trusted, newest first. */
+export async function* verifiedHistory(
+  store: StateStore,
+  key: string,
+  trust: Trust,
+  options?: StoreOptions,
+): AsyncGenerator<Versioned> {
+  for await (const found of store.history(key, options)) {
+    try {
+      yield openVersioned(key, found, trust, store.caps)
+    } catch (error) {
+      if (!isSerinError(error) || error.code !== "STATE_UNTRUSTED") throw error
+    }
+  }
+}

@@ -23,11 +23,6 @@ const DRIVERS = [
   "engines",
 ]
 
-/** Stores that sign and verify what another store keeps. */
-const SIGNING_STORES = ["stores/signed", "stores/trusted"]
-
-const PLANNING = ["analysis/plan", "analysis/plan-warnings", "analysis/workload"]
-
 const PORTS = ["release/ports", "evidence/source", "rollout/store", "rollout/state", "rollout/spec"]
 
 export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
@@ -137,24 +132,20 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   dashboard: { units: ["notify", "rollout", "controller", "operate", "serve", "disagreements", "replay"], node: true },
   cli: { units: ["*"], packages: ["zod", "yaml"], node: true },
   index: {
-    // Of the analysis, what a human asks before a rollout: the judge belongs to the controller.
+    // What an application runs with. What judges, plans and replays has entries of its own.
     units: [
       "embed",
       "connect",
       "notify",
       "channels",
       "shelf",
-      "calibrate",
-      "replay",
       "guard",
       "session",
       "release",
       "signing",
       "evidence",
       "rollout",
-      ...PLANNING,
       ...DRIVERS,
-      ...SIGNING_STORES,
     ],
   },
 }

@@ -1,4 +1,4 @@
-import { initialState, parseSpec } from "serin"
+import { initialState, parseSpec } from "serin/rollout"
 import type { Actor, Diff, RolloutState, Verdict } from "serin"
 import { describe, expect, it } from "vitest"
 import { ROLLOUT_YAML } from "../../examples/demo/files.js"

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto"
 import { describe, expect, it } from "vitest"
-import { isSerinError, signedStore, trustedStore, type StateStore } from "../../src/index.js"
-import { memoryStore } from "../../src/stores/memory.js"
+import { isSerinError, memoryStore, type StateStore } from "../../src/index.js"
+import { signedStore, trustedStore } from "../../src/stores/signed.js"
 import { keyPair, sealed, trusting, typeOf, type KeyPair } from "../signing/keys.js"
 
 const [ana, ben, mallory] = [keyPair(), keyPair(), keyPair()] as [KeyPair, KeyPair, KeyPair]
