@@ -8,7 +8,7 @@ import { hashOf } from "../controller/write-state.js"
 import type { RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { MAX_RECORD_BYTES, parseRecord, thisComputer } from "../controller/verdict-record.js"
-import { SerinError } from "../errors.js"
+import { isSerinError, SerinError } from "../errors.js"
 import { z } from "zod"
 import { VERDICT_SCHEMA } from "../rollout/state-schema.js"
 import { answers, time, type AnswerOf, type Told } from "./answer.js"
@@ -85,7 +85,7 @@ export const verifyCommand = defineCommand({
       }
       moved = await movedBy(place.store, name, hashOf(text))
     }
-    const record = parseRecord(text)
+    const record = parsed(text, file ?? "the newest verdict")
     const again = replayed(record)
     const same = again.count === 0
     const about = { hash: hashOf(text), moved }
@@ -117,6 +117,16 @@ async function readRecord(path: string, shown: string): Promise<string> {
     problem = `cannot be read: ${error instanceof Error && "code" in error ? String(error.code) : "unknown"}`
   }
   throw new SerinError("VERDICT_INVALID", `${shown} ${problem}`)
+}
+
+/** Read a record; what is wrong with it is told of the file that it is in. */
+function parsed(text: string, shown: string): VerdictRecord {
+  try {
+    return parseRecord(text)
+  } catch (cause) {
+    if (!isSerinError(cause)) throw cause
+    throw new SerinError(cause.code, `${shown}: ${cause.message}`, { cause, problems: cause.problems })
+  }
 }
 
 function replayed(record: VerdictRecord): Replay {
