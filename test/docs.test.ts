@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest"
 import { PACKAGES } from "../src/cli/framework.js"
 import { starterCode } from "../src/cli/starter-code.js"
 import { compileBlocks } from "./docs/compile.js"
-import { namedScripts, parsePage, relativeLinks, type Block, type Page } from "./docs/markdown.js"
+import { headingsOf, namedScripts, parsePage, relativeLinks, type Block, type Page } from "./docs/markdown.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url)).replaceAll("\\", "/")
 const docs = existsSync(`${root}docs`) ? readdirSync(`${root}docs`, { recursive: true, encoding: "utf8" }) : []
@@ -56,11 +56,15 @@ describe("README.md and docs/", () => {
     expect(exempt.map((block) => `${block.path}:${block.line - 1}: ${block.note}`)).toEqual([])
   })
 
-  it("link to files that exist", () => {
+  it("link to files that exist, and to headings that they have", () => {
+    const headings = new Map(pages.map((page) => [page.path, headingsOf(page)]))
     const broken = pages.flatMap((page) =>
-      relativeLinks(page)
-        .filter(({ target }) => !existsSync(root + resolve(page.path, decodeURI(target))))
-        .map(({ line, target }) => `${page.path}:${line}: ${target} does not exist`),
+      relativeLinks(page).flatMap(({ line, target, heading }) => {
+        const path = target === "" ? page.path : resolve(page.path, decodeURI(target))
+        if (!existsSync(root + path)) return [`${page.path}:${line}: ${target} does not exist`]
+        if (heading === undefined || headings.get(path)?.includes(heading) === true) return []
+        return [`${page.path}:${line}: ${path} has no heading ${heading}`]
+      }),
     )
     expect(broken).toEqual([])
   })
@@ -153,11 +157,17 @@ describe("the reader of Markdown", () => {
     ].join("\n")
     expect(relativeLinks(page(text))).toEqual([
       { line: 1, target: "b.md" },
-      { line: 1, target: "../d.md" },
+      { line: 1, target: "../d.md", heading: "part" },
       { line: 1, target: "f.svg" },
+      { line: 2, target: "", heading: "part" },
       { line: 3, target: "./g.md" },
       { line: 4, target: "h.png" },
     ])
+  })
+
+  it("calls headings as code hosts do", () => {
+    const text = "# The `a_b` of C++\n## What fails, and how\n## [x](y.md)\n```\n# no heading\n```\n## x"
+    expect(headingsOf(page(text))).toEqual(["the-a_b-of-c", "what-fails-and-how", "x", "x-1"])
   })
 
   it("finds scripts in prose and in blocks", () => {

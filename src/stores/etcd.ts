@@ -170,7 +170,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
 function adviceOn(error: unknown): { readonly code?: "STORE_UNAUTHORIZED"; readonly fix?: string } {
   if (!(error instanceof EtcdError)) return { fix: "check that the cluster runs and that the endpoints are right" }
   if (error.code === PERMISSION_DENIED) {
-    return { code: "STORE_UNAUTHORIZED", fix: "give this user the role that docs/reference/stores.md lists" }
+    return { code: "STORE_UNAUTHORIZED", fix: "give this user the role that docs/reference/stores/etcd.md lists" }
   }
   if (error.code === UNAUTHENTICATED || /user name|user ID|password/.test(error.message)) {
     return { code: "STORE_UNAUTHORIZED", fix: "check the user and the password" }

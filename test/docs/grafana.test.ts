@@ -57,7 +57,7 @@ describe("the dashboard for Grafana", () => {
   })
 
   it("is explained, panel by panel", () => {
-    const named = tableRows(readPage("reference/prometheus.md")).map(([first = ""]) => first)
+    const named = tableRows(readPage("reference/sources/prometheus.md")).map(([first = ""]) => first)
     expect(panels.map(({ title }) => title).filter((title) => !named.includes(title))).toEqual([])
   })
 })

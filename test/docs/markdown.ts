@@ -42,19 +42,33 @@ export function parsePage({ path, text }: Page): { blocks: Block[]; prose: strin
   return { blocks, prose: prose.join("\n") }
 }
 
-/** List the links of a page that point into the repository: `[text](target)`, `![alt](target)` and `[label]: target`. */
-export function relativeLinks(page: Page): { line: number; target: string }[] {
-  const links: { line: number; target: string }[] = []
+/** List the links of a page that point into the repository: `[text](target)`, `![alt](target)` and `[label]: target`; `heading` is what follows a `#`. */
+export function relativeLinks(page: Page): { line: number; target: string; heading?: string }[] {
+  const links: { line: number; target: string; heading?: string }[] = []
   for (const [index, text] of parsePage(page).prose.split("\n").entries()) {
     const line = text.replace(/`[^`]*`/g, "")
     for (const match of line.matchAll(
       /\]\(\s*<?([^)\s>]+)>?[^)]*\)|^ {0,3}\[[^\]]+\]:\s*<?([^\s>]+)|\b(?:src|href)="([^"]+)"/g,
     )) {
-      const target = (match[1] ?? match[2] ?? match[3] ?? "").replace(/[?#].*$/, "")
-      if (target !== "" && !/^([a-z][a-z0-9+.-]*:|\/\/)/i.test(target)) links.push({ line: index + 1, target })
+      const whole = match[1] ?? match[2] ?? match[3] ?? ""
+      const [target = "", heading] = whole.replace(/\?.*$/, "").split("#")
+      if (whole === "" || /^([a-z][a-z0-9+.-]*:|\/\/)/i.test(whole)) continue
+      links.push({ line: index + 1, target, ...(heading !== undefined && { heading }) })
     }
   }
   return links
+}
+
+/** List what the headings of a page are called in links, as code hosts call them. */
+export function headingsOf(page: Page): string[] {
+  const seen = new Map<string, number>()
+  return [...parsePage(page).prose.matchAll(/^#{1,6} +(.+?) *$/gm)].map(([, text = ""]) => {
+    const plain = text.replace(/\[([^\]]*)\]\([^)]*\)/g, "$1").toLowerCase()
+    const name = plain.replace(/[^\p{L}\p{N}\s_-]/gu, "").replaceAll(" ", "-")
+    const before = seen.get(name) ?? 0
+    seen.set(name, before + 1)
+    return before === 0 ? name : `${name}-${before}`
+  })
 }
 
 /** List the package scripts that a page tells its reader to run, in prose and in blocks. */

@@ -8,9 +8,9 @@ import { COHORTS } from "../../src/model/evidence.js"
 import { harness, idOn, stateWith } from "../guard/harness.js"
 import { codeWords, readPage, tableRows } from "./pages.js"
 
-const rows = tableRows(readPage("reference/prometheus.md"))
+const rows = tableRows(readPage("reference/sources/prometheus.md"))
 
-describe("docs/reference/prometheus.md", () => {
+describe("docs/reference/sources/prometheus.md", () => {
   it("has every metric of the set with its unit, attributes and the most series there can be of it", () => {
     const documented = rows
       .filter(([name = ""]) => name.startsWith(`\`${SERIES_PREFIX}`))

@@ -6,7 +6,7 @@ import { parseSpec } from "../../src/rollout/spec.js"
 import { parsePage } from "./markdown.js"
 import { codeWords, firstColumn, readPage } from "./pages.js"
 
-const PAGES = ["guide/acceptance-criteria.md", "reference/spec.md", "reference/rules.md"]
+const PAGES = ["guide/acceptance-criteria.md", "reference/spec.md", "reference/engines/rules.md"]
 const yaml = PAGES.flatMap((name) => parsePage(readPage(name)).blocks).filter(({ language }) => language === "yaml")
 const startingWith = (text: string) =>
   yaml.filter(({ code }) => code.startsWith(text)).map((block) => ({ ...block, where: `${block.path}:${block.line}` }))
@@ -82,11 +82,11 @@ describe("docs/reference/spec.md", () => {
   })
 })
 
-describe("docs/reference/rules.md", () => {
+describe("docs/reference/engines/rules.md", () => {
   it("has a row for every key of a rule", () => {
     const text = `rules: [{ ${KEY}: 1 }]`
     const keys = codeWords(adviceOf(() => rulesEngine().compile([{ path: "rules.yaml", text }])))
     expect(keys).toContain("action")
-    expect(keys.filter((key) => !firstColumn(readPage("reference/rules.md")).includes(key))).toEqual([])
+    expect(keys.filter((key) => !firstColumn(readPage("reference/engines/rules.md")).includes(key))).toEqual([])
   })
 })

@@ -224,7 +224,7 @@ describe.skipIf(!hasServer("etcd"))("etcdStore on a server", () => {
 
 /** Run the page's own lines, with a user of each role's name, and turn authentication on. */
 async function grantRoles(port: number): Promise<void> {
-  const lines = parsePage(readPage("reference/stores.md")).blocks.flatMap(({ code }) => code.split("\n"))
+  const lines = parsePage(readPage("reference/stores/etcd.md")).blocks.flatMap(({ code }) => code.split("\n"))
   const grants = lines.filter((line) => line.startsWith("etcdctl role grant-permission"))
   const roles = [...new Set(grants.map((line) => line.split(" ")[3] ?? ""))]
   expect(roles).toEqual(["follower", "agent", "controller"])

@@ -117,7 +117,7 @@ describe.skipIf(!hasServer("redis-server"))("redisStore on a server", () => {
   })
 
   it("needs no more rights than the page lists for each user", async () => {
-    const lines = parsePage(readPage("reference/stores.md")).blocks.flatMap(({ code }) => code.split("\n"))
+    const lines = parsePage(readPage("reference/stores/redis.md")).blocks.flatMap(({ code }) => code.split("\n"))
     const users = lines.filter((line) => line.startsWith("ACL SETUSER"))
     expect(users).toHaveLength(3)
     for (const line of users) expect(await ask(server.port, line)).toBe("+OK\r\n")
