@@ -206,7 +206,10 @@ function adviceOn(error: unknown): Advice {
 const ADVICE: readonly (readonly [RegExp, Advice])[] = [
   [/ECONNREFUSED|ENOTFOUND|EHOSTUNREACH/, { fix: "check that the server runs and that its address is right" }],
   [/NOAUTH|WRONGPASS/, { code: "STORE_UNAUTHORIZED", fix: "check the user and the password" }],
-  [/NOPERM/, { code: "STORE_UNAUTHORIZED", fix: "give this user the rights that docs/reference/stores/redis.md lists" }],
+  [
+    /NOPERM/,
+    { code: "STORE_UNAUTHORIZED", fix: "give this user the rights that docs/reference/stores/redis.md lists" },
+  ],
   [/READONLY/, { fix: "this is a replica: connect to the primary, or name the sentinels" }],
   [
     /MOVED|CROSSSLOT|CLUSTERDOWN/,

@@ -59,7 +59,9 @@ const alertNames = rules.flatMap(({ alert }) => alert ?? [])
 
 describe("the rules for Prometheus", () => {
   it("are explained, each of them, and no other", () => {
-    const named = firstColumn(readPage("reference/sources/prometheus.md")).filter((word) => /^(Serin[A-Z]|serin:)/.test(word))
+    const named = firstColumn(readPage("reference/sources/prometheus.md")).filter((word) =>
+      /^(Serin[A-Z]|serin:)/.test(word),
+    )
     expect(named).toEqual(rules.map(({ record, alert }) => record ?? alert))
   })
 
