@@ -19,17 +19,22 @@ const TURNS_MS = 60
 
 /** Time two batches in alternating rounds, so that whatever else the machine does hits both. */
 export function compare(name: string, ours: Batch, theirs: Batch, rounds: number): Row {
-  const oursN = calibrate(ours)
-  const theirsN = calibrate(theirs)
+  const [ourRound, theirRound] = [roundOf(ours), roundOf(theirs)]
   const timed: Timed[] = []
   for (let i = 0; i < rounds; i++) {
     const first = i % 2 === 0
-    let a = first ? time(ours, oursN) : 0
-    const b = time(theirs, theirsN)
-    if (!first) a = time(ours, oursN)
+    let a = first ? ourRound() : 0
+    const b = theirRound()
+    if (!first) a = ourRound()
     timed.push([a, b])
   }
   return rowOf(name, timed)
+}
+
+/** Warm a batch up; the answer times one round of it, ns per operation. */
+export function roundOf(batch: Batch): () => number {
+  const n = calibrate(batch)
+  return () => time(batch, n)
 }
 
 /** The same for work that leaves more behind: `n` operations are timed, then `rest` ends what they left, untimed. */
@@ -57,16 +62,22 @@ export type Turn = () => Promise<unknown>
 
 /** The same for turns, one after another: as many in each round as fill it. */
 export async function compareTurns(name: string, ours: Turn, theirs: Turn, rounds: number): Promise<Row> {
-  const [oursN, theirsN] = [await calibrateTurns(ours), await calibrateTurns(theirs)]
+  const [ourRound, theirRound] = [await roundOfTurns(ours), await roundOfTurns(theirs)]
   const timed: Timed[] = []
   for (let i = 0; i < rounds; i++) {
     const first = i % 2 === 0
-    let a = first ? await timeTurns(ours, oursN) : 0
-    const b = await timeTurns(theirs, theirsN)
-    if (!first) a = await timeTurns(ours, oursN)
+    let a = first ? await ourRound() : 0
+    const b = await theirRound()
+    if (!first) a = await ourRound()
     timed.push([a, b])
   }
   return rowOf(name, timed)
+}
+
+/** The same as {@link roundOf} for turns. */
+export async function roundOfTurns(turn: Turn): Promise<() => Promise<number>> {
+  const n = await calibrateTurns(turn)
+  return () => timeTurns(turn, n)
 }
 
 async function timeTurns(turn: Turn, n: number): Promise<number> {
@@ -83,9 +94,10 @@ async function calibrateTurns(turn: Turn): Promise<number> {
 }
 
 /** Ours and theirs in one round, ns per operation. */
-type Timed = readonly [ours: number, theirs: number]
+export type Timed = readonly [ours: number, theirs: number]
 
-function rowOf(name: string, timed: readonly Timed[]): Row {
+/** What many rounds come to. */
+export function rowOf(name: string, timed: readonly Timed[]): Row {
   const ratios = timed.map(([ours, theirs]) => ours / theirs)
   const oursTimes = timed.map(([ours]) => ours)
   const theirsTimes = timed.map(([, theirs]) => theirs)
@@ -99,16 +111,33 @@ function rowOf(name: string, timed: readonly Timed[]): Row {
   }
 }
 
+/** Collect garbage; needs --expose-gc. */
+export function collect(): void {
+  const { gc } = globalThis as { gc?: () => void }
+  if (gc === undefined) throw new Error("run node with --expose-gc")
+  gc()
+}
+
 /** Heap bytes that one operation leaves behind, median over rounds; needs --expose-gc. */
 export function garbage(batch: Batch, rounds = 21): number {
-  const collect = (globalThis as { gc?: () => void }).gc
-  if (collect === undefined) throw new Error("run node with --expose-gc")
   const n = 2000
   const samples: number[] = []
   for (let i = 0; i < rounds; i++) {
     collect()
     const before = process.memoryUsage().heapUsed
     batch(n)
+    samples.push((process.memoryUsage().heapUsed - before) / n)
+  }
+  return quantile(samples, 0.5)
+}
+
+/** The same as {@link garbage} for turns; `n` are few, for a collection among them would hide what they left. */
+export async function garbageOfTurns(turn: Turn, n = 500, rounds = 21): Promise<number> {
+  const samples: number[] = []
+  for (let i = 0; i < rounds; i++) {
+    collect()
+    const before = process.memoryUsage().heapUsed
+    for (let k = 0; k < n; k++) await turn()
     samples.push((process.memoryUsage().heapUsed - before) / n)
   }
   return quantile(samples, 0.5)
