@@ -43,6 +43,8 @@ const oneCore: Plugin = {
     const core = resolve("src/index.ts")
     const others = new Set([...Object.values(published), ...lazySources()].map((path) => resolve(path)))
     others.delete(core)
+    // `serin help` needs none of it; the verbs, which are loaded when they are run, do.
+    others.delete(resolve("src/cli/main.ts"))
     // Unmarked, an import for its effect alone would be dropped: the package has none.
     onResolve({ filter: /^serin:core$/ }, () => ({ path: core, sideEffects: true }))
     onLoad({ filter: /\.ts$/ }, async ({ path }) => {

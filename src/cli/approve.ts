@@ -4,8 +4,6 @@ import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js
 import { actorOf } from "./place.js"
 
 export const approveCommand = defineCommand({
-  name: "approve",
-  summary: "Let the stage in force be left for the next, once its evidence has passed",
   notes: [
     "Needs --reason. Approves one stage, that in force. Refused, with what is missing, before the evidence of the stage has passed;",
     "lapses when a later look, before the stage is left, no longer passes.",

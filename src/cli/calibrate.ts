@@ -14,9 +14,6 @@ import { readNumber } from "./plan.js"
 import { table, type Line } from "./printer.js"
 
 export const calibrateCommand = defineCommand({
-  name: "calibrate",
-  summary:
-    "Try a release against itself on recorded calls: how sure it is, how often it would be stopped by mistake, which limits it bears",
   notes: [
     "The release is asked twice about each call; rollouts are then played from its answers, with the same release in both arms.",
   ],

@@ -41,6 +41,8 @@ export const ACTOR_FLAGS = {
 
 /** What a command is given. */
 export interface Invocation<F extends Flags, A = unknown> {
+  /** Of its verb. */
+  readonly name: string
   readonly values: Values<F>
   readonly operands: readonly string[]
   readonly io: Io
@@ -52,10 +54,13 @@ export interface TellingPrinter<A> extends Printer {
   json(value: Told<A>): void
 }
 
-interface Described {
+/** What a verb is called, and what it does, in the imperative and one line. */
+export interface Verb {
   readonly name: string
-  /** What it does, in the imperative and one line. */
   readonly summary: string
+}
+
+interface Described {
   /** What may follow the name, a word each: `[DIR]`. */
   readonly operand?: string
   /** What one must know besides, a line each. */
@@ -73,31 +78,35 @@ interface Definition<F extends Flags, A> extends Described {
 }
 
 /** One verb of `serin`. */
-export interface Command extends Described {
+export interface Command extends Verb, Described {
   readonly flags: Flags
   readonly answers?: Answers<unknown>
   /** Answers the exit code. Rejects with a `SerinError`. */
   run(argv: readonly string[], io: Io): Promise<number>
 }
 
-/** Make a command of what it is called, what it takes and what it does. */
-export function defineCommand<const F extends Flags, A>(definition: Definition<F, A>): Command {
+/** A command that is yet to be called something. */
+export type DefinedCommand = (verb: Verb) => Command
+
+/** Make a command of what it takes and what it does. */
+export function defineCommand<const F extends Flags, A>(definition: Definition<F, A>): DefinedCommand {
   const { answers } = definition
-  return {
+  return (verb) => ({
+    ...verb,
     ...definition,
     run(argv, io) {
-      const { values, operands } = parse(definition, argv)
+      const { values, operands } = parse({ ...verb, ...definition }, argv)
       const out = createPrinter(io)
       const telling: TellingPrinter<A> = {
         ...out,
         json: (value) => out.json(answers === undefined ? value : { format: answers.format, ...value }),
       }
-      return definition.run({ values: values as Values<F>, operands, io, out: telling })
+      return definition.run({ name: verb.name, values: values as Values<F>, operands, io, out: telling })
     },
-  }
+  })
 }
 
-function parse({ name, flags, operand }: Described & { readonly flags: Flags }, argv: readonly string[]) {
+function parse({ name, flags, operand }: Verb & Described & { readonly flags: Flags }, argv: readonly string[]) {
   const options = Object.fromEntries(Object.entries(flags).map(([flag, { type }]) => [flag, { type }]))
   const args = [...argv]
   const help = `see \`serin help ${name}\``

@@ -1,17 +1,15 @@
 import { bashCompletion } from "./completion/bash.js"
 import { fishCompletion } from "./completion/fish.js"
 import { zshCompletion } from "./completion/zsh.js"
-import { defineCommand, usage, type Command } from "./command.js"
+import { defineCommand, usage, type Command, type DefinedCommand } from "./command.js"
 import { EXIT } from "./exit-code.js"
 
 const SHELLS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion }
 const NAMES = Object.keys(SHELLS) as (keyof typeof SHELLS)[]
 
 /** Make the command that writes the completion of all commands, itself among them. */
-export const completionCommand = (commands: () => readonly Command[]): Command =>
+export const completionCommand = (commands: () => Promise<readonly Command[]>): DefinedCommand =>
   defineCommand({
-    name: "completion",
-    summary: "Write what has your shell complete commands, flags and their values",
     operand: NAMES.join("|"),
     notes: [
       "bash: `source <(serin completion bash)` in ~/.bashrc. zsh: `source <(serin completion zsh)` in ~/.zshrc, after compinit.",
@@ -25,7 +23,7 @@ export const completionCommand = (commands: () => readonly Command[]): Command =
       const shell = NAMES.find((name) => name === given)
       if (shell === undefined)
         throw usage(`serin completion: SHELL must be bash or zsh or fish, got ${JSON.stringify(given)}`)
-      io.stdout.write(SHELLS[shell](commands()))
+      io.stdout.write(SHELLS[shell](await commands()))
       return EXIT.ok
     },
   })

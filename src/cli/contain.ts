@@ -4,8 +4,6 @@ import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js
 import { actorOf } from "./place.js"
 
 export const containCommand = defineCommand({
-  name: "contain",
-  summary: "Have both releases judge every call of every session, and serve the stricter answer",
   notes: ["For when neither is known to be safe; also after a promotion or a rollback."],
   example: 'serin contain --reason "both let a refund through twice"',
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },

@@ -34,8 +34,6 @@ interface News {
 }
 
 export const controllerCommand = defineCommand({
-  name: "controller",
-  summary: "Lead the rollout by the evidence that processes publish, until interrupted",
   notes: [
     "Of several controllers on one store one leads; another takes over within 4 s when it dies, at once when it ends.",
     "It tells people of what happens where a notify.yaml says whom; `serin notify --test` tries it.",

@@ -47,8 +47,6 @@ interface Asked {
 }
 
 export const diffsCommand = defineCommand({
-  name: "diffs",
-  summary: "Show where the releases disagree, ranked by evidence; label it, and replay single calls",
   notes: [
     "--log shows calls; --draw, --replay and the label of a call need it, unless the call was drawn.",
     "Only labels of what was drawn say how often the canary is wrong: what strikes somebody is no sample.",

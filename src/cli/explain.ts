@@ -24,8 +24,6 @@ import { tellMissing } from "./status.js"
 import { isUnderWay, takeSnapshot, type Snapshot } from "../operate/snapshot.js"
 
 export const explainCommand = defineCommand({
-  name: "explain",
-  summary: "Say why the verdict is what it is, and where the releases disagree",
   example: "serin explain",
   flags: {
     ...PLACE_FLAGS,

@@ -1,9 +1,9 @@
-import type { Command } from "./command.js"
+import type { Command, Verb } from "./command.js"
 import { table, type Line } from "./printer.js"
 
 /** What `serin --help` shows. */
-export function overview(commands: readonly Command[]): Line[] {
-  const rows = commands.map(({ name, summary }): Line => [`  ${name}`, summary])
+export function overview(verbs: readonly Verb[]): Line[] {
+  const rows = verbs.map(({ name, summary }): Line => [`  ${name}`, summary])
   return [
     ["Usage: serin COMMAND [flags]"],
     [],

@@ -22,8 +22,6 @@ interface Row {
 }
 
 export const historyCommand = defineCommand({
-  name: "history",
-  summary: "List every revision that is kept, newest first: when, what, who, why; or find out whether one was changed",
   notes: [
     "Each revision bears the hash of the one before it, and of the recorded verdict that moved the rollout.",
     "--verify exits with 0 whole; 10 broken; 1 a noted head cannot be compared; 6 there is no history.",

@@ -13,8 +13,6 @@ import { starterCode } from "./starter-code.js"
 const DEFAULT_DIR = "safety"
 
 export const initCommand = defineCommand({
-  name: "init",
-  summary: "Write a working rollout with two releases to begin from, and the code that guards your agent's tools by it",
   operand: "[DIR]",
   notes: [
     `DIR is ${DEFAULT_DIR} by default. Overwrites nothing.`,

@@ -3,13 +3,11 @@ import { access, writeFile } from "node:fs/promises"
 import { resolve } from "node:path"
 import { keyId } from "../signing/trust.js"
 import { KEY_PAIR, type AnswerOf } from "./answer.js"
-import { defineCommand, JSON_FLAG, operandAt, usage, type Invocation } from "./command.js"
+import { defineCommand, JSON_FLAG, operandAt, usage, type DefinedCommand, type Invocation } from "./command.js"
 import { EXIT } from "./exit-code.js"
 
 /** What a key pair is for, in words: where the private half is kept, and where the public one goes. */
 export interface KeyUse {
-  readonly name: string
-  readonly summary: string
   readonly example: string
   readonly keep: string
   readonly goes: string
@@ -21,25 +19,22 @@ const NOTES = [
 ]
 
 /** Make the command that makes a key pair for such a use. */
-export function keyPairCommand(use: KeyUse) {
-  const { name, summary, example } = use
-  return defineCommand({
-    name,
-    summary,
+export const keyPairCommand = (use: KeyUse): DefinedCommand =>
+  defineCommand({
     operand: "FILE",
     notes: NOTES,
-    example,
+    example: use.example,
     flags: { ...JSON_FLAG },
     answers: KEY_PAIR,
-    run: async (invocation) => writeKeyPair(operandAt(invocation.operands, 0, name, "FILE"), use, invocation),
+    run: async (invocation) =>
+      writeKeyPair(operandAt(invocation.operands, 0, invocation.name, "FILE"), use, invocation),
   })
-}
 
 /** Make an Ed25519 key pair in two files. */
 async function writeKeyPair(
   priv: string,
-  { name, keep, goes }: KeyUse,
-  { values, io, out }: Pick<Invocation<typeof JSON_FLAG, AnswerOf<typeof KEY_PAIR>>, "values" | "io" | "out">,
+  { keep, goes }: KeyUse,
+  { name, values, io, out }: Invocation<typeof JSON_FLAG, AnswerOf<typeof KEY_PAIR>>,
 ): Promise<number> {
   const pub = `${priv}.pub`
   for (const path of [priv, pub]) {

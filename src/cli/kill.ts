@@ -6,8 +6,6 @@ import { ACTOR_FLAGS, choice, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./co
 import { actorOf, readSpec, type Place } from "./place.js"
 
 export const killCommand = defineCommand({
-  name: "kill",
-  summary: "Throw the kill switch: stable serves every session, or every call is denied",
   notes: ["`--position deny` needs --reason. On a killed rollout, changes the position."],
   example: 'serin kill --position deny --reason "the agent deletes accounts"',
   flags: {

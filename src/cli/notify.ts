@@ -28,8 +28,6 @@ interface Sent {
 }
 
 export const notifyCommand = defineCommand({
-  name: "notify",
-  summary: "Say whom the controller tells; with --test, tell each of them that this is a test",
   notes: ["A test message is sent once and tried once. Exit code 1: a channel did not take it."],
   example: "serin notify --test",
   flags: {

@@ -4,8 +4,6 @@ import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js
 import { actorOf } from "./place.js"
 
 export const pauseCommand = defineCommand({
-  name: "pause",
-  summary: "Stay at the stage in force; a breach still rolls back",
   example: 'serin pause --reason "incident 42 is open"',
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
   answers: CHANGE,

@@ -22,9 +22,6 @@ export interface Known {
 }
 
 export const planCommand = defineCommand({
-  name: "plan",
-  summary:
-    "Say before the start how long each criterion takes at your traffic, and how many sessions a broken canary would reach",
   notes: [
     "Traffic is taken from the flags, then from --calls, then from the newest recorded verdict, then from defaults that are shown.",
     "Times are for four of five rollouts; --json has those for half of them as well.",

@@ -4,8 +4,6 @@ import { ACTOR_FLAGS, choice, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./co
 import { actorOf } from "./place.js"
 
 export const promoteCommand = defineCommand({
-  name: "promote",
-  summary: "Go to the next stage at once, or to the end, whatever the evidence says",
   notes: ["Needs --reason: it goes past the evidence."],
   example: 'serin promote --to next --reason "a week of shadow on staging was clean"',
   flags: {

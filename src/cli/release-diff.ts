@@ -22,8 +22,6 @@ interface FileChange {
 const direction = z.enum(DIRECTIONS)
 
 export const releaseDiffCommand = defineCommand({
-  name: "release diff",
-  summary: "Say in words what changed from one release to another, packed or directories",
   operand: "OLD NEW",
   notes: [
     "Says of each rule that changed whether it loosens or tightens what is allowed, where that can be told without calls.",

@@ -8,8 +8,6 @@ import { table, type Line } from "./printer.js"
 import { openAt, treeOf } from "./release-read.js"
 
 export const releaseInspectCommand = defineCommand({
-  name: "release inspect",
-  summary: "Show what is in a release, packed or a directory: files, digests, where it comes from",
   operand: "RELEASE",
   notes: ["Believes nothing: `serin release verify` says who signed it."],
   example: "serin release inspect safety/releases/1.5.0.tgz",

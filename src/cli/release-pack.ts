@@ -14,8 +14,6 @@ import { compileTree, openAt, treeOf } from "./release-read.js"
 import { stampManifest } from "./release-stamp.js"
 
 export const releasePackCommand = defineCommand({
-  name: "release pack",
-  summary: "Pack a release directory into one file, the same bytes every time",
   operand: "DIR",
   notes: [
     "Packs release.yaml, the files that it names and the signatures, and nothing else. Replaces no other file.",

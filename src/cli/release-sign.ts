@@ -14,8 +14,6 @@ import { readPrivateKeys } from "./private-key.js"
 import { compileTree, openAt, treeOf } from "./release-read.js"
 
 export const releaseSignCommand = defineCommand({
-  name: "release sign",
-  summary: "Sign a release, packed or a directory, beside the signatures that it has",
   operand: "RELEASE",
   notes: [
     "Writes release.dsse.json into it. Signatures of other files or another version are dropped: they are void.",

@@ -9,8 +9,6 @@ import { compileTree, openAt, treeOf } from "./release-read.js"
 import { KEYS_FLAGS, readTrustedKeys } from "./trusted-keys.js"
 
 export const releaseVerifyCommand = defineCommand({
-  name: "release verify",
-  summary: "Check a release, packed or a directory, as the application does before it loads it",
   operand: "RELEASE",
   notes: ["Without --keys it is not checked who signed it."],
   example: "serin release verify safety/releases/1.5.0.tgz --keys release-key.pub",

@@ -20,9 +20,6 @@ const BUDGETS = {
 } as const satisfies Readonly<Record<string, CriterionName>>
 
 export const replayCommand = defineCommand({
-  name: "replay",
-  summary:
-    "Have both releases judge recorded calls, and say where they differ; the exit code says whether a budget is exceeded",
   notes: [
     "RELEASE is a directory, a packed release, or a version below --releases. What is not named comes from the rollout file, whose criteria are the budgets then.",
     "--calls takes JSON lines of { session, tool, input, output? }, or a decision log; .gz or not. Where releases have scanners, they scan each output that is a text.",

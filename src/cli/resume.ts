@@ -4,8 +4,6 @@ import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js
 import { actorOf } from "./place.js"
 
 export const resumeCommand = defineCommand({
-  name: "resume",
-  summary: "Go on after a pause, or after a hold that waits for somebody to look",
   notes: ["Lifts the holds paused, breach and inconclusive. What still holds comes back with the next judgement."],
   example: "serin resume",
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },

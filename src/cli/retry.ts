@@ -7,8 +7,6 @@ import { pinsFor } from "./pins.js"
 import { actorOf, readSpec } from "./place.js"
 
 export const retryCommand = defineCommand({
-  name: "retry",
-  summary: "Begin again after a rollback, a containment or a kill, with the rollout file as it is now; lifts the kill",
   notes: ["Needs --reason. A new generation: evidence, approvals and holds of the last one do not count."],
   example: 'serin retry --reason "the rule for partial refunds is mended"',
   flags: { ...PLACE_FLAGS, ...GATE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },

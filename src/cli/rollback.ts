@@ -4,8 +4,6 @@ import { ACTOR_FLAGS, defineCommand, JSON_FLAG, PLACE_FLAGS } from "./command.js
 import { actorOf } from "./place.js"
 
 export const rollbackCommand = defineCommand({
-  name: "rollback",
-  summary: "Give every session back to stable at once; also takes a promotion back",
   example: 'serin rollback --reason "customers report denied refunds"',
   flags: { ...PLACE_FLAGS, ...ACTOR_FLAGS, ...JSON_FLAG },
   answers: CHANGE,

@@ -1,9 +1,8 @@
 import { isSerinError, type Problem } from "../errors.js"
 import { nearest } from "../model/nearest.js"
 import { SERIN_VERSION } from "../model/version.js"
-import { FAILURE } from "./answer.js"
-import { usage, type Command } from "./command.js"
-import { COMMANDS } from "./commands.js"
+import { usage } from "./command.js"
+import { VERBS, type ListedVerb } from "./commands.js"
 import { EXIT } from "./exit-code.js"
 import { helpOf, overview } from "./help.js"
 import type { Io } from "./io.js"
@@ -16,7 +15,7 @@ export async function run(argv: readonly string[], world: Omit<Io, "atEnd">): Pr
   try {
     return await dispatch(argv, io)
   } catch (error) {
-    return fail(error, argv, io)
+    return await fail(error, argv, io)
   } finally {
     for (const end of ends) end()
   }
@@ -28,16 +27,16 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
   if (verb === "--version" || verb === "-v") {
     out.line(SERIN_VERSION)
   } else if (verb === "--help" || verb === "-h" || (verb === "help" && rest.length === 0)) {
-    out.lines(overview(COMMANDS))
+    out.lines(overview(VERBS))
   } else {
     const words = verb === "help" ? rest : argv
-    const group = COMMANDS.filter(({ name }) => name.startsWith(`${words[0]} `))
+    const group = VERBS.filter(({ name }) => name.startsWith(`${words[0]} `))
     const asksForGroup = group.length > 0 && (words[1] === undefined || words[1].startsWith("-"))
     if (asksForGroup) out.lines(overview(group))
     else {
       // A verb is one word, or two: that of its group before its own.
       const own = group.length > 0 ? 2 : 1
-      const command = find(words.slice(0, own).join(" "))
+      const command = await find(words.slice(0, own).join(" ")).load()
       if (verb !== "help" && !asksForHelp(rest)) return command.run(argv.slice(own), io)
       out.lines(helpOf(command))
     }
@@ -50,16 +49,16 @@ function asksForHelp(rest: readonly string[]): boolean {
   return (end === -1 ? rest : rest.slice(0, end)).some((word) => word === "--help" || word === "-h")
 }
 
-function find(verb: string): Command {
-  const command = COMMANDS.find(({ name }) => name === verb)
-  if (command !== undefined) return command
-  const names = COMMANDS.map(({ name }) => name)
+function find(verb: string): ListedVerb {
+  const found = VERBS.find(({ name }) => name === verb)
+  if (found !== undefined) return found
+  const names = VERBS.map(({ name }) => name)
   const near = nearest(verb, names)
   const fix = near === undefined ? `there are ${names.join(", ")}` : `did you mean \`serin ${near}\`?`
   throw usage(`unknown command ${JSON.stringify(verb)}; ${fix}`)
 }
 
-function fail(error: unknown, argv: readonly string[], io: Io): number {
+async function fail(error: unknown, argv: readonly string[], io: Io): Promise<number> {
   const out = createPrinter(io)
   if (io.signal.aborted && error === io.signal.reason) {
     out.note(`serin ${argv[0]}: ended before it was done`)
@@ -70,7 +69,10 @@ function fail(error: unknown, argv: readonly string[], io: Io): number {
   // Problems are in the message as well, for those who only log it.
   const full = error instanceof Error ? error.message : String(error)
   const message = problems.length > 0 ? (full.split("\n", 1)[0] ?? "") : full
-  if (argv.includes("--json")) out.json({ format: FAILURE.format, error: { code, message, problems } })
+  if (argv.includes("--json")) {
+    const { FAILURE } = await import("./answer.js")
+    out.json({ format: FAILURE.format, error: { code, message, problems } })
+  }
   out.note(`${code}: ${nearer(message)}`)
   for (const problem of problems) out.note(`  ${describe(problem)}`)
   if (code === "STATE_INVALID") {

@@ -2,15 +2,13 @@ import { z } from "zod"
 import { REPORT_SCHEMA } from "../operate/stored-report.js"
 import { SPEC_SCHEMA, STATE_SCHEMA, VERDICT_SCHEMA } from "../rollout/state-schema.js"
 import { FAILURE, PHASE, type Answers } from "./answer.js"
-import { defineCommand, usage, type Command } from "./command.js"
+import { defineCommand, usage, type Command, type DefinedCommand } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { nearest } from "../model/nearest.js"
 
 /** Make the command that writes the schema of what all commands answer. */
-export const schemaCommand = (commands: () => readonly Command[]): Command =>
+export const schemaCommand = (commands: () => Promise<readonly Command[]>): DefinedCommand =>
   defineCommand({
-    name: "schema",
-    summary: "Write the JSON Schema of what commands write with `--json`: of all of them, or of one",
     operand: "[FORMAT]",
     notes: [
       "FORMAT is the `format` of a document, or the name of a command. All of it: docs/reference/cli.schema.json.",
@@ -18,13 +16,14 @@ export const schemaCommand = (commands: () => readonly Command[]): Command =>
     example: "serin schema serin/status/1",
     flags: {},
     async run({ operands: [asked], io }) {
-      const documents = documentsOf(commands())
+      const all = await commands()
+      const documents = documentsOf(all)
       const schema = asked === undefined ? wholeSchema(documents) : find(asked)
       io.stdout.write(`${JSON.stringify(schema, null, 2)}\n`)
       return EXIT.ok
 
       function find(name: string): object {
-        const format = commands().find((command) => command.name === name)?.answers?.format ?? name
+        const format = all.find((command) => command.name === name)?.answers?.format ?? name
         const found = documents.get(format)
         if (found !== undefined) return jsonSchema(found.schema)
         const near = nearest(format, [...documents.keys()])

@@ -6,8 +6,6 @@ import { placeOf } from "./place.js"
 import { SERVE_FLAGS, startServing } from "./serving.js"
 
 export const serveCommand = defineCommand({
-  name: "serve",
-  summary: "Serve the dashboard, and the store over HTTP: state to read, evidence to publish; until interrupted",
   notes: [
     "The dashboard is at /, the store at /v1. The dashboard only reads, but for whoever is in the operator file: a name and a token a line.",
     "The token file has a token a line: whoever sends one of them may read and publish. Without it, this machine alone is served.",

@@ -16,8 +16,6 @@ import { phaseOf } from "../rollout/phase.js"
 import { actorOf, placeOf, rolloutName } from "./place.js"
 
 export const signCommand = defineCommand({
-  name: "sign",
-  summary: "Sign the state as it is, whoever wrote it: when keys are new, or were changed",
   notes: [
     "Needs --reason and the state key. Look at the state first: what you sign is believed.",
     "Takes away the leader's beat, the report, the recorded verdicts and the record of what people were told, where they cannot be trusted; they are made anew.",

@@ -11,8 +11,6 @@ import { pinsFor } from "./pins.js"
 import { actorOf, placeOf, readSpec, requireWritable } from "./place.js"
 
 export const startCommand = defineCommand({
-  name: "start",
-  summary: "Put the canary that the rollout file names to the test",
   notes: [
     "Makes the state if there is none. Refuses, with the way out, what the state does not allow.",
     "Writes the digests of the releases into the state: processes then load these bytes, or nothing.",

@@ -9,8 +9,6 @@ import { takeSnapshot, type Snapshot } from "../operate/snapshot.js"
 import { statusLines } from "./status-view.js"
 
 export const statusCommand = defineCommand({
-  name: "status",
-  summary: "Show where the rollout stands; the exit code says it too",
   notes: [
     "Exit codes: 0 idle, under way or promoted; 3 held; 4 rolled back; 5 killed; 6 no state; 8 contained; 11 no data to judge by;",
     "12 under way, and no process is judging it; 13 the store cannot be reached; 1 the state cannot be read.",

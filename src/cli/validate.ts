@@ -23,8 +23,6 @@ interface CheckedRelease {
 }
 
 export const validateCommand = defineCommand({
-  name: "validate",
-  summary: "Check the rollout file and both releases; say what the rollout will do",
   notes: ["Lists every problem at once, with its line and the fix."],
   example: "serin validate --rollout safety/rollout.yaml",
   flags: {

@@ -56,9 +56,7 @@ const ANSWERS = answers(
 )
 
 export const verifyCommand = defineCommand({
-  name: "verify",
   operand: "[FILE]",
-  summary: "Make a recorded verdict again from its inputs, offline, and compare every number to the bit",
   notes: [
     "Without FILE: the newest one that the state directory holds. `serin explain --out FILE` writes one.",
     "Exit codes: 0 the same to the bit; 7 it is not what its inputs give here; 1 it cannot be read; 6 there is none.",

@@ -20,8 +20,6 @@ const EVERY_MS = 1000
 type Look = { readonly snapshot: Snapshot | null } | { readonly problem: string }
 
 export const watchCommand = defineCommand({
-  name: "watch",
-  summary: "Show the status as it changes, until interrupted",
   notes: [
     "On a terminal it takes the screen, and gives it back as it was; Ctrl-C ends it; elsewhere it writes a line for each change, with --json a document.",
   ],

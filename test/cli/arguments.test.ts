@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { COMMANDS } from "../../src/cli/commands.js"
+import { loadCommands } from "../../src/cli/commands.js"
 import { useBench } from "./harness.js"
 
+const COMMANDS = await loadCommands()
 const bench = useBench()
 const VERBS = [
   ..."init validate calibrate plan replay start status watch pause resume approve promote rollback contain kill retry history explain diffs verify controller notify serve sign keygen".split(

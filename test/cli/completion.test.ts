@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path"
 import { tmpdir } from "node:os"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { COMMANDS } from "../../src/cli/commands.js"
+import { loadCommands } from "../../src/cli/commands.js"
 import { useBench } from "./harness.js"
 
 const bench = useBench()
@@ -42,7 +42,7 @@ const CASES: readonly Case[] = [
 ]
 
 /** What the table of commands says that there is: all flags of each, and the values of those that have a list of them. */
-const FROM_COMMANDS: readonly Case[] = COMMANDS.flatMap(({ name, flags }) => [
+const FROM_COMMANDS: readonly Case[] = (await loadCommands()).flatMap(({ name, flags }) => [
   { typed: `serin ${name} --`, offers: [...Object.keys(flags).map((flag) => `--${flag}`), "--help"] },
   ...Object.entries(flags).flatMap(([flag, { value }]): Case[] =>
     value?.includes("|") ? [{ typed: `serin ${name} --${flag} `, offers: value.split("|") }] : [],

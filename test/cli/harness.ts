@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterEach, beforeEach, expect } from "vitest"
-import { COMMANDS } from "../../src/cli/commands.js"
+import { loadCommands } from "../../src/cli/commands.js"
 import type { Io } from "../../src/cli/io.js"
 import { run } from "../../src/cli/run.js"
 import { documentsOf } from "../../src/cli/schema.js"
@@ -44,7 +44,7 @@ export interface Bench {
   writeRaw(text: string): Promise<void>
 }
 
-const DOCUMENTS = documentsOf(COMMANDS)
+const DOCUMENTS = documentsOf(await loadCommands())
 
 /** Hold each document that any test has a command write against the schema that is published: no field more, and none less. */
 export function expectAnswers(text: string): void {
