@@ -31,6 +31,8 @@ describe("traffic that is not described", () => {
     { churn: 1 },
     { correlation: 0, slowShare: 1 },
     { rates: { deny: 0.5, escalate: 0.25, error: 0.25, flagged: 1, alerts: 0 } },
+    // All of 28 calls, none of them allowed: together they come out a rounding above 1.
+    { rates: { deny: 9 / 28, escalate: 18 / 28, error: 1 / 28 } },
   ])("may be at the edges: %o", (over) => {
     expect(workloadOf({ sessionsPerMinute: 30, ...over })).toMatchObject(over)
   })
