@@ -13,7 +13,7 @@ import { holdAgainst, resultOf } from "./replay/budgets.js"
 import type { ReplayReport } from "./replay/report.js"
 import { comparedScanners } from "./replay/scanners.js"
 import { weighed, type Transitions } from "./replay/transitions.js"
-import type { RecordedCall } from "./testing/calls.js"
+import { callOf, type RecordedCall } from "./testing/calls.js"
 
 export type { Quantiles } from "./replay/durations.js"
 export type { Group } from "./replay/groups.js"
@@ -128,16 +128,9 @@ export async function replayCalls(options: ReplayCallsOptions): Promise<ReplayRe
   return report(options, book, notes, clock.monotonic() - startedAt)
 }
 
-function callOf({ tool, input, resource, principal }: RecordedCall): Call {
-  if (resource === undefined && principal === undefined) return { action: tool, input }
-  return { action: tool, input, resource, principal }
-}
-
 /** A policy may change what it is given: neither judges what the other one left. */
-function copyOf({ tool, input, resource, principal }: RecordedCall): Call {
-  if (resource === undefined && principal === undefined) return { action: tool, input: capture(input) }
-  return { action: tool, input: capture(input), resource: capture(resource), principal: capture(principal) }
-}
+const copyOf = ({ input, resource, principal, ...recorded }: RecordedCall): Call =>
+  callOf({ ...recorded, input: capture(input), resource: capture(resource), principal: capture(principal) })
 
 /** Refuse what may change the world, or note that it was run. */
 function statefulPolicies({ stable, canary }: ReplayCallsOptions, allowed: boolean): string[] {

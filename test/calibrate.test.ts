@@ -124,6 +124,36 @@ describe("calibrate", { timeout: 120_000 }, () => {
     expect(measured.rates).toEqual({ allow: 0, deny: 0.25, escalate: 0.25, error: 0.5 })
   })
 
+  it("takes every answer that a guard refuses for an error", async () => {
+    const inherited = Object.create({ outcome: "allow" }) as Evaluation
+    const answers: unknown[] = [{ outcome: "allow", reason: 42 }, { outcome: "deny", rule: {} }, inherited, "allow"]
+    let n = 0
+    const odd = { version: "1", policy: { evaluate: () => answers[n++ % 4] as Evaluation } }
+    const { measured } = await calibrate(calls.slice(0, 40), odd, { ...OPTIONS, runs: 1, sessions: 50 })
+    expect(measured.rates).toEqual({ allow: 0.25, deny: 0, escalate: 0, error: 0.75 })
+  })
+
+  it("asks about the whole of a call, as a decision log has it: for whom it is, and on what", async () => {
+    const made = calls.slice(0, 40).map((call, i): RecordedCall => {
+      return { ...call, resource: "account", principal: { role: i % 4 === 0 ? "guest" : "clerk" } }
+    })
+    const byRole = release(({ principal, resource }) => {
+      return resource === "account" && (principal as { role: string }).role === "clerk" ? "allow" : "deny"
+    })
+    const { measured } = await calibrate(made, byRole, { ...OPTIONS, runs: 1, sessions: 50 })
+    expect(measured.rates).toMatchObject({ allow: 0.75, deny: 0.25, error: 0 })
+  })
+
+  it("measures a release that allows nothing, whatever its shares add up to", async () => {
+    const of28 = Array.from({ length: 28 }, (_, i): RecordedCall => ({ session: `s${i}`, tool: "x", input: i }))
+    const never = release(({ input }) => {
+      if (input === 27) throw new Error("no")
+      return (input as number) < 9 ? "deny" : "escalate"
+    })
+    const { measured } = await calibrate(of28, never, { ...OPTIONS, runs: 1, sessions: 50 })
+    expect(measured.rates.deny + measured.rates.escalate + measured.rates.error).toBeGreaterThan(1)
+  })
+
   it("asks a stateful policy once, and says that its churn is not known", async () => {
     let asked = 0
     const stateful = { version: "1", policy: { stateful: true, evaluate: () => (asked++, "allow" as const) } }

@@ -1,4 +1,4 @@
-import { lookAgain } from "../analysis/replay.js"
+import { lookAgain, type Look } from "../analysis/replay.js"
 import type { TripState } from "../analysis/trip.js"
 import { createGuard } from "../guard.js"
 import type { StateReader } from "../guard/guard-options.js"
@@ -65,7 +65,11 @@ export async function bootstrap(
       breachedBy[found.breachedBy] = (breachedBy[found.breachedBy] ?? 0) + 1
     }
     if (found.passed) passed += 1
-    for (const [name, estimate] of found.estimates) estimates.set(name, [...(estimates.get(name) ?? []), estimate])
+    for (const [name, estimate] of found.estimates) {
+      const values = estimates.get(name) ?? []
+      estimates.set(name, values)
+      values.push(estimate)
+    }
     options.onProgress?.(run + 1)
   }
   const widest = [...estimates].map(([name, values]) => [name, quantile(values.map(Math.abs), 0.95)] as const)
@@ -91,7 +95,7 @@ async function playOnce(
   spec: RolloutSpec,
   { sessions: count, weightBp, seed }: BootstrapOptions,
   run: number,
-): Promise<{ breachedBy: CriterionName | null; passed: boolean; estimates: [CriterionName, number][] }> {
+): Promise<Ending & { readonly breachedBy: CriterionName | null }> {
   const random = sfc32(seed * 1_000_003 + run)
   const clock = fakeClock(START)
   const state = stateOf(spec, weightBp, `calibrate-${seed}-${run}`)
@@ -111,7 +115,7 @@ async function playOnce(
   const { criteria, falseAlarmRate, shadowSampleBp } = spec
   let trip: TripState | undefined
   let played = 0
-  let last: ReturnType<typeof lookAgain> | null = null
+  let last: Look | null = null
   try {
     for (let look = 1; look <= LOOKS; look++) {
       for (; played < Math.round((count * look) / LOOKS); played++) {
@@ -134,21 +138,27 @@ async function playOnce(
       }
       last = lookAgain({ ...input, tripBefore: trip })
       trip = last.trip
-      if (last.verdict.result === "breach") return { breachedBy: last.verdict.cause ?? null, ...lastOf(last) }
+      if (last.verdict.result === "breach") return { breachedBy: last.verdict.cause ?? null, ...endingOf(last) }
     }
   } finally {
     guard.close()
   }
-  return { breachedBy: null, ...lastOf(last) }
+  return { breachedBy: null, ...endingOf(last) }
 }
 
-function lastOf(look: ReturnType<typeof lookAgain> | null): { passed: boolean; estimates: [CriterionName, number][] } {
+/** What a rollout came to at its last look. */
+interface Ending {
+  readonly passed: boolean
+  readonly estimates: readonly (readonly [CriterionName, number])[]
+}
+
+function endingOf(look: Look | null): Ending {
   const criteria = look?.verdict.criteria ?? []
   return {
     passed: look?.verdict.result === "pass",
     estimates: criteria.flatMap(({ criterion, estimate }) =>
       estimate === null ? [] : [[criterion, estimate] as const],
-    ) as [CriterionName, number][],
+    ),
   }
 }
 

@@ -3,7 +3,8 @@ import type { Traffic } from "../analysis/workload.js"
 import type { Call } from "../model/call.js"
 import { OUTCOMES, type Outcome } from "../model/decision.js"
 import type { Evaluation, Release } from "../release/ports.js"
-import type { RecordedCall } from "../testing/calls.js"
+import { readEvaluation } from "../release/run.js"
+import { callOf, type RecordedCall } from "../testing/calls.js"
 
 /** What a release answered to one recorded call, each time that it was asked. */
 export interface Answered {
@@ -76,12 +77,10 @@ export async function answerCalls(
   return answered
 }
 
-async function outcomeOf({ policy }: AnyRelease, { session, tool, input }: RecordedCall): Promise<Outcome> {
+async function outcomeOf({ policy }: AnyRelease, recorded: RecordedCall): Promise<Outcome> {
   try {
-    const answer: unknown = await policy.evaluate({ action: tool, input }, { sessionId: session, startedAt: 0 })
-    const outcome: unknown =
-      typeof answer === "object" && answer !== null && "outcome" in answer ? answer.outcome : answer
-    return OUTCOMES.find((one) => one === outcome && one !== "error") ?? "error"
+    const answer = await policy.evaluate(callOf(recorded), { sessionId: recorded.session, startedAt: 0 })
+    return readEvaluation(answer)?.outcome ?? "error"
   } catch {
     return "error"
   }

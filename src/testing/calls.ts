@@ -60,7 +60,7 @@ export async function recordedCalls(
   const calls: RecordedCall[] = []
   const seen = new Set<string>()
   for await (const entry of entries) {
-    const call = callOf(entry)
+    const call = recordedIn(entry)
     // A process that dies while it compresses a file leaves some of its entries twice.
     if (call !== null && !seen.has(entry.id)) calls.push(call)
     seen.add(entry.id)
@@ -108,8 +108,20 @@ function createReading(whole: string) {
   }
 }
 
+/** The call that was recorded, as a policy is asked about it. */
+export function callOf({ tool, input, resource, principal }: RecordedCall): Call {
+  // Most have neither, and a recording may be of millions.
+  if (resource === undefined && principal === undefined) return { action: tool, input }
+  return {
+    action: tool,
+    input,
+    ...(resource !== undefined && { resource }),
+    ...(principal !== undefined && { principal }),
+  }
+}
+
 /** Null: it is no call. */
-function callOf(entry: DecisionLogEntry): RecordedCall | null {
+function recordedIn(entry: DecisionLogEntry): RecordedCall | null {
   if (entry.kind !== "decision" || entry.sessionId === null) return null
   const { action, input, resource, principal } = (entry.call ?? {}) as Partial<Call>
   if (typeof action !== "string" || action === "") return null
@@ -134,7 +146,7 @@ export function readCall(line: string): RecordedCall | string | null {
   const fields = value as Readonly<Record<string, unknown>>
   if (fields["format"] === DECISION_FORMAT) {
     const entry = readEntry(value)
-    return typeof entry === "string" ? entry : callOf(entry)
+    return typeof entry === "string" ? entry : recordedIn(entry)
   }
   const { session, turn, tool, input, output } = fields
   if (!isText(session) || !isText(tool) || !isTurn(turn) || !Object.hasOwn(fields, "input")) return wrongWith(fields)

@@ -1,5 +1,5 @@
 import type { Call } from "../model/call.js"
-import type { RecordedCall } from "./calls.js"
+import { callOf, type RecordedCall } from "./calls.js"
 import { sfc32 } from "./sfc32.js"
 
 export interface ReplayOptions {
@@ -95,13 +95,6 @@ function* play(
     enqueue(queue, { sessionId, startedAt: Math.floor(arrival), calls, next: 0, at: arrival })
   }
 }
-
-const callOf = ({ tool, input, resource, principal }: RecordedCall): Call => ({
-  action: tool,
-  input,
-  ...(resource !== undefined && { resource }),
-  ...(principal !== undefined && { principal }),
-})
 
 /** Keep the queue sorted with what is due first at its end; of two that are due at once the first in stays first. */
 function enqueue(queue: Playing[], session: Playing): void {

@@ -83,7 +83,16 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   },
   // A rollout that is played: everything that a real one is judged by, on recorded calls.
   calibrate: {
-    units: ["guard", "analysis", "release/ports", "rollout", "testing/calls", "testing/fake-clock", "testing/sfc32"],
+    units: [
+      "guard",
+      "analysis",
+      "release/ports",
+      "release/run",
+      "rollout",
+      "testing/calls",
+      "testing/fake-clock",
+      "testing/sfc32",
+    ],
   },
   // Both releases on recorded calls, in a guard's way and by the judge's counts.
   replay: {
