@@ -150,16 +150,15 @@ export function disagreementRoutes(context: Context): readonly Route[] {
   async function releaseOf(version: string): Promise<ReplayableRelease> {
     const { releases } = explored
     if (releases === undefined) throw new Refusal(422, "NO_RELEASES", "this dashboard was given no releases")
-    // Loaded once: they may bring workers.
+    // Loaded once: they may bring workers. One that cannot be is asked for again the next time.
     const loading = loaded.get(version) ?? (async () => releases.get(version))()
     if (loaded.size < MOST_LOADED) loaded.set(version, loading)
-    try {
-      const release = await loading
-      if (release !== undefined) return release
-    } catch (error) {
+    const release = await loading.catch((error: unknown) => {
+      loaded.delete(version)
       if (!isSerinError(error)) throw error
       context.tell(error)
-    }
+    })
+    if (release !== undefined) return release
     loaded.delete(version)
     throw new Refusal(422, "NO_RELEASES", `release ${version} cannot be loaded here`)
   }

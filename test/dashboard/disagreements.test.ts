@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from "vitest"
 import type { DashboardOptions } from "../../src/dashboard.js"
+import { SerinError } from "../../src/errors.js"
 import type { DecisionLogEntry } from "../../src/model/decision-entry.js"
 import { linesOf, logged } from "../disagreements/log.js"
 import { verdictOf } from "../rollout/states.js"
@@ -130,6 +131,22 @@ describe("where the releases disagree, on the dashboard", () => {
       status: 422,
       code: "NO_RELEASES",
     })
+  })
+
+  it("asks for a release again that could not be loaded, whatever the failure was", async () => {
+    const failures = [new Error("the disk is away"), new SerinError("RELEASE_UNAVAILABLE", "the server is away")]
+    const get = (version: string) => {
+      const failure = failures.shift()
+      if (failure !== undefined) throw failure
+      return RELEASES.get(version)
+    }
+    const served = await serve({ releases: { get } })
+    expect(await errorOf(await served.post("replay", { id: "p-2" }))).toMatchObject({ status: 500 })
+    expect(await errorOf(await served.post("replay", { id: "p-2" }))).toMatchObject({
+      status: 422,
+      code: "NO_RELEASES",
+    })
+    expect((await served.post("replay", { id: "p-2" })).status).toBe(200)
   })
 
   it("refuses what was meant for another generation, what is no id, and what another page sends", async () => {
