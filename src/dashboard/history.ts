@@ -49,9 +49,9 @@ export function historyRoute({ read, watched }: Context): Route {
       const token = (await read.get(stateKey(rollout)))?.token ?? ""
       let known = kept.get(rollout)
       if (known?.token !== token) {
-        known = { token, answer: transitions(rollout) }
-        kept.set(rollout, known)
-        known.answer.catch(() => kept.delete(rollout))
+        const fresh = { token, answer: transitions(rollout) }
+        kept.set(rollout, (known = fresh))
+        fresh.answer.catch(() => kept.get(rollout) === fresh && kept.delete(rollout))
       }
       return json({ rollout, transitions: await known.answer })
     },
