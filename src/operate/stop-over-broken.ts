@@ -33,16 +33,16 @@ export async function stopOverBroken(
   return (await writeState(store, before, written))?.state ?? null
 }
 
+/** Older ones are not looked at: they are many, and one of them may be broken as well. */
 async function newestReadable(store: StateStore, key: string, rollout: string): Promise<Stored | null> {
-  let newest: Stored | null = null
   for await (const { revision, envelope } of store.history(key)) {
     try {
       const state = parseState(envelope)
       // Attack: another state, be it well signed, put in the place of this one.
-      if (state.rollout === rollout && state.revision === revision) newest ??= { state, envelope }
+      if (state.rollout === rollout && state.revision === revision) return { state, envelope }
     } catch (error) {
       if (!isSerinError(error)) throw error
     }
   }
-  return newest
+  return null
 }

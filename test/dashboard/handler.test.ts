@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { SerinError } from "../../src/errors.js"
 import { dashboardHandler } from "../../src/dashboard.js"
+import type { StateStore } from "../../src/rollout/store.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { errorOf, NAME, PAGE_HEADERS, serveDashboard } from "./served.js"
 
@@ -87,6 +88,26 @@ describe("a verb of the dashboard", () => {
       kill: "stable",
       last: { event: "kill", actor: { kind: "human", id: "bo" }, reason: "it deletes accounts" },
     })
+  })
+
+  it("stops a canary over a broken revision, though older ones than the last good one cannot be read either", async () => {
+    const { store: whole, clock, state } = await serveDashboard()
+    const { revision, generation } = await state()
+    await whole.compareAndSet(`${NAME}/state`, revision, "{")
+    const store: StateStore = {
+      ...whole,
+      async *history(key) {
+        let given = 0
+        for await (const kept of whole.history(key)) {
+          if (++given > 2) throw new SerinError("STORE_UNAVAILABLE", "this block is bad")
+          yield kept
+        }
+      },
+    }
+    const handler = dashboardHandler({ store, rollouts: [NAME], authorize: () => ({ actor: "bo" }), clock })
+    const body = JSON.stringify({ ...KILL, revision, generation })
+    const request = new Request(`http://localhost/api/${NAME}/act`, { method: "POST", headers: PAGE_HEADERS, body })
+    expect(await (await handler(request)).json()).toMatchObject({ overBroken: true, phase: { phase: "killed" } })
   })
 
   it("is for those whom the host names: not by default, not without a name, not where the store can only be read", async () => {
