@@ -28,16 +28,18 @@ export function checkRelease(
     readonly version?: unknown
     readonly policy?: unknown
     readonly scanners?: unknown
+    readonly monitor?: unknown
     readonly config?: unknown
     readonly configSchema?: unknown
   },
 ): SerinError | null {
-  const { policy, scanners, config, configSchema } = release
+  const { policy, scanners, monitor, config, configSchema } = release
   const problems = [
     ...checkKeys(release),
     ...checkVersion(version, release.version),
     ...checkPolicy(policy),
     ...checkScanners(scanners),
+    ...checkMonitor(monitor),
     ...checkConfig(config, configSchema),
   ]
   return problems.length === 0 ? null : invalid("RELEASE_INVALID", `the release ${version}`, problems)
@@ -62,8 +64,7 @@ function checkVersion(asked: string, version: unknown): Problem[] {
 }
 
 function checkPolicy(policy: unknown): Problem[] {
-  const isObject = typeof policy === "object" && policy !== null
-  if (isObject && typeof (policy as { readonly evaluate?: unknown }).evaluate === "function") return []
+  if (hasFunction(policy, "evaluate")) return []
   const fix = "write `{ evaluate(call, context) { … } }`, or `functionEngine(fn)`"
   return [{ where: "policy", message: `must be an object with the function \`evaluate\`, got ${show(policy)}`, fix }]
 }
@@ -97,6 +98,18 @@ function checkScanner(value: unknown, where: string): Problem[] {
   }
   return problems
 }
+
+/** One that cannot observe would fail at every event, and alert of itself alone. */
+function checkMonitor(monitor: unknown): Problem[] {
+  if (monitor === undefined || hasFunction(monitor, "observe")) return []
+  const fix = "write `{ observe(event, context) { … } }`, or leave it out"
+  return [{ where: "monitor", message: `must be an object with the function \`observe\`, got ${show(monitor)}`, fix }]
+}
+
+const hasFunction = (value: unknown, name: string): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  typeof (value as Readonly<Record<string, unknown>>)[name] === "function"
 
 function isDirections(value: unknown): boolean {
   return Array.isArray(value) && value.length > 0 && value.every((one) => DIRECTIONS.includes(one as never))

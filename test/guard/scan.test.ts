@@ -104,6 +104,7 @@ describe("a scanner", () => {
       "scanners[0].timeoutMs: must be a number",
     ],
     ["a limit of NaN", { scanners: [{ name: "a", scan: clean, timeoutMs: NaN }] }, "scanners[0].timeoutMs"],
+    ["a monitor that cannot observe", { monitor: { watch: clean } }, "monitor: must be an object with the function"],
     ["a stateful of 1", { scanners: [{ name: "a", scan: clean, stateful: 1 }] }, "scanners[0].stateful"],
   ])("with %s is refused when the guard is made", (_, parts, message) => {
     const broken = { ...release("1.0.0", () => "allow"), ...(parts as object) }
