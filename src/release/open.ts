@@ -1,3 +1,4 @@
+import { constants } from "node:fs"
 import { open, stat } from "node:fs/promises"
 import { SerinError } from "../errors.js"
 import { directoryFiles } from "./directory.js"
@@ -15,13 +16,16 @@ export async function openRelease(path: string): Promise<ReleaseFiles> {
   return stats.isDirectory() ? directoryFiles(path) : packedFiles(await readPacked(path), path)
 }
 
+/** A pipe does not block. Windows has no such flag. */
+const READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+
 /** Read a packed release, of which nothing is known yet. Rejects as `openRelease` does. */
 export async function readPacked(path: string): Promise<Buffer> {
   const refuse = (message: string, cause?: unknown): never => {
     throw new SerinError("RELEASE_INVALID", `${path} ${message}`, { problems: [{ where: path, message }], cause })
   }
   try {
-    const handle = await open(path)
+    const handle = await open(path, READ)
     try {
       const stats = await handle.stat()
       if (!stats.isFile()) return refuse("is neither a directory nor a file")

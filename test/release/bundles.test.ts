@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import { existsSync } from "node:fs"
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -62,6 +63,13 @@ describe("releaseBundles from files", () => {
     const first = await source.get("1.5.0")
     await rm(join(root, "1.5.0.tgz"))
     expect(await source.get("1.5.0")).toBe(first)
+  })
+
+  it.skipIf(process.platform === "win32")("does not hang on a pipe", async () => {
+    execFileSync("mkfifo", [join(root, "1.5.0.tgz")])
+    expect(await outcome(releaseBundles({ from: root, engines, trustedKeys }).get("1.5.0"))).toMatch(
+      /^RELEASE_INVALID: .*is neither a directory nor a file/,
+    )
   })
 
   it("refuses a bundle under another version, and what is no version", async () => {
