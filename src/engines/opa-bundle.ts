@@ -64,7 +64,7 @@ function readBundle(path: string, packed: Uint8Array, problems: Problem[]): Entr
   const entries: Entry[] = []
   for (let at = 0; at + BLOCK <= tar.length && tar[at] !== 0;) {
     const header = tar.subarray(at, at + BLOCK)
-    const name = textAt(header, 0, 100).replace(/^\/+/, "")
+    const name = nameIn(header).replace(/^\/+/, "")
     const size = Number.parseInt(textAt(header, 124, 12).trim() || "0", 8)
     const kind = String.fromCharCode(header[156]!)
     const end = at + BLOCK + size
@@ -89,6 +89,13 @@ function readBundle(path: string, packed: Uint8Array, problems: Problem[]): Entr
     at = end + ((BLOCK - (size % BLOCK)) % BLOCK)
   }
   return entries
+}
+
+/** A long path has its first folders in a field of their own: without them, any `data.json` could pass for the bundle's own. */
+function nameIn(header: Buffer): string {
+  const name = textAt(header, 0, 100)
+  const prefix = textAt(header, 257, 6) === "ustar" ? textAt(header, 345, 155) : ""
+  return prefix === "" ? name : `${prefix}/${name}`
 }
 
 /** A text in a field of a header, up to the first NUL. */

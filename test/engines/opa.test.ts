@@ -181,6 +181,10 @@ describe("opaEngine", () => {
     expect(problemsOf([file("b.tar.gz", await bundle({ x: "" }, "symlink"))])[0]).toMatch(/an entry of the kind "2"/)
     const nested = await bundle({ "policy.wasm": opaModule(), "limits/data.json": "{}" })
     expect(problemsOf([file("b.tar.gz", nested)])[0]).toMatch(/^b\.tar\.gz:limits\/data\.json: is not read/)
+    // Its last part alone is in the field of the name.
+    const deep = `${"limits/".repeat(15)}data.json`
+    const long = await bundle({ "policy.wasm": opaModule(), [deep]: '{"limit": 3}' })
+    expect(problemsOf([file("b.tar.gz", long)])).toEqual([expect.stringContaining(`${deep}: is not read`)])
   })
 
   it("is loaded from a directory and from a packed release, byte for byte, and swapped", async () => {
