@@ -1,6 +1,6 @@
 import type { Problem, SerinError } from "../errors.js"
 import { checkConfig } from "./config.js"
-import { clip, invalid } from "./problems.js"
+import { clip, refusal } from "./problems.js"
 import { nearest } from "../model/nearest.js"
 import type { KeysOf } from "../model/options.js"
 import { DIRECTIONS } from "./ports.js"
@@ -42,7 +42,7 @@ export function checkRelease(
     ...checkMonitor(monitor),
     ...checkConfig(config, configSchema),
   ]
-  return problems.length === 0 ? null : invalid("RELEASE_INVALID", `the release ${version}`, problems)
+  return problems.length === 0 ? null : refusal("RELEASE_INVALID", `the release ${version}`, problems)
 }
 
 /** Misspelt, a component would be left out: `scaners` would be a release that scans nothing. */

@@ -18,9 +18,13 @@ export function clip(text: string, length = 60): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`
 }
 
-/** Make the error that lists every problem, in the order of the input; its message shows the first twenty. */
+/** Make the error that lists every problem of documents, in the order of their lines; its message shows the first twenty. */
 export function invalid(code: SerinErrorCode, what: string, found: readonly Problem[], cause?: unknown): SerinError {
-  const problems = inOrder(found)
+  return refusal(code, what, inOrder(found), cause)
+}
+
+/** Make the error that lists every problem, in the order in which they were found; its message shows the first twenty. */
+export function refusal(code: SerinErrorCode, what: string, problems: readonly Problem[], cause?: unknown): SerinError {
   const rest = problems.length - SHOWN_PROBLEMS
   const message = [
     `${problems.length === 1 ? "a problem" : `${problems.length} problems`} in ${what}:`,
