@@ -27,6 +27,8 @@ const BUILD: Step = { name: "build", command: ["tsup"] }
 const PUBLINT: Step = { name: "publint", command: ["publint", "--strict"] }
 const ATTW: Step = { name: "attw", command: ["attw", "--pack", ".", "--profile", "esm-only"] }
 
+const API: Step = { name: "api", command: ["tsx", "scripts/api-report.ts", "--check"] }
+
 /** Stages one after the other. The lanes of one go on at the same time: what uses one processor alone leaves the others idle. */
 const stages: readonly (readonly (readonly Step[])[])[] = [
   [
@@ -34,7 +36,7 @@ const stages: readonly (readonly (readonly Step[])[])[] = [
     [TYPES, PAGE_TYPES],
   ],
   [[vitest("unit")]],
-  [[PUBLINT, ATTW]],
+  [[PUBLINT, ATTW], [API]],
   [[vitest("package", "--mode", "package")]],
 ]
 const steps = stages.flat(2)

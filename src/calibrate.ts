@@ -12,6 +12,7 @@ export type { Margin } from "./calibrate/margins.js"
 export type { Measured } from "./calibrate/measure.js"
 export type { RecordedCall } from "./testing/calls.js"
 
+/** Options of `calibrate()`. */
 export interface CalibrateOptions {
   /** The rollout whose criteria, stages and false-alarm rate are tried. */
   readonly spec: RolloutSpec

@@ -43,18 +43,18 @@ export interface Connected<C extends Call = Call, M extends Mode = "sync"> exten
   close(): Promise<void>
 }
 
-export function connect<C extends Call = Call>(
-  options: ConnectOptions<C, "async"> & { async: true },
-): Promise<Connected<C, "async">>
-export function connect<C extends Call = Call>(
-  options: ConnectOptions<C, "sync"> & { async?: false },
-): Promise<Connected<C>>
 /**
  * Follow a rollout on a shared store, and guard by it; it is led by another process. Reads the store, and writes nothing to it; what it counts goes to `evidence`, if that is given.
  * Resolves within 2 s and the time that the bootstrap release takes to load, whether the store answers or not. Rejects with `TypeError` and `RangeError`
  * for options that there are not, and with `RELEASE_NOT_FOUND`, `RELEASE_INVALID`, `RELEASE_UNTRUSTED` or `RELEASE_UNAVAILABLE` for the bootstrap
  * release. A release that the state names and that cannot be loaded rejects nothing: `status()` says why, and it is tried again until it is there.
  */
+export function connect<C extends Call = Call>(
+  options: ConnectOptions<C, "async"> & { async: true },
+): Promise<Connected<C, "async">>
+export function connect<C extends Call = Call>(
+  options: ConnectOptions<C, "sync"> & { async?: false },
+): Promise<Connected<C>>
 export async function connect<C extends Call = Call>(
   options: ConnectOptions<C, Mode> & { async?: boolean },
 ): Promise<Connected<C> | Connected<C, "async">> {

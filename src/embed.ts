@@ -29,6 +29,7 @@ export type { Report } from "./controller/report.js"
 export type { VerdictRecord } from "./controller/verdict-record.js"
 export type { ReleasesFrom } from "./shelf.js"
 
+/** Options of `embed()`. */
 export interface EmbedOptions<C extends Call, M extends Mode>
   extends Omit<GuardOptions<C, M>, "rollout" | "state" | "releases">, CodeOptions {
   /** Path of the rollout's YAML file. */
@@ -124,10 +125,6 @@ export interface Embedded<C extends Call = Call, M extends Mode = "sync"> extend
   close(): Promise<void>
 }
 
-export function embed<C extends Call = Call>(
-  options: EmbedOptions<C, "async"> & { async: true },
-): Promise<Embedded<C, "async">>
-export function embed<C extends Call = Call>(options: EmbedOptions<C, "sync"> & { async?: false }): Promise<Embedded<C>>
 /**
  * Run a whole rollout in this process: guard, follower and leader over a store of files.
  * Rejects with `TypeError` for options that there are not, with `SPEC_INVALID`, with `RELEASE_NOT_FOUND`, `RELEASE_INVALID`,
@@ -135,6 +132,10 @@ export function embed<C extends Call = Call>(options: EmbedOptions<C, "sync"> & 
  * rollout, and with what the store throws. A canary that cannot be loaded rejects nothing: stable
  * serves, `status()` says why, and it is tried again until it is there.
  */
+export function embed<C extends Call = Call>(
+  options: EmbedOptions<C, "async"> & { async: true },
+): Promise<Embedded<C, "async">>
+export function embed<C extends Call = Call>(options: EmbedOptions<C, "sync"> & { async?: false }): Promise<Embedded<C>>
 export async function embed<C extends Call = Call>(
   options: EmbedOptions<C, Mode> & { async?: boolean },
 ): Promise<Embedded<C> | Embedded<C, "async">> {

@@ -34,6 +34,7 @@ export const ERROR_CODES = [
   "USAGE",
 ] as const
 
+/** What went wrong, by a code that stays: docs/reference/errors.md has what each means and what to do. */
 export type SerinErrorCode = (typeof ERROR_CODES)[number]
 
 /** One thing wrong with an input: where, what rule it broke, and how to mend it. */

@@ -139,15 +139,15 @@ export interface Guard<C extends Call = Call, M extends Mode = "sync"> {
   close(): Promise<void>
 }
 
-export function createGuard<C extends Call = Call>(
-  options: GuardOptions<C, "async"> & { async: true },
-): Guard<C, "async">
-export function createGuard<C extends Call = Call>(options: GuardOptions<C, "sync"> & { async?: false }): Guard<C>
 /**
  * Make a guard over releases and a rollout state that somebody else keeps up to date; `embed()` does all of it.
  * Throws `TypeError` for options that there are not, `RangeError` for limits that are not positive, and `RELEASE_INVALID` for a release
  * that cannot be run.
  */
+export function createGuard<C extends Call = Call>(
+  options: GuardOptions<C, "async"> & { async: true },
+): Guard<C, "async">
+export function createGuard<C extends Call = Call>(options: GuardOptions<C, "sync"> & { async?: false }): Guard<C>
 export function createGuard<C extends Call = Call>(
   options: GuardOptions<C, Mode> & { async?: boolean },
 ): Guard<C> | Guard<C, "async"> {

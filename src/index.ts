@@ -1,5 +1,6 @@
 export { connect } from "./connect.js"
 export type { Connected, ConnectedStatus, ConnectOptions, PublisherStatus } from "./connect.js"
+export type { LeaseStatus } from "./controller/canary-lease.js"
 export { embed } from "./embed.js"
 export type {
   Embedded,
@@ -27,6 +28,7 @@ export type { ShadowOptions, ShadowStatus } from "./guard/shadow.js"
 export type { EventLogger, EventRecord, TraceOptions } from "./guard/traces.js"
 export { guardTools } from "./guard/tool.js"
 export type { Guarded, GuardedTools, ToolOptions } from "./guard/tool.js"
+export type { NotRun } from "./guard/refusal.js"
 export type { Refusal } from "./guard/tool-shape.js"
 export type { Channel, Passed, Ruling, SessionRef, ToolPort, ToolPortOptions, ToolUse } from "./guard/tool-port.js"
 export type { WrapOptions } from "./guard/wrap.js"
@@ -45,7 +47,7 @@ export type {
   ScanEntry,
 } from "./model/decision-entry.js"
 export { binIndex, BINS, CELLS, cellIndex, COHORTS, pairIndex } from "./model/evidence.js"
-export type { Cell, Evidence, Stratum } from "./model/evidence.js"
+export type { BinRange, Cell, Coarse, Evidence, EvidenceGap, Stratum } from "./model/evidence.js"
 export type {
   Criterion,
   CriterionName,
@@ -67,7 +69,7 @@ export type { EvidenceQuery, EvidenceSource } from "./evidence/source.js"
 export { releaseBundles } from "./release/bundles.js"
 export type { BundleOptions } from "./release/bundles.js"
 export { loadRelease, releaseDirectory } from "./release/load.js"
-export type { LoadOptions } from "./release/load.js"
+export type { IsolatedOptions, LoadOptions } from "./release/load.js"
 export type { CodeOptions, Modules } from "./release/code-options.js"
 export type { LoadedModules } from "./release/module-code.js"
 export type { TrustedKeys } from "./signing/trust.js"
@@ -89,15 +91,24 @@ export type {
   SourceFile,
   StandardSchema,
 } from "./release/ports.js"
+export type { CompactEvidence, CompactStratum, Counts as CompactCounts } from "./analysis/compact.js"
+export type { Course, CoursePoint } from "./analysis/course.js"
+export type { Figures } from "./analysis/figures.js"
+export type { Computer, VerdictInputs } from "./analysis/replay.js"
+export type { TripRow, TripState } from "./analysis/trip.js"
 export { command } from "./channels/command.js"
 export type { CommandOptions } from "./channels/command.js"
+export type { HttpOptions as PostOptions } from "./channels/post.js"
 export { slack } from "./channels/slack.js"
 export type { SlackOptions } from "./channels/slack.js"
 export { webhook } from "./channels/webhook.js"
 export type { WebhookOptions } from "./channels/webhook.js"
 export type { CriterionNumbers, Message, MessageKind, Standing } from "./notify/message.js"
 export type { ApprovalLinks } from "./notify/notify-people.js"
-export type { NotifyChannel, SendOptions } from "./notify/notify-channel.js"
+export type { ChannelOptions, NotifyChannel, SendOptions } from "./notify/notify-channel.js"
+export type { Beat } from "./rollout/beat.js"
+export type { Digests } from "./rollout/digests.js"
+export type { Gate, GateReport } from "./rollout/gate.js"
 export type { Phase } from "./rollout/phase.js"
 export type { AttributeValue, Eligible, Pin, Pins, RolloutSpec, Stage } from "./rollout/spec.js"
 export type { Actor, Approval, Hold, HoldReason, Kill, RampEntry, RolloutState, Transition } from "./rollout/state.js"
@@ -117,6 +128,7 @@ export type {
   ApproveEvent,
   ContainEvent,
   KillEvent,
+  LeadEvent,
   PauseEvent,
   PromoteEvent,
   ResumeEvent,

@@ -34,6 +34,7 @@ export type { RecordedCall } from "./testing/calls.js"
 /** A release whose policy and scanners may answer at once or later. */
 export type ReplayableRelease = Release<Call, Evaluation | Promise<Evaluation>, ScanReport | Promise<ScanReport>>
 
+/** Options of `replayCalls()`. */
 export interface ReplayCallsOptions {
   readonly stable: ReplayableRelease
   readonly canary: ReplayableRelease

@@ -86,6 +86,7 @@ export interface ApprovalQuestion {
   readonly runtimeContext?: unknown
 }
 
+/** What the AI SDK takes as the answer to whether a call needs approval. */
 export type ApprovalStatus =
   | undefined
   | "not-applicable"

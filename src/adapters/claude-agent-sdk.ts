@@ -33,6 +33,7 @@ export interface HookAnswer {
   readonly stopReason?: string
 }
 
+/** Hooks of one event, as the SDK takes them. */
 export interface HookMatcher {
   hooks: ((input: unknown, toolUseId: string | undefined, context: { signal: AbortSignal }) => Promise<HookAnswer>)[]
   /** In seconds. */

@@ -37,6 +37,7 @@ interface ToolMessage {
   readonly response_metadata?: unknown
 }
 
+/** Options of `guardMiddleware()`. */
 export interface LangChainOptions<C extends Call = Call> extends ToolPortOptions<C, ToolCallRequest> {
   /** The class `ToolMessage` of your `langchain`: what is told to a model in place of an output has to be one of its own messages. */
   readonly ToolMessage: new (fields: never) => object

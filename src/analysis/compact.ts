@@ -13,6 +13,7 @@ export interface CompactEvidence {
   readonly coarse?: Evidence["coarse"]
   readonly gap?: Evidence["gap"]
 }
+/** The counts of one stratum, array by array. */
 export type CompactStratum = { readonly [K in keyof Stratum]: Counts }
 
 const LAYOUT = { cohorts: COHORTS, bins: BINS, cells: CELLS } as const

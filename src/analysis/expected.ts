@@ -20,6 +20,7 @@ export interface Setting {
   readonly before: { readonly arms: number; readonly pairs: number }
 }
 
+/** What shows it first: the arms side by side, or calls that both judged. */
 export type Source = "arms" | "pairs"
 
 /** Two releases that never disagree still differ from one rollout to the next by the sizes of their sessions. */

@@ -24,6 +24,7 @@ export interface Span {
   readonly ms: number
 }
 
+/** How long something takes. */
 export interface Duration {
   /** Half of all rollouts are done by then. */
   readonly typical: Span
@@ -42,6 +43,7 @@ export interface Detection extends Duration {
   readonly exposed: number
 }
 
+/** What one criterion needs in one stage. */
 export interface CriterionPlan {
   readonly criterion: CriterionName
   readonly mode: Criterion["mode"]
@@ -54,6 +56,7 @@ export interface CriterionPlan {
   readonly detect: readonly Detection[]
 }
 
+/** What one stage needs, as `plan()` expects it. */
 export interface StagePlan {
   readonly weightBp: number
   readonly periodMs: number
@@ -64,6 +67,7 @@ export interface StagePlan {
   readonly last: CriterionName | "min_sessions" | "period"
 }
 
+/** How long a rollout takes and whom a broken canary touches, as `plan()` expects it. */
 export interface RolloutPlan {
   readonly workload: Workload
   readonly stages: readonly StagePlan[]

@@ -8,6 +8,7 @@ import type { Message } from "../notify/message.js"
 import { requireNamed, type ChannelOptions, type NotifyChannel } from "../notify/notify-channel.js"
 import { DEFAULT_TIMEOUT_MS, requireTimeout } from "./post.js"
 
+/** Options of `command()`. */
 export interface CommandOptions extends ChannelOptions {
   /** A program and its arguments, as they are: no shell reads them. */
   readonly run: readonly string[]

@@ -4,6 +4,7 @@ import { isLoopback } from "../model/loopback.js"
 import { orGiveUp } from "../model/or-give-up.js"
 import { SERIN_VERSION } from "../model/version.js"
 
+/** What every channel takes that posts to an address. */
 export interface HttpOptions {
   /** Longest wait for the answer to one try, ms, 1 to 30,000. Default 10,000. */
   readonly timeoutMs?: number | undefined

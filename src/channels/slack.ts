@@ -4,6 +4,7 @@ import { requireNamed, type ChannelOptions, type NotifyChannel } from "../notify
 import { DEFAULT_TIMEOUT_MS, post, requireTimeout, requireUrl, type HttpOptions } from "./post.js"
 import { slackPayload } from "./slack-payload.js"
 
+/** Options of `slack()`. */
 export interface SlackOptions extends ChannelOptions, HttpOptions {
   /** Address of an incoming webhook. Whoever has it may post: it is a secret. */
   readonly url: string | URL

@@ -4,6 +4,7 @@ import { requireNamed, type ChannelOptions, type NotifyChannel } from "../notify
 import { DEFAULT_TIMEOUT_MS, post, requireTimeout, requireUrl, type HttpOptions } from "./post.js"
 import { signatureHeaders, webhookKeys } from "./webhook-signature.js"
 
+/** Options of `webhook()`. */
 export interface WebhookOptions extends ChannelOptions, HttpOptions {
   /** https, or http on this machine. No redirect is followed. */
   readonly url: string | URL

@@ -10,6 +10,7 @@ import type { ReadStore, StateStore } from "../rollout/store.js"
 import type { ReleasesFrom } from "../shelf.js"
 import type { TrustedKeys } from "../signing/trust.js"
 
+/** Options of `connect()`. */
 export interface ConnectOptions<C extends Call, M extends Mode>
   extends Omit<GuardOptions<C, M>, "state" | "releases" | "bootstrap">, CodeOptions {
   /** Where the rollout is led. Reading it is enough: `get` and `watch`. */

@@ -16,6 +16,7 @@ const LOOKS_PER_LEASE = 5
 /** How much faster than the leader's this process's clock may run, as a share: what NTP slews by, at the most. */
 const DRIFT = 0.0005
 
+/** How long the canary may still serve while nothing is heard of a leader. */
 export interface LeaseStatus {
   /** Whether the state in force has a canary that serves only while somebody leads. */
   readonly needed: boolean

@@ -15,6 +15,7 @@ import { createListeners } from "../model/listeners.js"
 import { createLooks } from "./looks.js"
 import type { LookResult } from "./looks.js"
 
+/** How current the state of this process is. */
 export interface FollowerStatus {
   /** Wall clock, ms; null before the first answer of the store. */
   readonly confirmedAt: number | null

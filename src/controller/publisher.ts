@@ -26,6 +26,7 @@ export interface PublisherOptions {
   readonly deadlineMs?: number | undefined
 }
 
+/** What became of the evidence that this process publishes. */
 export interface PublisherStatus {
   readonly publisher: string
   /** Of the last publication that arrived; 0: none has. */

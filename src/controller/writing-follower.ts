@@ -14,6 +14,7 @@ import { layOver } from "./pending.js"
 import type { Fence, Pending, RecordName } from "./pending.js"
 import { change, pastStates } from "./verbs.js"
 
+/** The same of a process that may write. */
 export interface WritingFollowerStatus extends FollowerStatus {
   /** Decreases that are in force here and not written yet, oldest first; tried again at every poll. */
   readonly pending: readonly {

@@ -23,6 +23,7 @@ export interface Explored {
   readonly releases?: Releases | undefined
 }
 
+/** Where releases are found by version. */
 export interface Releases {
   get(version: string): ReplayableRelease | undefined | Promise<ReplayableRelease | undefined>
 }

@@ -29,8 +29,11 @@ export type DashboardAuthorize = (
   request: Request,
   access: DashboardAccess,
 ) => DashboardAnswer | Promise<DashboardAnswer>
+
+/** Whether a request may; and, for one that changes something, who asks. */
 export type DashboardAnswer = boolean | { readonly actor: string }
 
+/** Options of `dashboardHandler()`. */
 export interface DashboardOptions {
   /** What is shown. Verbs need one that can be written to; give it the one that signs, where states are signed. */
   readonly store: ReadStore | StateStore

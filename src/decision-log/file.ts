@@ -5,6 +5,7 @@ import { SerinError, libraryMissing } from "../errors.js"
 import type { DecisionLogEntry, DecisionSink } from "../model/decision-entry.js"
 import { refuseUnknown } from "../model/options.js"
 
+/** Options of `decisionLogFile()`. */
 export interface DecisionLogFileOptions {
   /** Where the log is written. One process, one file: two that rotate the same file lose entries. */
   readonly path: string

@@ -8,6 +8,7 @@ import { readEntry } from "../model/decision-entry.js"
 import type { DecisionLogEntry } from "../model/decision-entry.js"
 import { rotatedFiles } from "./rotated.js"
 
+/** Options of `readDecisionLog()`. */
 export interface ReadOptions {
   /** Hear of each line that is no entry and each file that cannot be read to its end. Without it, reading fails after the last entry. */
   readonly onProblem?: ((problem: Problem) => void) | undefined

@@ -13,6 +13,7 @@ export interface AegisLike {
 const THREATS = ["none", "low", "medium", "high", "critical"] as const
 type Threat = (typeof THREATS)[number]
 
+/** Options of `aegisScanner()`. */
 export interface AegisScannerOptions<R extends object = object> {
   /** Make a scanner of rules: `(rules, outputRules) => new AegisScanner(rules, outputRules)`. */
   readonly scanner: (rules: R[] | undefined, outputRules: R[] | undefined) => AegisLike

@@ -20,6 +20,7 @@ export interface PolicyEngineLike {
   evaluate(envelope: object, policies: object[], sessionContext?: object): unknown
 }
 
+/** Options of `authensorEngine()`. */
 export interface AuthensorOptions<C = Call> {
   /** Make an engine: `() => new PolicyEngine()`. Called for each release, so that none shares what an engine remembers. */
   readonly engine: () => PolicyEngineLike

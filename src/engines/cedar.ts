@@ -28,6 +28,7 @@ export interface CedarRequest {
   readonly entities?: readonly CedarEntityRecord[] | undefined
 }
 
+/** An entity, as Cedar is told of it. */
 export interface CedarEntityRecord {
   readonly uid: CedarUid
   readonly attrs?: Readonly<Record<string, unknown>> | undefined
@@ -35,6 +36,7 @@ export interface CedarEntityRecord {
   readonly tags?: Readonly<Record<string, unknown>> | undefined
 }
 
+/** Options of `cedarEngine()`. */
 export interface CedarOptions<C = Call> {
   /** Say what a call asks of Cedar. Default: `cedarRequest`. A throw is an error of the evaluation. */
   readonly request?: ((call: C, context: EvaluationContext) => CedarRequest) | undefined

@@ -1,28 +1,30 @@
 import type { Call } from "../model/call.js"
 import type { Evaluation, EvaluationContext, Policy } from "../release/ports.js"
 
+/** What is to be known of a function that is a policy. */
 export interface FunctionOptions {
   /** Evaluating changes later answers or the world: the function is never run in shadow. */
   readonly stateful?: boolean | undefined
 }
 
+/** The same, with what its answers mean. */
 export interface OutcomeOptions<T> extends FunctionOptions {
   /** Say in serin's words what the function answered. A throw, or anything but an evaluation, is an error of the policy. */
   readonly outcome: (result: Awaited<T>) => Evaluation
 }
 
 /** What the policy answers: a promise exactly where the function answers one. */
-type Answer<T> = T extends PromiseLike<unknown> ? Promise<Evaluation> : Evaluation
+type EvaluationFrom<T> = T extends PromiseLike<unknown> ? Promise<Evaluation> : Evaluation
 
 /** Make a policy of a function. A sync function makes a sync policy; `outcome` translates an answer in the host's own words. */
 export function functionEngine<C = Call, R extends Evaluation | Promise<Evaluation> = Evaluation>(
   fn: (call: C, context: EvaluationContext) => R,
   options?: FunctionOptions,
-): Policy<C, Answer<R>>
+): Policy<C, EvaluationFrom<R>>
 export function functionEngine<C = Call, T = unknown>(
   fn: (call: C, context: EvaluationContext) => T,
   options: OutcomeOptions<T>,
-): Policy<C, Answer<T>>
+): Policy<C, EvaluationFrom<T>>
 export function functionEngine<C>(
   fn: (call: C, context: EvaluationContext) => unknown,
   options: FunctionOptions | OutcomeOptions<unknown> = {},

@@ -5,6 +5,7 @@ import type { Evaluation, EvaluationContext, Policy } from "../release/ports.js"
 import { jsonText, opaInput } from "./opa-input.js"
 import { opaOutcome } from "./opa-result.js"
 
+/** Options of `opaServer()`. */
 export interface OpaServerOptions<C = Call> {
   /** Where OPA listens: `http://127.0.0.1:8181`. What stands before `/v1/data` may have a path. */
   readonly url: string

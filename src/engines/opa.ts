@@ -16,6 +16,7 @@ export { opaOutcome } from "./opa-result.js"
 export { opaServer } from "./opa-server.js"
 export type { OpaServerOptions } from "./opa-server.js"
 
+/** Options of `opaEngine()`. */
 export interface OpaOptions<C = Call> {
   /** Which rule decides, as it was named to `opa build -e`: `agent/decision`. Not needed where a module has one. */
   readonly entrypoint?: string | undefined

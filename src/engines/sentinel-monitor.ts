@@ -11,6 +11,7 @@ export interface SentinelLike<R extends object = object> {
   getAlertRules?(): readonly R[]
 }
 
+/** Options of `sentinelMonitor()`. */
 export interface SentinelMonitorOptions<R extends object = object> {
   /** Make a sentinel of rules: `(alertRules) => new Sentinel({ alertRules })`. Also called without, to see the rules of its own. */
   readonly sentinel: (alertRules: R[] | undefined) => SentinelLike<R>

@@ -3,6 +3,7 @@ import type { SerinErrorCode } from "../errors.js"
 import type { Evidence } from "../model/evidence.js"
 import type { NoData } from "../model/verdict.js"
 
+/** Which evidence a source is asked for. */
 export interface EvidenceQuery {
   readonly signal?: AbortSignal | undefined
   /** The generation that is judged: evidence of any other is of no use. */

@@ -86,6 +86,7 @@ export type GuardEvent<C = Call> =
  */
 export type Misuse = "started_at" | "session" | "no_releases" | "call_options" | "tool_call" | "unguarded_tools"
 
+/** What a call is answered that stable could not judge: a denial, an escalation, or the error. */
 export type OnStableError = "deny" | "escalate" | "throw"
 
 /** What is counted in one generation. A new generation has a new book; late results of the old one go into the old one. */

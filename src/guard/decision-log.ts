@@ -14,6 +14,7 @@ import type { LogQueue, LogResult } from "./log-queue.js"
 import type { Recorder, Told } from "./recorder.js"
 import { STABLE } from "./seat.js"
 
+/** What is written down of decisions, and where. */
 export interface DecisionLogOptions {
   readonly sink: DecisionSink
   /**

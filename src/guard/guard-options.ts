@@ -43,6 +43,7 @@ export type ReleaseFor<C extends Call, M extends Mode> = M extends "async"
   ? Release<C, Evaluation | Promise<Evaluation>, ScanReport | Promise<ScanReport>>
   : Release<C, Evaluation, ScanReport>
 
+/** Options of `createGuard()`. */
 export interface GuardOptions<C extends Call, M extends Mode> extends TraceOptions {
   /** Name of the rollout, as in its spec: 1–63 characters. */
   readonly rollout: string

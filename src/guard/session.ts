@@ -23,6 +23,7 @@ import type { Turn } from "./seat.js"
 import { Tally } from "./tally.js"
 import type { AnyRelease, View } from "./view.js"
 
+/** What the host knows of a session. */
 export interface SessionOptions {
   /** When the session began, ms since the epoch. Default: read from a UUIDv7 or ULID id, else first seen by this guard. */
   readonly startedAt?: number | undefined
@@ -35,6 +36,7 @@ export interface SessionOptions {
   readonly arm?: Arm | undefined
 }
 
+/** Options of `session.evaluate()`. */
 export interface EvaluateOptions {
   /**
    * The runtime's id of this call. Frameworks ask again (approval, then execution; resume; retry): the same call with the
@@ -43,6 +45,7 @@ export interface EvaluateOptions {
   readonly callId?: string | undefined
 }
 
+/** Options of `session.scan()`. */
 export interface ScanOptions {
   readonly direction: Direction
 }

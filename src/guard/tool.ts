@@ -97,4 +97,5 @@ export function guardTools<C extends Call, M extends Mode, T extends object>(
   return Object.fromEntries(guarded) as GuardedTools<T, M>
 }
 
+/** Tools by name, each with the guard before it. */
 export type GuardedTools<T, M extends Mode> = { [K in keyof T]: T[K] extends AnyFunction ? Guarded<T[K], M> : T[K] }

@@ -45,6 +45,7 @@ const WARN = { severityNumber: 13, severityText: "WARN" }
 /** What takes exposure away was asked for by safety. */
 const ALARMING = new Set(["rollback", "kill", "contain"])
 
+/** What is told as spans and as events. */
 export interface TraceOptions {
   /**
    * Whether decisions and scans become spans below the span that the host has open, if that one is recorded. Never one of their own, never

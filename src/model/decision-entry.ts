@@ -71,6 +71,7 @@ export interface ScanEntry extends EntryOf<"scan"> {
   readonly durationMs: number
 }
 
+/** One line of a decision log. */
 export type DecisionLogEntry<C = Call> = DecisionEntry<C> | PairEntry | ScanEntry
 
 /** Where entries go: a file, a queue, a database. */

@@ -1,3 +1,4 @@
+/** The side of a rollout that a session is on. */
 export type Arm = "stable" | "canary"
 
 /** What a policy may answer. */
@@ -37,6 +38,8 @@ export interface Decision {
 
 /** What a scan of one text ends in, by severity; a scanner may also fail. `error` is never the result of a served scan. */
 export const SCAN_RESULTS = ["clean", "flagged", "blocked", "error"] as const
+
+/** What a scan ends in: a scanner may also fail. `error` is never the result of a served scan. */
 export type ScanResult = (typeof SCAN_RESULTS)[number]
 
 /** The result of scanning one text. */

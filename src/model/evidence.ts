@@ -29,12 +29,16 @@ export const CELLS = [
   "alerts",
   "observed_sessions",
 ] as const
+
+/** What is counted of each arm and cohort, by name. */
 export type Cell = (typeof CELLS)[number]
 
 /** Latency bins per row: base-2 logarithmic, {@link BINS_PER_OCTAVE} to an octave from 2^-20 s up to 2^6 s, plus an overflow bin. */
 export const BINS_PER_OCTAVE = 32
 export const BIN_MIN_LOG2_SECONDS = -20
 export const BIN_MAX_LOG2_SECONDS = 6
+
+/** Number of latency bins in a row. */
 export const BINS = (BIN_MAX_LOG2_SECONDS - BIN_MIN_LOG2_SECONDS) * BINS_PER_OCTAVE + 1
 
 /** Sessions that started while one entry of the ramp was in force. Within a stratum the split between the arms is constant. */
@@ -83,15 +87,21 @@ export interface Coarse {
   readonly scanLatency: readonly BinRange[]
 }
 
+/** That part of a fleet is not in the evidence. */
 export interface EvidenceGap {
   readonly noData: "stale" | "errored"
   /** For people: who is missing, since when. */
   readonly detail: string
 }
 
+/** Find a count in `cells` of a stratum. `cell`: its index in `CELLS`. */
 export const cellIndex = (arm: 0 | 1, cohort: number, cell: number): number =>
   (arm * COHORTS + cohort) * CELLS.length + cell
+
+/** Find a count in `pairs` of a stratum. Outcomes: 0 allow, 1 deny, 2 escalate, 3 error. */
 export const pairIndex = (cohort: number, stable: number, canary: number): number => (cohort * 4 + stable) * 4 + canary
+
+/** Find a count in `latency` of a stratum. `bin`: 0 to `BINS` - 1, from `binLowerMs(bin)` on. */
 export const binIndex = (arm: 0 | 1, cohort: number, bin: number): number => (arm * BINS + bin) * COHORTS + cohort
 
 /** How many cells each array of a stratum has; the order is the one in which they are written down. */

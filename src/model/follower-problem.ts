@@ -13,6 +13,7 @@ export const FOLLOWER_PROBLEMS = [
   "rejected_same_revision",
 ] as const
 
+/** What is wrong with what a follower reads, by a code that stays. */
 export type FollowerProblem = (typeof FOLLOWER_PROBLEMS)[number]
 
 /** Something that is wrong now. */

@@ -14,8 +14,11 @@ export const CRITERIA = [
   "newly_allowed_rate_max",
   "error_rate_max",
 ] as const
+
+/** A criterion, by its name in the spec. */
 export type CriterionName = (typeof CRITERIA)[number]
 
+/** A limit that the canary must keep. */
 export interface Criterion {
   readonly name: CriterionName
   /** The largest acceptable value: a rate in [0, 1], or milliseconds for latency criteria. */
@@ -24,6 +27,7 @@ export interface Criterion {
   readonly mode: "enforce" | "notify"
 }
 
+/** What a criterion, or all of them, came to. `inconclusive`: the numbers say neither, or there are none. */
 export type Result = "breach" | "pass" | "inconclusive"
 
 /** Why a criterion has no number: never the same as `pass` or `breach`. */

@@ -20,6 +20,8 @@ export const MESSAGE_KINDS = [
   "advanced",
   "waiting",
 ] as const
+
+/** What a message is about. */
 export type MessageKind = (typeof MESSAGE_KINDS)[number]
 
 /**

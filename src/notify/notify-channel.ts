@@ -2,6 +2,7 @@ import { requireMethods } from "../model/options.js"
 import { DEFAULT_KINDS, MESSAGE_KINDS } from "./message.js"
 import type { Message, MessageKind } from "./message.js"
 
+/** What a channel is told with each try to send. */
 export interface SendOptions {
   /** Aborts when nobody waits for this try any more. */
   readonly signal: AbortSignal

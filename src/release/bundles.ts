@@ -13,6 +13,7 @@ import type { LaterReport, LoadOptions } from "./load.js"
 import type { Evaluation, ReleaseSource } from "./ports.js"
 import { MAX_PACKED_BYTES } from "./tree.js"
 
+/** Options of `releaseBundles()`. */
 export interface BundleOptions<C = Call> extends LoadOptions<C> {
   /**
    * Where packed releases are: a directory of `<version>.tgz`, or a `file:` or `https:` address with `{version}` in its path or
@@ -46,16 +47,16 @@ const BUNDLE_KEYS: KeysOf<BundleOptions> = {
   clock: true,
 }
 
-export function releaseBundles<C = Call>(
-  options: BundleOptions<C> & { readonly modules: "isolated" },
-): ReleaseSource<C, Evaluation, LaterReport>
-export function releaseBundles<C = Call>(options: BundleOptions<C>): ReleaseSource<C>
 /**
  * Serve packed releases, verified before anything of them is parsed, and unpacked in memory. One that was loaded is kept: it is immutable.
  * Fails with `RELEASE_NOT_FOUND`, `RELEASE_UNAVAILABLE` (it could not be fetched), `RELEASE_INVALID` and `RELEASE_UNTRUSTED`. Of a
  * bundle that is refused nothing is kept, but for an etag, so that it is not downloaded again.
  * Throws a `TypeError` or `RangeError` for options that are none.
  */
+export function releaseBundles<C = Call>(
+  options: BundleOptions<C> & { readonly modules: "isolated" },
+): ReleaseSource<C, Evaluation, LaterReport>
+export function releaseBundles<C = Call>(options: BundleOptions<C>): ReleaseSource<C>
 export function releaseBundles<C = Call>(options: BundleOptions<C>): ReleaseSource<C> {
   refuseUnknown("releaseBundles", options, BUNDLE_KEYS)
   const resolved = resolveLoad(options)

@@ -1,5 +1,7 @@
 /** Where modules of releases run: with all that the host can do, or scanners alone, in worker threads. */
 export const MODULES = ["in-process", "isolated"] as const
+
+/** Where modules of releases run: in this process, or each in a worker with a time limit. */
 export type Modules = (typeof MODULES)[number]
 
 /** How code of releases is let in. Without any of it, a release that brings code is refused. */

@@ -6,6 +6,7 @@ import { refuseUnknown } from "../model/options.js"
 import type { KeysOf } from "../model/options.js"
 import type { Direction, ModuleParts, ScanContext, Scanner, ScanReport } from "./ports.js"
 
+/** Options of `isolatedScanner()`. */
 export interface IsolatedScannerOptions {
   /** A metric label: short, and from a closed set. */
   readonly name: string

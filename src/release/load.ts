@@ -15,6 +15,7 @@ import { resolveTrust } from "../signing/trust.js"
 import type { Trust, TrustedKeys } from "../signing/trust.js"
 import { VERSION } from "./version.js"
 
+/** Options of `releaseDirectory()` and `loadRelease()`. */
 export interface LoadOptions<C = Call> extends CodeOptions {
   /** Engines that a manifest may name. */
   readonly engines: readonly Engine<C>[]
@@ -24,6 +25,8 @@ export interface LoadOptions<C = Call> extends CodeOptions {
 
 /** Scanners in workers answer later: their guard must be async. */
 export type IsolatedOptions<C = Call> = LoadOptions<C> & { readonly modules: "isolated" }
+
+/** What a scanner in a worker answers. */
 export type LaterReport = ScanReport | Promise<ScanReport>
 
 const SHOWN_VERSIONS = 20
@@ -55,16 +58,16 @@ export function resolveLoad<C>(options: LoadOptions<C>): ResolvedLoad<C> {
   return { engines: options.engines, trust, code: resolveCode(options), refusals: createRefusals() }
 }
 
-export function releaseDirectory<C = Call>(
-  root: string,
-  options: IsolatedOptions<C>,
-): ReleaseSource<C, Evaluation, LaterReport>
-export function releaseDirectory<C = Call>(root: string, options: LoadOptions<C>): ReleaseSource<C>
 /**
  * Serve the releases below a directory, `<root>/<version>/release.yaml`. A release that was loaded is kept: it is immutable.
  * Fails with `RELEASE_NOT_FOUND`, which lists the versions that are there, with `RELEASE_INVALID`, which lists every problem,
  * and with `RELEASE_UNTRUSTED`. Throws a `TypeError` or `RangeError` for `trustedKeys` that are none.
  */
+export function releaseDirectory<C = Call>(
+  root: string,
+  options: IsolatedOptions<C>,
+): ReleaseSource<C, Evaluation, LaterReport>
+export function releaseDirectory<C = Call>(root: string, options: LoadOptions<C>): ReleaseSource<C>
 export function releaseDirectory<C = Call>(root: string, options: LoadOptions<C>): ReleaseSource<C> {
   // Misspelt, `trustedKeys` would be no keys at all.
   refuseUnknown("releaseDirectory", options, LOAD_KEYS)
@@ -77,6 +80,11 @@ export function releaseDirectory<C = Call>(root: string, options: LoadOptions<C>
   })
 }
 
+/**
+ * Load the release in a directory: the manifest `release.yaml` and the files that it names, compiled by an engine.
+ * Fails with `RELEASE_INVALID`, which lists every problem, of the manifest and of the rules, and with `RELEASE_UNTRUSTED`.
+ * `digest` is that of the files read: what `sha256sum release.yaml rules.yaml | sha256sum` prints.
+ */
 export function loadRelease<C = Call>(
   directory: string,
   options: IsolatedOptions<C> & { readonly version?: string | undefined },
@@ -85,11 +93,6 @@ export function loadRelease<C = Call>(
   directory: string,
   options: LoadOptions<C> & { readonly version?: string | undefined },
 ): Promise<Release<C>>
-/**
- * Load the release in a directory: the manifest `release.yaml` and the files that it names, compiled by an engine.
- * Fails with `RELEASE_INVALID`, which lists every problem, of the manifest and of the rules, and with `RELEASE_UNTRUSTED`.
- * `digest` is that of the files read: what `sha256sum release.yaml rules.yaml | sha256sum` prints.
- */
 export async function loadRelease<C = Call>(
   directory: string,
   options: LoadOptions<C> & {

@@ -25,8 +25,11 @@ export interface Policy<C = Call, R extends Evaluation | Promise<Evaluation> = E
 
 /** Where a text goes: into the model, or out of it. */
 export const DIRECTIONS = ["input", "output"] as const
+
+/** Whether a text goes to the model or comes from it. */
 export type Direction = (typeof DIRECTIONS)[number]
 
+/** What a scanner is told beside the text. */
 export interface ScanContext extends EvaluationContext {
   readonly direction: Direction
 }
@@ -76,6 +79,8 @@ export interface StandardSchema {
       | Promise<{ readonly issues?: readonly SchemaIssue[] | undefined }>
   }
 }
+
+/** One thing that a schema does not take, as Standard Schema V1 tells of it. */
 export interface SchemaIssue {
   readonly message: string
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined

@@ -39,6 +39,7 @@ export interface ReplayFailure {
   readonly rule?: string | undefined
 }
 
+/** What the scanners of one release made of a text. */
 export interface ReplayScanSide {
   readonly result: ScanResult
   readonly scanner?: string | undefined
@@ -52,6 +53,7 @@ export interface ReplayScanDifference {
   readonly canary: ReplayScanSide
 }
 
+/** One of the two releases, and what it did. */
 export interface ReplayedRelease {
   readonly version: string
   /** Null: it was made in code. */

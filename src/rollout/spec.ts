@@ -20,6 +20,7 @@ import { checkGate, checkIntent, checkSessions, FULL_BP, unprovable } from "./sp
 import { readServedStages } from "./spec-stages.js"
 import { openYaml, type Read, type YamlMap, type YamlValue } from "./yaml-value.js"
 
+/** One step of the ramp. */
 export interface Stage {
   /** Share of new sessions, basis points. 0 = shadow, 10 000 = baking. */
   readonly weightBp: number
@@ -64,7 +65,10 @@ export interface RolloutSpec {
   readonly gate?: Gate | undefined
 }
 
+/** A value of a session's attribute. */
 export type AttributeValue = string | number | boolean
+
+/** Values that are taken, by attribute: a session has one of them for each. */
 export type Eligible = Readonly<Record<string, readonly AttributeValue[]>>
 
 /** Whom a pin is for: sessions by their ids, or those that have all of these attributes. */

@@ -16,6 +16,7 @@ export interface RampEntry {
 /** `stable`: nobody is served by the canary; `deny`: every call is denied. */
 export type Kill = "off" | "stable" | "deny"
 
+/** Why a rollout does not advance: what a person asked for, what the verdict says, or what is missing. */
 export type HoldReason =
   "paused" | "breach" | "no_data" | "srm" | "sample" | "inconclusive" | "approval" | "releases" | "fuse"
 
@@ -27,12 +28,14 @@ export interface Hold {
   readonly note?: string | undefined
 }
 
+/** Who asked for a change: a person, or a controller by itself. */
 export interface Actor {
   readonly kind: "human" | "controller"
   /** Who: a user name, a host, a service. */
   readonly id: string
 }
 
+/** That a person let a stage be left. `stage`: its index in the spec; `at`: ms since the epoch. */
 export interface Approval {
   readonly stage: number
   readonly by: string

@@ -21,15 +21,18 @@ export interface Witnessed {
   readonly signed: "trusted" | "untrusted" | "unchecked" | "no"
 }
 
+/** What every call of a store takes: a signal that gives it up. */
 export interface StoreOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What a write takes beside that. */
 export interface WriteOptions extends StoreOptions {
   /** Revisions of this document that need to be kept, this one included. Default: what the store was made with. */
   readonly keep?: number | undefined
 }
 
+/** How a compare-and-set ended; `current`: what is there instead, null for nothing. */
 export type CasResult = { readonly ok: true } | { readonly ok: false; readonly current: Versioned | null }
 
 /** A kill that stands in no document. */
@@ -86,6 +89,7 @@ export interface StateStore extends ReadStore {
 /** Tell whether a store can be written to. */
 export const isWritable = (store: ReadStore | StateStore): store is StateStore => "compareAndSet" in store
 
+/** What a store promises, for those who choose one and for what shows it. */
 export interface StoreCaps {
   /** Whether `watch` hints without polling. */
   readonly push: boolean

@@ -6,6 +6,7 @@ export type Access = "read" | "publish"
 /** Say whether a request may do what it asks for. A throw is a no. */
 export type Authorize = (request: Request, access: Access) => boolean | Promise<boolean>
 
+/** Tokens that open a store, by what they open. */
 export interface BearerTokens {
   readonly read: readonly string[]
   /** Whoever may publish evidence may not read by that alone. */

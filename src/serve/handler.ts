@@ -13,6 +13,7 @@ import { longPoll } from "./long-poll.js"
 import { publishing } from "./publish.js"
 import { sharedReads } from "./reads.js"
 
+/** Options of `storeHandler()`. */
 export interface StoreHandlerOptions {
   /** What is served. Evidence is taken in when it can be written to. */
   readonly store: ReadStore | StateStore

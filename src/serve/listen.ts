@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net"
 import { refuseUnknown, type KeysOf } from "../model/options.js"
 import { nodeListener } from "./node.js"
 
+/** Options of `listen()`. */
 export interface ListenOptions {
   /** 0 takes a free one. */
   readonly port: number
@@ -13,6 +14,7 @@ export interface ListenOptions {
   readonly maxConnections?: number | undefined
 }
 
+/** A server that listens. */
 export interface Listening {
   /** `http://127.0.0.1:8321`. */
   readonly url: string

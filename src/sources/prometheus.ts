@@ -9,6 +9,7 @@ import { ask, type Server } from "./prometheus/http.js"
 import { processesIn, wholeCounts, type Processes } from "./prometheus/processes.js"
 import * as promql from "./prometheus/promql.js"
 
+/** Options of `prometheusSource()`. */
 export interface PrometheusSourceOptions {
   /** Where the server is; `/api/v1/query` is below it. http or https. */
   readonly url: string | URL

@@ -11,6 +11,7 @@ import type { KeyValue } from "./etcd-message.js"
 import { ambiguous, refused, withPatience } from "./patience.js"
 import type { Patience } from "./patience.js"
 
+/** Options of `etcdStore()`. */
 export interface EtcdStoreOptions {
   /** Addresses of the cluster's members, `http://host:2379` or `https://…`; one that does not answer is left for the next. */
   readonly endpoints: readonly string[]

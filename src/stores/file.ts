@@ -24,6 +24,7 @@ import { publish, sweepDrafts } from "./file-publish.js"
 import { watchFolder } from "./file-watch.js"
 import { guarded } from "./system-error.js"
 
+/** Options of `fileStore()`. */
 export interface FileStoreOptions {
   /** Folder for the documents; made when the first is written. Several processes may share it, on one machine. */
   readonly dir: string

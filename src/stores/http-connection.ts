@@ -4,6 +4,7 @@ import type { KeysOf } from "../model/options.js"
 import { keySegments } from "./document.js"
 import { createHttpClient, type HttpClient, type HttpTls } from "./http-client.js"
 
+/** How a server of documents is reached. */
 export interface HttpOptions {
   /** Below it lie the documents: `https://controller.example/v1` has `/refund-agent/state`. */
   readonly url: string | URL

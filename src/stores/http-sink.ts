@@ -4,6 +4,7 @@ import { refuseUnknown } from "../model/options.js"
 import { refused } from "./http-answer.js"
 import { addressOf, connect, HTTP_OPTIONS, type HttpOptions } from "./http-connection.js"
 
+/** A sink of evidence that ends with its connections. */
 export interface HttpSink extends EvidenceSink {
   close(): void
 }

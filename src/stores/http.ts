@@ -10,6 +10,7 @@ export type { HttpTls } from "./http-client.js"
 export type { HttpOptions } from "./http-connection.js"
 export { httpSink, type HttpSink } from "./http-sink.js"
 
+/** Options of `httpStore()`. */
 export interface HttpStoreOptions extends HttpOptions {
   /** Time between the server's heartbeats, ms: a stream that is silent for 2.5 of them is dropped. Default 2,000, as the server's. */
   readonly heartbeatMs?: number | undefined

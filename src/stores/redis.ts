@@ -14,6 +14,7 @@ import { isReply, openRedis, redisLine } from "./redis-line.js"
 import { COMPARE_AND_SET, FIELD, REMOVE } from "./redis-script.js"
 import { codeOf } from "./system-error.js"
 
+/** Options of `redisStore()`. */
 export interface RedisStoreOptions {
   /** `redis://user:password@host:6379/0`, or `rediss://` for TLS. */
   readonly url?: string | undefined

@@ -8,6 +8,7 @@ import { openVersioned, readTrusted, requireTrust, signedType, verifiedHistory }
 export { trustedStore } from "./trusted.js"
 export type { TrustedStoreOptions } from "./trusted.js"
 
+/** Options of `signedStore()`. */
 export interface SignedStoreOptions {
   /** Public halves of the keys that sign state, as `trustedStore` takes them: what is read is verified, before it is written on. */
   readonly trustedKeys: TrustedKeys

@@ -6,6 +6,7 @@ import { openEnvelope } from "../signing/open.js"
 import { resolveTrust } from "../signing/trust.js"
 import type { Trust, TrustedKeys } from "../signing/trust.js"
 
+/** Options of `trustedStore()`. */
 export interface TrustedStoreOptions {
   /** Public halves of the keys that sign state. Not those that sign releases: who may stop a canary need not be able to make one. */
   readonly trustedKeys: TrustedKeys

@@ -8,6 +8,7 @@ export interface MetricReading<P> {
   readonly points: readonly P[]
 }
 
+/** One series of a counter or a gauge, as it is now. */
 export interface NumberPoint {
   readonly attributes: Attributes
   readonly value: number

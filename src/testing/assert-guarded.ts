@@ -17,12 +17,12 @@ const REASON = "this is a probe: the guard denies it"
 /** Run the agent with a model that calls the probe once, and answer what the model was shown: messages, a prompt, a text. */
 export type RunProbe<G> = (probe: Probe<G>) => unknown
 
-export function assertGuarded(run: RunProbe<Guard<Call, "async">>, options: { readonly async: true }): Promise<void>
-export function assertGuarded(run: RunProbe<Guard>, options?: { readonly async?: false }): Promise<void>
 /**
  * Try whether an agent really is guarded: rejects when a tool that is denied runs, when nobody asks the guard, when the refusal is
  * thrown out of the agent, or when the model is not told of it. For a test of an application: it needs a fake model.
  */
+export function assertGuarded(run: RunProbe<Guard<Call, "async">>, options: { readonly async: true }): Promise<void>
+export function assertGuarded(run: RunProbe<Guard>, options?: { readonly async?: false }): Promise<void>
 export async function assertGuarded(
   run: RunProbe<Guard> | RunProbe<Guard<Call, "async">>,
   { async = false }: { readonly async?: boolean } = {},

@@ -16,6 +16,7 @@ export interface CallStream extends AsyncIterable<RecordedCall> {
   digest(): string | null
 }
 
+/** Options of `streamCalls()`. */
 export interface StreamOptions {
   /** Take the digest: it costs as much as parsing. Default false. */
   readonly digest?: boolean | undefined

@@ -1,5 +1,6 @@
 import type { Clock } from "../model/clock.js"
 
+/** A clock that stands still until a test moves it. */
 export interface FakeClock extends Clock {
   /** Move both clocks forward and run what falls due, in order of time. */
   advance(ms: number): void

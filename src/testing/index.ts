@@ -1,6 +1,6 @@
 export { assertGuarded, type Probe, type RunProbe } from "./assert-guarded.js"
 export { parseCalls, readCalls, recordedCalls, type RecordedCall } from "./calls.js"
-export { streamCalls, type CallStream } from "./call-stream.js"
+export { streamCalls, type CallStream, type StreamOptions } from "./call-stream.js"
 export { fakeClock, type FakeClock } from "./fake-clock.js"
 export { networkStoreContract, type NetworkFixture } from "./network-contract.js"
 export { readStoreContract, type ReadStoreFixture } from "./read-store-contract.js"

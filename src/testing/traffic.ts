@@ -2,6 +2,7 @@ import type { Call } from "../model/call.js"
 import { callOf, type RecordedCall } from "./calls.js"
 import { sfc32 } from "./sfc32.js"
 
+/** Options of `replaySessions()`. */
 export interface ReplayOptions {
   /** An integer in [0, 2^53): the same seed gives the same stream. */
   readonly seed: number

@@ -141,8 +141,14 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   dashboard: { units: ["notify", "rollout", "controller", "operate", "serve", "disagreements", "replay"], node: true },
   cli: { units: ["*"], packages: ["zod", "yaml"], node: true },
   index: {
-    // What an application runs with. What judges, plans and replays has entries of its own.
+    // What an application runs with. What judges, plans and replays has entries of its own; what a report is made of has names here.
     units: [
+      "controller/canary-lease",
+      "analysis/compact",
+      "analysis/course",
+      "analysis/figures",
+      "analysis/replay",
+      "analysis/trip",
       "embed",
       "connect",
       "notify",

@@ -8,6 +8,7 @@ import { onFlagsChanged, readObject, requireClient, requireFlagKey } from "./fla
 import type { FlagClient } from "./flag-client.js"
 import { stableJson } from "./stable-json.js"
 
+/** Options of `openFeatureStore()`. */
 export interface OpenFeatureStoreOptions {
   readonly client: FlagClient
   /**

@@ -16,6 +16,7 @@ export interface FlagEvaluation extends Pick<Assignment, "arm" | "release"> {
   readonly sessionId: string
 }
 
+/** Options of `serinHook()`. */
 export interface SerinHookOptions {
   /**
    * Tell which session an evaluation belongs to. Default: that of `withSession` around it. The targeting key is not taken for one by itself: for
@@ -66,6 +67,7 @@ export function serinContext(guard: ServingGuard, sessionId?: string): Readonly<
   return attributesOf(guard, sessionId === undefined ? guard.current() : guard.session(sessionId))
 }
 
+/** What an evaluation of a flag is told of the session's arm. */
 export type SerinAttribute = "serin.rollout" | "serin.arm" | "serin.release"
 
 function attributesOf({ rollout }: ServingGuard, session: ServedSession): Record<SerinAttribute, string> {

@@ -9,6 +9,7 @@ import { callSafely } from "../../stores/document.js"
 import { onFlagsChanged, readBoolean, readObject, requireClient, requireFlagKey } from "./flag-client.js"
 import type { FlagAnswer, FlagClient } from "./flag-client.js"
 
+/** Options of `withKillFlag()`. */
 export interface KillFlagOptions {
   readonly client: FlagClient
   readonly flagKey: string
@@ -27,6 +28,7 @@ export interface KillFlagOptions {
   readonly clock?: Clock | undefined
 }
 
+/** What the flag says now. */
 export interface KillFlagStatus {
   /** What holds. */
   readonly position: Kill
@@ -36,6 +38,7 @@ export interface KillFlagStatus {
   readonly problem?: string | undefined
 }
 
+/** Tells what the flag says. */
 export interface WithKillFlag {
   killFlag(): KillFlagStatus
 }
@@ -51,13 +54,13 @@ const KEYS: KeysOf<KillFlagOptions> = {
   clock: true,
 }
 
-export function withKillFlag(store: StateStore, options: KillFlagOptions): StateStore & WithKillFlag
-export function withKillFlag(store: ReadStore, options: KillFlagOptions): ReadStore & WithKillFlag
 /**
  * Lay the kill of a flag over what a store says, in every process that follows it. It adds a kill and never lifts one of the store's, stands
  * in no document, and ends when the flag says so. Only the provider's own value counts; while there is none, the last one holds, and a value
  * that may be old only kills. Throws `TypeError` and `RangeError` for options that cannot be meant.
  */
+export function withKillFlag(store: StateStore, options: KillFlagOptions): StateStore & WithKillFlag
+export function withKillFlag(store: ReadStore, options: KillFlagOptions): ReadStore & WithKillFlag
 export function withKillFlag(store: ReadStore | StateStore, options: KillFlagOptions): ReadStore & WithKillFlag {
   const { client, flagKey, type, position, untilAnswered, context, timeoutMs, clock } = resolve(store, options)
   const hints = new Set<() => void>()

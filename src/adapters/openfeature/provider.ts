@@ -13,6 +13,7 @@ import { providerEvents } from "./provider-events.js"
 import { requireGuard } from "./serving-guard.js"
 import type { ServedSession, ServingGuard } from "./serving-guard.js"
 
+/** Options of `serinProvider()`. */
 export interface SerinProviderOptions {
   /** What the guard is told of a session that it first sees here, from the context of the evaluation: its start, its attributes. */
   readonly session?: ((context: EvaluationContext) => SessionOptions | undefined) | undefined

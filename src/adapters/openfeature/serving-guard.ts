@@ -10,6 +10,7 @@ export interface ServingGuard {
   onChange(listener: () => void): () => void
 }
 
+/** What is asked of a session. */
 export interface ServedSession {
   readonly sessionId: string
   readonly config: unknown
