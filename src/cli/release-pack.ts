@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises"
-import { resolve } from "node:path"
+import { mkdir, readFile } from "node:fs/promises"
+import { dirname, resolve } from "node:path"
 import { SerinError } from "../errors.js"
 import { packTree } from "../release/pack.js"
 import { MANIFEST, MAX_MANIFEST_BYTES, treeDigest } from "../release/tree.js"
@@ -75,7 +75,10 @@ export const releasePackCommand = defineCommand({
       const fix = "a release is immutable: give it a new version, or delete the file if nobody has it"
       throw new SerinError("RELEASE_INVALID", message, { problems: [{ where: shown, message: "is another", fix }] })
     }
-    if (!isSame) await writeWhole(path, packed)
+    if (!isSame) {
+      await mkdir(dirname(path), { recursive: true })
+      await writeWhole(path, packed)
+    }
 
     const { version } = checked.manifest
     const digest = treeDigest(checked.files)
