@@ -254,12 +254,15 @@ export function createGuard<C extends Call = Call>(
     queueMicrotask(changes.tell)
   }
 
-  /** Releases that are superseded are held by what is under way alone, and by no session that sleeps. */
-  function letGoOf(view: View<C>): void {
+  function leave(view: View<C>): void {
     inUse() // forgets those that are done
     if (view.inFlight.count > 0) leaving.add(view)
-    for (const session of sessions.values()) session.seat.forget()
-    sessionless.seat.forget()
+  }
+
+  /** Releases that are superseded, and books that are closed, are held by what is under way alone, and by no session that sleeps. */
+  function forgetInSessions(): void {
+    for (const session of sessions.values()) session.forget()
+    sessionless.forget()
   }
 
   function inUse(): ReadonlySet<string> {
@@ -283,7 +286,9 @@ export function createGuard<C extends Call = Call>(
       fuse?.reset(next?.spec.intent ?? null)
     }
     core.view = compileView(next, releases, previous, { fuseBlown: isBlown(), leaseOver: isLeaseOver(), bootstrap })
-    if (core.view.stable !== previous.stable || core.view.canary !== previous.canary) letGoOf(previous)
+    const isSuperseded = core.view.stable !== previous.stable || core.view.canary !== previous.canary
+    if (isSuperseded) leave(previous)
+    if (isSuperseded || isAnother) forgetInSessions()
     openStrata(core.book, core.view.ramp.length)
     // What waits was asked of releases that are no longer compared.
     if (core.view.sampleBp === 0 || isAnother) core.shadow.clear()

@@ -85,6 +85,11 @@ export class Comparison<C extends Call> {
     )
   }
 
+  /** As {@link Tally.forget}. */
+  forget(): void {
+    if (this.compared?.book !== this.core.book) this.compared = null
+  }
+
   /** An answer is compared with nothing. `acted`: it was served; a failed canary's was not. */
   skip(turn: Turn<C>, acted = true): void {
     if (acted && turn.arm === CANARY) this.lost = true

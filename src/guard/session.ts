@@ -110,6 +110,13 @@ export class GuardSession<C extends Call> {
     return (this.memory ??= new Once())
   }
 
+  /** Hold on to nothing of before, while it sleeps: neither a release that is superseded nor the evidence of a generation that is over. */
+  forget(): void {
+    this.seat.forget()
+    this.tally.forget()
+    this.comparison.forget()
+  }
+
   evaluate(call: C, options?: EvaluateOptions): Decision | Promise<Decision> {
     const callId = callIdOf(options?.callId)
     // Asked only where no id was read, which is where a misspelt one would be lost.

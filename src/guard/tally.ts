@@ -83,6 +83,11 @@ export class Tally<C extends Call> {
     telemetry.comparison(stable.outcome, canary.outcome)
   }
 
+  /** Hold on to no book of before: it is large, and nothing is counted in it any more. */
+  forget(): void {
+    if (this.counts?.book !== this.core.book) this.counts = null
+  }
+
   /** Evaluations in the generation of the turn; null when it is over. */
   evaluations(turn: Turn<C>): number | null {
     return this.countsOf(turn)?.evaluations ?? null
