@@ -17,21 +17,23 @@ import { guardMiddleware } from "serin/adapters/langchain"
 import { guardToolCallback } from "serin/adapters/mcp"
 import { guardTools as guardAgentTools } from "serin/adapters/openai-agents"
 import { z } from "zod"
+import { guardFor } from "./guards.js"
 import { compareTurns } from "./measure.js"
 import type { Row, Turn } from "./measure.js"
+import { tellRows } from "./table.js"
 
 const SESSION = "session-1"
 const INPUT = { order: "A-1001", amount: 40 }
 const refund = async ({ order, amount }: typeof INPUT): Promise<string> => `refunded ${amount} for ${order}`
 
 /**
- * What a guard adds to a turn of an agent: a model, which answers at once, asks for one tool and then says something. Of MCP it is one
+ * Tell what a guard adds to a turn of an agent: a model, which answers at once, asks for one tool and then says something. Of MCP it is one
  * call of a tool, through client and server in one process; of the Claude Agent SDK the hooks of one call; of a function the call itself.
  */
-export async function adapterCosts(guardFor: () => Guard, rounds: number): Promise<Row[]> {
+export async function tellAdapters(rounds: number): Promise<void> {
   const rows: Row[] = []
   const add = async (name: string, turn: (guard: Guard | null) => Turn | Promise<Turn>): Promise<void> => {
-    rows.push(await compareTurns(`${name} vs unguarded`, await turn(guardFor()), await turn(null), rounds))
+    rows.push(await compareTurns(`${name} vs unguarded`, await turn(guardFor(0, "producer")), await turn(null), rounds))
   }
   await add("an async function", functionCall)
   // Before the frameworks: some make each promise of the process dearer.
@@ -40,7 +42,7 @@ export async function adapterCosts(guardFor: () => Guard, rounds: number): Promi
   await add("LangChain 1, a turn", chainTurn)
   await add("OpenAI Agents SDK, a turn", agentTurn)
   await add("MCP SDK 2, a tool of a server", mcpCall)
-  return rows
+  tellRows(rows)
 }
 
 function functionCall(guard: Guard | null): Turn {

@@ -9,8 +9,10 @@ import { metricProducer } from "serin/metric-producer"
 import { PolicyEngine } from "../test/engines/authensor-classes.js"
 import type { RulePolicy } from "../test/engines/authensor-classes.js"
 import { opaModule } from "../test/engines/opa-module.js"
+import { standing } from "./guards.js"
 import { compare } from "./measure.js"
 import type { Batch, Row } from "./measure.js"
+import { tellRows } from "./table.js"
 
 interface OpaLibrary {
   loadPolicySync(module: Uint8Array): { evaluate(input: object): unknown }
@@ -21,9 +23,10 @@ const call: Call = { action: "a3", input: { amount: 5, note: "a short text", tag
 const context = { sessionId: "s", startedAt: 0 }
 let sink = 0
 
-/** A decision by each engine, alone and behind a guard, beside the engine's own API. */
-export function engineCosts(state: StateReader, rounds: number): Row[] {
-  return [...cedarRows(state, rounds), ...opaRows(state, rounds), ...authensorRows(state, rounds)]
+/** Tell what a decision by each engine takes, alone and behind a guard, beside the engine's own API. */
+export function tellEngines(rounds: number): void {
+  const state = standing(0)
+  tellRows([...cedarRows(state, rounds), ...opaRows(state, rounds), ...authensorRows(state, rounds)])
 }
 
 function cedarRows(state: StateReader, rounds: number): Row[] {

@@ -16,13 +16,16 @@ export const emptyEvidence = (): Evidence => ({
   strata: Array.from({ length: RAMP.length + 1 }, createStratum),
 })
 
-/** Count about so many evaluations of healthy sessions, spread over all strata; both arms judge each call of stable's. Tells how many they were. */
+/**
+ * Count about so many evaluations of healthy sessions, spread over all strata but the first, or over as many as there are; both arms judge
+ * each call of stable's. Tells how many they were.
+ */
 export function serve({ strata }: Evidence, evaluations: number, seed: number): number {
   const random = randomOf(seed)
   const sessionsPerMinute = evaluations / CALLS_PER_SESSION / WORLD.minutes
   let served = 0
   for (const session of sessionsOf({ ...WORLD, sessionsPerMinute }, random)) {
-    record(strata[session.rampIndex + 1]!, session, random)
+    record(strata[Math.min(session.rampIndex + 1, strata.length - 1)]!, session, random)
     served += session.calls.length
   }
   return served

@@ -1,12 +1,10 @@
-import { Buffer } from "node:buffer"
-import { packEvidence } from "../src/evidence/packed.js"
 import { evidenceKey } from "../src/evidence/publication.js"
-import { PUBLICATION_FORMAT } from "../src/evidence/publication.js"
-import type { Publication } from "../src/evidence/publication.js"
 import { lookAgain } from "../src/analysis/replay.js"
 import type { TripState } from "../src/analysis/trip.js"
 import { sharedSource } from "../src/sources/fleet.js"
 import { memoryStore } from "../src/stores/memory.js"
+import type { Evidence } from "../src/model/evidence.js"
+import { documentOf, packed } from "./documents.js"
 import { emptyEvidence, RAMP, serve } from "./evidence.js"
 import { cpuNsSince, quantile } from "./measure.js"
 import { CRITERIA } from "./verdicts/points.js"
@@ -34,28 +32,14 @@ export interface LeadCost {
 export async function leadCost(processes: number, evaluations: number, looks: number): Promise<LeadCost> {
   const store = memoryStore()
   const source = sharedSource({ store, rollout: ROLLOUT })
-  const said = Array.from({ length: processes }, (_, i) => packed(evaluations / processes, i + 1))
+  const said = Array.from({ length: processes }, (_, i) => packed(counted(evaluations / processes, i + 1)))
   const sequences = said.map(() => 0)
   let bytes = 0
 
   async function publish(i: number): Promise<void> {
     const publisher = `process-${i}`
-    const publication: Publication = {
-      format: PUBLICATION_FORMAT,
-      rollout: ROLLOUT,
-      publisher,
-      sequence: ++sequences[i]!,
-      generation: 1,
-      salt: "salt",
-      since: 0,
-      at: 0,
-      evidence: said[i]!,
-      diffs: [],
-      releases: "ready",
-      fuse: null,
-    }
+    const text = documentOf({ rollout: ROLLOUT, publisher, sequence: ++sequences[i]!, evidence: said[i]! })
     const key = `${evidenceKey(ROLLOUT)}/${publisher}`
-    const text = JSON.stringify(publication)
     bytes = text.length
     await store.compareAndSet(key, sequences[i]! - 1, text, { keep: 2 })
   }
@@ -78,8 +62,8 @@ export async function leadCost(processes: number, evaluations: number, looks: nu
   return { processes, lookMs, share: lookMs / LOOK_EVERY_MS, kilobytes: bytes / 1000 }
 }
 
-function packed(evaluations: number, seed: number): string {
+function counted(evaluations: number, seed: number): Evidence {
   const evidence = emptyEvidence()
   serve(evidence, evaluations, seed)
-  return Buffer.from(packEvidence(evidence).bytes).toString("base64")
+  return evidence
 }

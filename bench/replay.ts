@@ -7,17 +7,11 @@ import type { Release } from "serin"
 import type { RecordedCall } from "serin/replay"
 import { sfc32, streamCalls } from "serin/testing"
 
-export interface Replayed {
-  readonly name: string
-  /** Of CPU time of the whole process, collections included. */
-  readonly callsPerSecond: number
-  readonly rssMb: number
-}
-
 const RUNS = 5
 
-/** What a replay of `count` calls costs: from a file of JSON lines to the report, and the same from calls that are in memory. */
-export async function replayed(count: number, tell: (row: Replayed) => void): Promise<void> {
+/** Tell how many calls a second of CPU time of the whole process, collections included, a replay of `count` calls judges: from a file of JSON lines to the report, and the same from calls that are in memory. */
+export async function tellReplay(count: number): Promise<void> {
+  console.log(`${count.toLocaleString("en-US")} recorded calls, judged by two releases of ten rules`)
   const dir = await mkdtemp(join(tmpdir(), "serin-bench-"))
   try {
     const calls = callsOf(count)
@@ -42,12 +36,17 @@ export async function replayed(count: number, tell: (row: Replayed) => void): Pr
     const rssMb = Math.round(process.memoryUsage().rss / 1e6)
     for (const [name, seconds] of Object.entries(took)) {
       const [first = 0, ...warm] = seconds
-      tell({ name: `${name}, first run`, callsPerSecond: count / first, rssMb })
-      tell({ name: `${name}, median of the runs after it`, callsPerSecond: count / median(warm), rssMb })
+      tell(`${name}, first run`, count / first, rssMb)
+      tell(`${name}, median of the runs after it`, count / median(warm), rssMb)
     }
   } finally {
     await rm(dir, { recursive: true, force: true })
   }
+}
+
+function tell(name: string, callsPerSecond: number, rssMb: number): void {
+  const calls = Math.round(callsPerSecond).toLocaleString("en-US")
+  console.log(`${name.padEnd(48)} ${calls.padStart(9)} calls/s  ${rssMb} MB`)
 }
 
 /** Ten rules, of which four have conditions; about one call in thirty is answered otherwise by another limit. */

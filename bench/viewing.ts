@@ -18,7 +18,7 @@ const ROLLOUT = "bench"
 const REPORT_EVERY_MS = 5000
 
 /** What viewers of the dashboard cost the process that serves it. */
-export interface ViewCost {
+interface ViewCost {
   readonly viewers: number
   /** Of one processor. */
   readonly share: number
@@ -26,8 +26,18 @@ export interface ViewCost {
   readonly kilobytes: number
 }
 
+/** Tell what viewers of the dashboard cost who serves it, over so many reports. */
+export async function tellViewers(reports: number): Promise<void> {
+  console.log("what viewers of the dashboard cost who serves it, with a new report every 5 s")
+  for (const viewers of [1, 200]) {
+    const { share, kilobytes } = await viewCost(viewers, reports)
+    const row = `${viewers} viewers, a report of ${kilobytes.toFixed(1)} kB`
+    console.log(`${row.padEnd(64)} ${(share * 100).toFixed(1)} % of a core`)
+  }
+}
+
 /** Serve the dashboard on loopback to viewers in another process, with a new report every five seconds, as a leader writes them. */
-export async function viewCost(viewers: number, reports: number): Promise<ViewCost> {
+async function viewCost(viewers: number, reports: number): Promise<ViewCost> {
   const store = memoryStore()
   const spec = parseSpec(SPEC, { path: "bench.yaml" })
   const actor = { kind: "human", id: "bench" } as const
