@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer"
 import { createStratum } from "../src/evidence/cells.js"
 import { packEvidence } from "../src/evidence/packed.js"
 import { PUBLICATION_FORMAT, PUBLISHED_DIFFS, type Publication } from "../src/evidence/publication.js"
-import type { Evidence } from "../src/model/evidence.js"
+import { ARRAYS, type Evidence } from "../src/model/evidence.js"
 import { serve } from "./evidence.js"
 
 export const packed = (evidence: Evidence): string => Buffer.from(packEvidence(evidence).bytes).toString("base64")
@@ -30,19 +30,18 @@ export interface Size {
   readonly strata: number
   /** Of a document with as many disagreements as one may carry, bytes. */
   readonly document: number
-  /** Outside of the heap, as the process counts them, bytes. */
+  /** Of the arrays that count, outside of the heap, bytes. */
   readonly arrays: number
 }
 
 /** How large evidence is after about so many evaluations; the first stratum is from before the ramp, and so empty unless it is the only one. */
 export function sizeOf(evaluations: number, strata: number): Size {
-  const collect = (globalThis as { gc?: () => void }).gc
-  collect?.()
-  const before = process.memoryUsage().arrayBuffers
   const evidence: Evidence = { generation: 1, strata: Array.from({ length: strata }, createStratum) }
   const served = serve(evidence, evaluations, 1)
-  collect?.()
-  const arrays = process.memoryUsage().arrayBuffers - before
+  const arrays = evidence.strata.reduce(
+    (sum, stratum) => sum + ARRAYS.reduce((sum, name) => sum + stratum[name].byteLength, 0),
+    0,
+  )
   const text = packed(evidence)
   const diffs = Array.from({ length: PUBLISHED_DIFFS }, (_, i) => ({
     action: `action_${i}`,

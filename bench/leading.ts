@@ -2,6 +2,7 @@ import { evidenceKey } from "../src/evidence/publication.js"
 import { lookAgain } from "../src/analysis/replay.js"
 import type { TripState } from "../src/analysis/trip.js"
 import { sharedSource } from "../src/sources/fleet.js"
+import { fakeClock } from "../src/testing/fake-clock.js"
 import { memoryStore } from "../src/stores/memory.js"
 import type { Evidence } from "../src/model/evidence.js"
 import { documentOf, packed } from "./documents.js"
@@ -31,7 +32,8 @@ export interface LeadCost {
  */
 export async function leadCost(processes: number, evaluations: number, looks: number): Promise<LeadCost> {
   const store = memoryStore()
-  const source = sharedSource({ store, rollout: ROLLOUT })
+  // A clock that stands still: what is timed is processor time, and no look is cut short where the machine has other things to do.
+  const source = sharedSource({ store, rollout: ROLLOUT, clock: fakeClock(0) })
   const said = Array.from({ length: processes }, (_, i) => packed(counted(evaluations / processes, i + 1)))
   const sequences = said.map(() => 0)
   let bytes = 0
