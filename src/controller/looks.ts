@@ -41,16 +41,21 @@ export function createLooks({ look, clock, everyMs, random, looked }: LooksOptio
 
   async function run(): Promise<void> {
     cancel()
-    for (;;) {
-      again = false
-      hinted = false
-      const begunAt = clock.monotonic()
-      last = await look()
-      endedAt = clock.monotonic()
-      failures = last === "answered" ? 0 : failures + 1
-      if (closed) return
-      // A hint came while the store was read: what it is about may not have been there yet.
-      if (!again && !(hinted && last === "answered")) return plan(begunAt)
+    try {
+      for (;;) {
+        again = false
+        hinted = false
+        const begunAt = clock.monotonic()
+        last = await look()
+        endedAt = clock.monotonic()
+        failures = last === "answered" ? 0 : failures + 1
+        if (closed) return
+        // A hint came while the store was read: what it is about may not have been there yet.
+        if (!again && !(hinted && last === "answered")) return plan(begunAt)
+      }
+    } finally {
+      // Here and not when the promise has settled: a hint in between would be forgotten.
+      running = null
     }
   }
 
@@ -77,8 +82,8 @@ export function createLooks({ look, clock, everyMs, random, looked }: LooksOptio
   }
 
   function now(): Promise<void> {
-    if (running === null) running = run().finally(() => (running = null))
-    else again = true
+    if (running !== null) again = true
+    else running = run()
     return running
   }
 
