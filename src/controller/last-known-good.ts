@@ -3,6 +3,7 @@ import { mkdir, open, rename, rm } from "node:fs/promises"
 import { randomUUID } from "node:crypto"
 import { dirname, resolve } from "node:path"
 import type { Clock } from "../model/clock.js"
+import { oneAtATime } from "../model/one-at-a-time.js"
 import { MAX_STATE_BYTES, parseState } from "../rollout/state.js"
 import { inTime } from "./deadline.js"
 import { messageOf } from "./message.js"
@@ -45,7 +46,7 @@ export async function openLastKnownGood(
   let found: Stored | null = null
   let kept: Stored | null = null
   let next: Stored | null = null
-  let writing: Promise<void> | null = null
+  let writing = Promise.resolve()
 
   try {
     found = await inTime(clock, READ_MS, () => read(file, rollout, unseal))
@@ -60,21 +61,20 @@ export async function openLastKnownGood(
     return there === null || there.state.revision < revision
   }
 
-  async function write(): Promise<void> {
-    while (next !== null) {
-      const stored: Stored = next
-      next = null
-      try {
-        const text = unseal === undefined ? stored.envelope : stored.sealed
-        if (text === undefined) throw new Error(`revision ${stored.state.revision} came without its signature`)
-        await writeWhole(file, text, () => isNewest(stored.state.revision))
-        kept = stored
-        problem = undefined
-      } catch (error) {
-        problem = `${file} is not written: ${messageOf(error)}`
-      }
+  const write = oneAtATime(async () => {
+    if (next === null) return
+    const stored: Stored = next
+    next = null
+    try {
+      const text = unseal === undefined ? stored.envelope : stored.sealed
+      if (text === undefined) throw new Error(`revision ${stored.state.revision} came without its signature`)
+      await writeWhole(file, text, () => isNewest(stored.state.revision))
+      kept = stored
+      problem = undefined
+    } catch (error) {
+      problem = `${file} is not written: ${messageOf(error)}`
     }
-  }
+  })
 
   return {
     path: file,
@@ -82,12 +82,10 @@ export async function openLastKnownGood(
     keep(stored) {
       if (stored.envelope === (next ?? kept)?.envelope) return
       next = stored
-      writing ??= write().finally(() => (writing = null))
+      writing = write()
     },
     problem: () => problem,
-    async settle() {
-      await writing
-    },
+    settle: () => writing,
   }
 }
 

@@ -39,7 +39,7 @@ export function createLive(context: Context, hub: Hub): Live {
 
     function onTime(): void {
       for (const viewer of viewers) viewer(BEAT, "beat")
-      look()
+      void look()
       cancel = context.clock.schedule(onTime, LOOK_EVERY_MS)
     }
 
@@ -59,8 +59,8 @@ export function createLive(context: Context, hub: Hub): Live {
       }
     }, lifetime.signal)
 
-    const stops = [stateKey(rollout), reportKey(rollout)].map((key) => hub.subscribe(key, look))
-    look()
+    const stops = [stateKey(rollout), reportKey(rollout)].map((key) => hub.subscribe(key, () => void look()))
+    void look()
     return {
       viewers,
       last: () => last,

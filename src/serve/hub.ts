@@ -43,12 +43,12 @@ export function createHub(store: ReadStore, read: Read, clock: Clock): Hub {
     }, lifetime.signal)
 
     function lookOnTime(): void {
-      look()
+      void look()
       cancel = clock.schedule(lookOnTime, LOOK_EVERY_MS)
     }
 
-    store.watch(key, look, { signal: lifetime.signal })
-    look()
+    store.watch(key, () => void look(), { signal: lifetime.signal })
+    void look()
     return {
       listeners,
       close() {

@@ -1,6 +1,7 @@
 import { watch, type FSWatcher } from "node:fs"
 import { stat } from "node:fs/promises"
 import { basename } from "node:path"
+import { oneAtATime } from "../model/one-at-a-time.js"
 import type { Hint, Versioned } from "../rollout/store.js"
 import { callSafely } from "./document.js"
 import { revisionIn } from "./file-folder.js"
@@ -39,8 +40,14 @@ export function watchFolder({ folder, newest, read, from, hint, signal }: Folder
   let stamp = ""
   let doubtful = LOOKS_AFTER
   let known = from
-  let looking = false
-  let again = false
+
+  const look = oneAtATime(async () => {
+    if (await isUnchanged()) return
+    const current = await newest().catch(() => UNREADABLE)
+    if (signal.aborted || current === known) return
+    known = current
+    callSafely(hint)
+  }, signal)
 
   function notice(name: string | null): void {
     doubtful = LOOKS_AFTER
@@ -60,25 +67,6 @@ export function watchFolder({ folder, newest, read, from, hint, signal }: Folder
   timer.unref()
   signal.addEventListener("abort", stop, { once: true })
   void look()
-
-  async function look(): Promise<void> {
-    if (looking) {
-      again = true
-      return
-    }
-    looking = true
-    do {
-      again = false
-      if (await isUnchanged()) continue
-      const current = await newest().catch(() => UNREADABLE)
-      if (signal.aborted) break
-      if (current !== known) {
-        known = current
-        callSafely(hint)
-      }
-    } while (again)
-    looking = false
-  }
 
   /** To list a folder of a thousand revisions four times a second for every document would be felt; to ask for its time is not. */
   async function isUnchanged(): Promise<boolean> {
