@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest"
 import { notifiedKey, reportKey, stateKey } from "../../src/controller/keys.js"
-import { createNotifier, GIVE_UP_MS } from "../../src/controller/notifier.js"
-import type { Delivery } from "../../src/controller/notifier.js"
+import { GIVE_UP_MS } from "../../src/controller/channel-line.js"
+import type { Delivery } from "../../src/controller/channel-line.js"
+import { createNotifier } from "../../src/controller/notifier.js"
 import { parseNotified } from "../../src/controller/notified.js"
 import { act, ensureState, newSalt, readState } from "../../src/controller/verbs.js"
 import { SerinError } from "../../src/errors.js"
@@ -423,6 +424,22 @@ describe("a time in which nobody judged", () => {
     await store.compareAndSet(reportKey("demo"), 0, report(T0, "one"))
     clock.setWall(T0 + HOUR)
     await leader.look()
+    expect(ops.told).toEqual(["standing 1/2", "unjudged 1/2/unjudged"])
+  })
+
+  it("is tried for as long as any message, however long the revision has been in force that it was found in", async () => {
+    const { clock, store } = await setUp()
+    const ops = channelOf("ops")
+    const leader = begin(store, clock, [ops.channel])
+    await leader.look()
+    await store.compareAndSet(reportKey("demo"), 0, report(T0, "one"))
+    ops.answer(down)
+    clock.advance(HOUR)
+    await leader.look()
+    ops.answer(() => Promise.resolve())
+    clock.advance(2000)
+    await clock.settle()
+    expect(leader.deliveries.map(({ outcome }) => outcome)).toEqual(["delivered", "delivered"])
     expect(ops.told).toEqual(["standing 1/2", "unjudged 1/2/unjudged"])
   })
 
