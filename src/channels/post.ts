@@ -2,6 +2,7 @@ import { isSerinError, SerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
 import { isLoopback } from "../model/loopback.js"
 import { orGiveUp } from "../model/or-give-up.js"
+import { reasonOf } from "../model/reason-of.js"
 import { SERIN_VERSION } from "../model/version.js"
 
 /** What every channel takes that posts to an address. */
@@ -129,11 +130,4 @@ async function firstWords(response: Response): Promise<string> {
   await reader.cancel().catch(() => {})
   const text = Buffer.concat(chunks).toString("utf8", 0, MAX_TOLD)
   return text.replace(/[\p{Cc}\p{Cf}\s]+/gu, " ").trim()
-}
-
-/** `fetch` says "fetch failed" and keeps the reason to itself. */
-function reasonOf(cause: unknown): string {
-  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
-  if (inner instanceof AggregateError && "code" in inner) return String(inner.code)
-  return inner instanceof Error ? inner.message : String(inner)
 }

@@ -4,6 +4,7 @@ import * as https from "node:https"
 import type { SecureContextOptions } from "node:tls"
 import { SerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
+import { reasonOf } from "../model/reason-of.js"
 
 /** Whom to trust, and who one is, where a server asks for certificates. As `node:tls` takes it. */
 export type HttpTls = Pick<SecureContextOptions, "ca" | "cert" | "key">
@@ -186,9 +187,3 @@ export function unavailable(url: string, what: string, cause?: unknown): SerinEr
 }
 
 const closed = (url: string): SerinError => unavailable(url, "is not asked any more: the store was closed")
-
-function reasonOf(error: unknown): string {
-  // Of a name with several addresses, none of which answers, there is a code and no message.
-  if (error instanceof AggregateError && "code" in error) return String(error.code)
-  return error instanceof Error ? error.message : String(error)
-}

@@ -443,6 +443,14 @@ describe("no data", () => {
     })
   })
 
+  it("is errored with the reason where no address of a name answers, of which there is but a code", async () => {
+    const none = Object.assign(new AggregateError([new Error("::1"), new Error("127.0.0.1")], ""), {
+      code: "ECONNREFUSED",
+    })
+    const { read } = setUp({ fetch: () => Promise.reject(new TypeError("fetch failed", { cause: none })) })
+    await expect(read()).rejects.toThrow(/cannot be asked: ECONNREFUSED$/)
+  })
+
   it("is errored at once where the caller gives up", async () => {
     const { source, clock } = setUp({ fetch: () => new Promise(() => {}) })
     const control = new AbortController()

@@ -1,6 +1,7 @@
 import { isSerinError } from "../../errors.js"
 import type { Clock } from "../../model/clock.js"
 import { orGiveUp } from "../../model/or-give-up.js"
+import { reasonOf } from "../../model/reason-of.js"
 import { parseAnswer } from "./answer.js"
 import type { Answer } from "./answer.js"
 import { unavailable } from "./unavailable.js"
@@ -84,10 +85,4 @@ function told(body: string): string {
   } catch {
     return ""
   }
-}
-
-/** `fetch` says "fetch failed" and keeps the reason to itself. */
-function reasonOf(cause: unknown): string {
-  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
-  return inner instanceof Error ? inner.message : String(inner)
 }
