@@ -31,6 +31,8 @@ const OPTIONS: KeysOf<CommandOptions> = {
   clock: true,
 }
 
+/** What a machine lacks for a while. */
+const SHORT: ReadonlySet<string> = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"])
 /** Of what it says when it fails, for people. */
 const MAX_TOLD = 500
 
@@ -64,11 +66,15 @@ export function command(options: CommandOptions): NotifyChannel {
           // A group of its own, so that what it began ends with it.
           detached: true,
         })
+        // Not there where it could not be begun for lack of open files: then all that comes is "error".
+        const { stdin, stderr } = child as Partial<typeof child>
         let told = ""
         let late = false
         const stop = (): void => {
           late = true
           killGroup(child)
+          // Who left the group, and goes on, holds it open: nobody would ever hear that the program has ended.
+          stderr?.destroy()
         }
         const cancel = clock.schedule(stop, timeoutMs)
         signal.addEventListener("abort", stop, { once: true })
@@ -76,12 +82,13 @@ export function command(options: CommandOptions): NotifyChannel {
         function settle(): void {
           cancel()
           signal.removeEventListener("abort", stop)
-          child.stderr.destroy()
+          stderr?.destroy()
         }
 
-        child.once("error", (cause) => {
+        child.once("error", (cause: NodeJS.ErrnoException) => {
           settle()
-          reject(failed("CHANNEL_REFUSED", `${program} cannot be run: ${cause.message}`, cause))
+          const code = SHORT.has(cause.code ?? "") ? "CHANNEL_UNAVAILABLE" : "CHANNEL_REFUSED"
+          reject(failed(code, `${program} cannot be run: ${cause.message}`, cause))
         })
         child.once("exit", (code) => {
           if (code !== 0) return
@@ -99,13 +106,13 @@ export function command(options: CommandOptions): NotifyChannel {
           const words = told.replace(/[\p{Cc}\p{Cf}\s]+/gu, " ").trim()
           reject(failed("CHANNEL_UNAVAILABLE", `${program} ${how}${words === "" ? "" : `: ${words}`}`))
         })
-        child.stderr.setEncoding("utf8").on("data", (text: string) => void (told = (told + text).slice(0, MAX_TOLD)))
+        stderr?.setEncoding("utf8").on("data", (text: string) => void (told = (told + text).slice(0, MAX_TOLD)))
         // Who reads nothing, or ends before, need not have read it.
-        child.stdin.on("error", () => {})
-        child.stdin.end(JSON.stringify(message))
+        stdin?.on("error", () => {})
+        stdin?.end(JSON.stringify(message))
         // It keeps nobody alive who has nothing else to do.
         child.unref()
-        for (const pipe of [child.stdin, child.stderr] as Partial<Pick<Socket, "unref">>[]) pipe.unref?.()
+        for (const pipe of [stdin, stderr] as (Partial<Pick<Socket, "unref">> | undefined)[]) pipe?.unref?.()
       })
     },
   }

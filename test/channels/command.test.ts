@@ -48,6 +48,25 @@ describe("a command", () => {
     await rm(dir, { recursive: true, force: true })
   })
 
+  it("is over with its time although what it began has left it, and holds its words open", async () => {
+    const clock = fakeClock()
+    const dir = await mkdtemp(join(tmpdir(), "serin-command-"))
+    const file = join(dir, "pid")
+    const code = `
+      const apart = { detached: true, stdio: ["ignore", "ignore", "inherit"] }
+      const child = require("node:child_process").spawn("/bin/sleep", ["60"], apart)
+      child.unref()
+      require("node:fs").writeFileSync(${JSON.stringify(file)}, child.pid + ".")
+      process.exitCode = 3`
+    const sent = command({ run: node(code), timeoutMs: 5000, clock }).send(messageWith(), options)
+    const refused = expect(sent).rejects.toThrow(/ did not end within 5000 ms$/)
+    await expect.poll(() => readFile(file, "utf8").catch(() => ""), { timeout: 20_000 }).toMatch(/\.$/)
+    clock.advance(5000)
+    await refused
+    process.kill(Number((await readFile(file, "utf8")).slice(0, -1)))
+    await rm(dir, { recursive: true, force: true })
+  })
+
   it("that is not there is not tried again", async () => {
     const channel = command({ run: ["/nowhere/page.sh"] })
     await expect(channel.send(messageWith(), options)).rejects.toMatchObject({ code: "CHANNEL_REFUSED" })
