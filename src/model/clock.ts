@@ -10,12 +10,15 @@ export interface Clock {
   schedule(fn: () => void, delayMs: number, options?: { readonly keepAlive?: boolean }): () => void
 }
 
+/** Node.js takes a longer delay for one of 1 ms, so a time-out that is meant for never would be one at once. 24.8 days, ms. */
+const LONGEST_MS = 2 ** 31 - 1
+
 /** The machine's clocks. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   schedule(fn, delayMs, options) {
-    const timer = setTimeout(fn, delayMs)
+    const timer = setTimeout(fn, Math.min(delayMs, LONGEST_MS))
     if (options?.keepAlive !== true) timer.unref()
     return () => clearTimeout(timer)
   },
