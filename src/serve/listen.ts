@@ -86,6 +86,8 @@ export async function listenWithin(
   server.setTimeout(limits.silentMs)
   server.listen(port, host)
   await once(server, "listening")
+  // What one connection fails of as it comes, a rule of a firewall or no memory left, must not end this process.
+  server.on("error", () => {})
   const address = server.address() as AddressInfo
   const name = address.family === "IPv6" ? `[${address.address}]` : address.address
   return {

@@ -1,4 +1,6 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import { once } from "node:events"
+import type { Server } from "node:http"
 import { connect, type Socket } from "node:net"
 import { afterEach, describe, expect, it } from "vitest"
 import { listen, listenWithin, type Limits, type Listening } from "../../src/serve/listen.js"
@@ -102,6 +104,21 @@ describe("the server of listen()", () => {
     idle.socket.write(GET)
     await idle.closed
     expect(idle.heard()).toMatch(/hello$/)
+  })
+
+  it("goes on when a connection fails as it comes", async () => {
+    const server = await serving()
+    let its: Server | undefined
+    const hear = (message: unknown): void => void (its = (message as { readonly server: Server }).server)
+    subscribe("http.server.request.start", hear)
+    const { socket, heard } = await open(server)
+    const request = "GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+    socket.write(request)
+    await expect.poll(() => heard().split("hello").length).toBe(2)
+    unsubscribe("http.server.request.start", hear)
+    expect(its?.emit("error", new Error("accept EPERM"))).toBe(true)
+    socket.write(request)
+    await expect.poll(() => heard().split("hello").length).toBe(3)
   })
 
   it("refuses what is no option and no number of connections", async () => {
