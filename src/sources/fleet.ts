@@ -92,7 +92,8 @@ export function sharedSource(options: SharedSourceOptions): SharedSource {
         try {
           const found = await store.get(key, { signal })
           one.readAt = clock.monotonic()
-          if (found !== null && found.token !== one.token) hear(key, one, found.token, found.envelope)
+          if (found === null) forget(key, one)
+          else if (found.token !== one.token) hear(key, one, found.token, found.envelope)
           read++
         } catch (error) {
           failure = error
@@ -118,6 +119,13 @@ export function sharedSource(options: SharedSourceOptions): SharedSource {
     } catch {
       one.unreadable = true
     }
+  }
+
+  /** A document is gone. What its process has counted stays; what could not be read was nothing. */
+  function forget(key: string, one: Publisher): void {
+    one.token = null
+    one.unreadable = false
+    if (one.said === null) publishers.delete(key)
   }
 
   /** Not waited for: what stays is tried again. */

@@ -269,6 +269,17 @@ describe("a publication", () => {
     expect(await store.get(keyOf("one"))).toBeNull()
   })
 
+  it("that cannot be read is told of until it is gone", async () => {
+    const { store, source, says } = fleet()
+    await says("good", 1)
+    await store.compareAndSet(keyOf("bad"), 0, "{}")
+    await source.read({ generation: 1 })
+    expect(source.processes().problem).toBe("1 of 2 publications cannot be read")
+    await store.remove(keyOf("bad"))
+    await source.read({ generation: 1 })
+    expect(source.processes().problem).toBeUndefined()
+  })
+
   it("of another process under one's key counts for nothing", async () => {
     const { store, source } = fleet()
     await store.compareAndSet(keyOf("one"), 0, saying("two", 1, EMPTY))
