@@ -34,7 +34,7 @@ const GRANT = exactly<ApprovalGrant>({
 
 /** Read secrets: the first signs, others are on their way out. Throws `RangeError`, and shows nothing of them. */
 export function approvalKeys(secret: string | readonly string[]): readonly [string, ...string[]] {
-  const [first, ...others] = typeof secret === "string" ? [secret] : secret
+  const [first, ...others] = Array.isArray(secret) ? (secret as readonly string[]) : [secret as string]
   for (const one of [first, ...others]) {
     if (typeof one === "string" && one.length >= MIN_SECRET) continue
     throw new RangeError(

@@ -1,5 +1,6 @@
+import { refuseUnknown } from "../model/options.js"
 import type { Say } from "../operate/next-step.js"
-import { phaseOf } from "../rollout/phase.js"
+import { isUnderWay, phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 import { approvalKeys, signGrant } from "./approval-token.js"
 import { requireChannels, type NotifyChannel } from "./notify-channel.js"
@@ -43,8 +44,12 @@ export function notifyPeople(options: NotifyPeopleOptions) {
 type Approve = (channel: NotifyChannel) => (after: RolloutState) => string | undefined
 
 function linksOf(approvals: ApprovalLinks, channels: readonly NotifyChannel[], dashboard: URL | undefined): Approve {
+  refuseUnknown("approvals", approvals, { secret: true, channels: true })
   const keys = approvalKeys(approvals.secret)
   if (dashboard === undefined) throw new TypeError("approvals need dashboardUrl: the address that links lead to")
+  if (!Array.isArray(approvals.channels)) {
+    throw new TypeError(`approvals.channels must be a list of names of channels, got ${typeof approvals.channels}`)
+  }
   const unknown = approvals.channels.find((name) => !channels.some((channel) => channel.name === name))
   if (unknown !== undefined) {
     const names = channels.map(({ name }) => name).join(", ")
@@ -52,7 +57,7 @@ function linksOf(approvals: ApprovalLinks, channels: readonly NotifyChannel[], d
   }
   return (channel) => (after) => {
     const phase = phaseOf(after)
-    if (!("stage" in phase)) return undefined
+    if (!isUnderWay(phase)) return undefined
     const { rollout, generation, revision, last } = after
     // By the revision's own time: a message that is sent again has the same link.
     const expires = Math.max(0, Math.floor(last.at + VALID_MS))
