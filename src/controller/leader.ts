@@ -1,35 +1,26 @@
-import { advanceCourse, type Course } from "../analysis/course.js"
-import { figuresOf, type Figures } from "../analysis/figures.js"
-import { noDataVerdict } from "../analysis/no-data.js"
-import { lookAgain, recordVerdict } from "../analysis/replay.js"
-import type { Judged, Look, VerdictRecord } from "../analysis/replay.js"
-import type { TripState } from "../analysis/trip.js"
+import type { VerdictRecord } from "../analysis/replay.js"
 import type { Diff } from "../evidence/diffs.js"
 import type { Processes } from "../evidence/processes.js"
-import { noDataOf } from "../evidence/source.js"
 import type { EvidenceSource } from "../evidence/source.js"
 import type { Clock } from "../model/clock.js"
 import { createListeners } from "../model/listeners.js"
-import type { Evidence } from "../model/evidence.js"
 import type { Verdict } from "../model/verdict.js"
-import { isDecrease, phaseOf } from "../rollout/phase.js"
+import { isDecrease, isUnderWay, phaseOf } from "../rollout/phase.js"
 import type { Actor, RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { transition } from "../rollout/transition.js"
 import { DEADLINE_MS, inTime, withDeadlines } from "./deadline.js"
 import { createElector } from "./elector.js"
+import { createJudgement } from "./judgement.js"
+import type { Judgement } from "./judgement.js"
+import { textOf } from "./message.js"
 import type { RecordName } from "./pending.js"
 import { createRecords } from "./records.js"
 import { createNotifier } from "./notifier.js"
 import type { NotifyOptions } from "./notifier.js"
-import { REPORTED_DIFFS } from "./report.js"
 import type { Report } from "./report.js"
 import { createReports } from "./reports.js"
-import { thisComputer } from "./verdict-record.js"
 import type { WritingFollower } from "./writing-follower.js"
-
-/** For people: they take longer than a verdict, 3 ms where a million calls were judged, and less often is often enough. Ms. */
-const FIGURES_EVERY_MS = 30_000
 
 export interface LeaderOptions {
   /** Where the election is held, and where reports and recorded verdicts go. The state is the follower's. */
@@ -82,14 +73,10 @@ export function createLeader(options: LeaderOptions): Leader {
   const store = withDeadlines(options.store, clock, deadlineMs)
   const records = createRecords(store, rollout)
   const reports = createReports(store, rollout)
+  const judgement = createJudgement({ source, clock, deadlineMs, diffs: options.diffs })
   const reported = createListeners<Report>()
   let last: Report | null = null
   let running: Promise<Report> | null = null
-  let trip: TripState | undefined
-  /** What was disagreed about when the last verdict was made: later, more sessions are counted there than it knows of. */
-  let seen: { readonly generation: number; readonly diffs: readonly Diff[] } | null = null
-  let course: Course | undefined
-  let figures: { readonly generation: number; readonly at: number; readonly drawn: Figures } | undefined
   /** The lead for which the trip of the one before was taken over. */
   let inherited: number | null = null
   let recording: Promise<VerdictRecord | null> | null = null
@@ -140,17 +127,16 @@ export function createLeader(options: LeaderOptions): Leader {
     const renewed = led === null ? renew() : Promise.resolve()
     const rival = elector.rival()
     let verdict: Verdict | null = null
-    let problem = await lead().catch(messageOf)
+    let problem = await lead().catch(textOf)
     await follower.settle()
     const state = follower.current()
     if (rival === null && state !== null && isCompared(state)) {
       try {
         const judged = await judgeNow(state, renewed)
         verdict = judged.verdict
-        if (verdict !== null) course = advanceCourse(course, verdict)
         await judged.moved
       } catch (error) {
-        problem = messageOf(error)
+        problem = textOf(error)
       }
     }
     await renewed
@@ -200,13 +186,6 @@ export function createLeader(options: LeaderOptions): Leader {
     return undefined
   }
 
-  const diffsNow = (): readonly Diff[] => options.diffs?.().slice(0, REPORTED_DIFFS) ?? []
-
-  function diffsOf(state: RolloutState | null): readonly Diff[] {
-    const isOfVerdict = state !== null && isCompared(state) && seen?.generation === state.generation
-    return isOfVerdict && seen !== null ? seen.diffs : diffsNow()
-  }
-
   function reportOf(state: RolloutState | null, verdict: Verdict | null, problem?: string): Report {
     return {
       format: "serin/report/1",
@@ -217,58 +196,27 @@ export function createLeader(options: LeaderOptions): Leader {
       at: clock.now(),
       since: begun,
       verdict,
-      course: course?.generation === state?.generation ? course : undefined,
-      figures: figures?.generation === state?.generation ? figures?.drawn : undefined,
-      diffs: diffsOf(state),
-      trip: source.lasting === true ? trip : undefined,
+      ...judgement.reported(state),
       problem,
     }
   }
 
-  /** A verdict of null: there is no evidence yet, or it belongs to another generation. */
-  async function judgeNow(
-    state: RolloutState,
-    renewed: Promise<void>,
-  ): Promise<{ verdict: Verdict | null; moved: Promise<void> | null }> {
-    const { criteria, falseAlarmRate } = state.spec
-    const settings = { criteria, falseAlarmRate, shadow: state.spec.shadowSampleBp > 0, at: clock.now() }
+  async function judgeNow(state: RolloutState, renewed: Promise<void>): ReturnType<Judgement["look"]> {
     await inherit()
-    let evidence: Evidence | null
-    try {
-      const { generation, salt } = state
-      evidence = await inTime(clock, deadlineMs, (signal) => source.read({ signal, generation, salt }))
-    } catch (error) {
-      const verdict = noDataVerdict(noDataOf(error), {
-        ...settings,
-        generation: state.generation,
-        detail: messageOf(error),
-      })
-      return { verdict, moved: move(verdict, renewed) }
-    }
-    if (evidence === null || !isOf(state, evidence)) return { verdict: null, moved: move(null, renewed) }
-    // Nothing is awaited from here on: evidence of this very process is counted on while others have their turn.
-    const judged = { ...settings, evidence, ramp: state.ramp, tripBefore: trip }
-    const look = lookAgain(judged)
-    seen = { generation: state.generation, diffs: diffsNow() }
-    trip = look.trip
-    // A rollback is in force before the record is made, and written after: its revision names the record.
-    let name: string | undefined
-    const moved = move(look.verdict, renewed, () => name)
-    if (moved !== null || wanted) name = keep(state, judged, look)
-    const isOld = figures?.generation !== evidence.generation || settings.at - figures.at >= FIGURES_EVERY_MS
-    if (isOld || moved !== null) {
-      figures = { generation: evidence.generation, at: settings.at, drawn: figuresOf(evidence) }
-    }
-    return { verdict: look.verdict, moved }
+    return judgement.look(state, ({ verdict, record }) => {
+      // A rollback is in force before the record is made, and written after: its revision names the record.
+      let name: string | undefined
+      const moved = move(verdict, renewed, () => name)
+      if (record !== null && (moved !== null || wanted)) name = records.keep(record)
+      return moved
+    })
   }
 
-  /** What a leader knows besides the evidence is in its last report. Bets that were placed there are not placed again. */
+  /** What a leader knows besides the evidence is in its last report. */
   async function inherit(): Promise<void> {
     const epoch = elector.leading()
     if (source.lasting !== true || epoch === null || epoch === inherited) return
-    const known = await reports.lastKnown()
-    trip = known.trip ?? trip
-    course = known.course ?? course
+    judgement.inherit(await reports.lastKnown())
     inherited = epoch
   }
 
@@ -282,11 +230,6 @@ export function createLeader(options: LeaderOptions): Leader {
     if (next === state) return null
     const write = (): Promise<unknown> => follower.act(event, elector.fence, name)
     return (isDecrease(state, next) ? write() : renewed.then(lead).then(write)).then(() => {})
-  }
-
-  function keep({ stable, canary, revision }: RolloutState, judged: Judged, look: Look): string | undefined {
-    const about = { ...thisComputer(), rollout, stable, canary, revision }
-    return records.keep(() => recordVerdict(judged, look, about))
   }
 
   function record(): Promise<VerdictRecord | null> {
@@ -333,13 +276,4 @@ export function createLeader(options: LeaderOptions): Leader {
   }
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-/** Whether evidence was counted in the generation of a state, and not in one of its number from before the store went back. */
-const isOf = ({ generation, salt }: RolloutState, evidence: Evidence): boolean =>
-  evidence.generation === generation && (evidence.salt ?? salt) === salt
-
-function isCompared(state: RolloutState): boolean {
-  const { phase } = phaseOf(state)
-  return phase === "shadow" || phase === "canary" || phase === "baking"
-}
+const isCompared = (state: RolloutState): boolean => isUnderWay(phaseOf(state))
