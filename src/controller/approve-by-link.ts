@@ -1,6 +1,6 @@
 import { SerinError } from "../errors.js"
 import type { ApprovalGrant } from "../notify/approval-token.js"
-import { phaseOf } from "../rollout/phase.js"
+import { isUnderWay, phaseOf } from "../rollout/phase.js"
 import type { Actor, RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { transition } from "../rollout/transition.js"
@@ -62,7 +62,7 @@ export const actorOf = ({ to }: ApprovalGrant): Actor => ({ kind: "human", id: `
 
 function asksFor(state: RolloutState, stage: number): boolean {
   const phase = phaseOf(state)
-  return "stage" in phase && phase.stage === stage && state.holds.some(({ reason }) => reason === "approval")
+  return isUnderWay(phase) && phase.stage === stage && state.holds.some(({ reason }) => reason === "approval")
 }
 
 function whyOver(newest: RolloutState, stage: number): string {

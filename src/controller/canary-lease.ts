@@ -2,7 +2,7 @@ import type { Clock } from "../model/clock.js"
 import type { ReadProblem } from "../model/follower-problem.js"
 import { isLater, parseBeat } from "../rollout/beat.js"
 import type { Beat } from "../rollout/beat.js"
-import { phaseOf } from "../rollout/phase.js"
+import { isUnderWay, phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 import type { Versioned } from "../rollout/store.js"
 import { createLooks } from "./looks.js"
@@ -66,10 +66,7 @@ interface Moment {
 const NEVER: Moment = { monotonic: Number.NEGATIVE_INFINITY, wall: Number.NEGATIVE_INFINITY }
 
 /** Where the canary may serve, and be taken back by the leader. In shadow it serves those who are pinned to it; what is promoted is proven. */
-function needsLease(state: RolloutState | null): boolean {
-  const phase = state && phaseOf(state).phase
-  return phase === "shadow" || phase === "canary" || phase === "baking"
-}
+const needsLease = (state: RolloutState | null): boolean => state !== null && isUnderWay(phaseOf(state))
 
 export function createCanaryLease(options: CanaryLeaseOptions): CanaryLease {
   const { rollout, clock, leaseMs, pollEveryMs, random, revision } = options

@@ -1,4 +1,4 @@
-import { phaseOf } from "../rollout/phase.js"
+import { isUnderWay, phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { reportKey } from "./keys.js"
@@ -19,7 +19,7 @@ export async function findUnjudged(
   atLeastMs: number,
 ): Promise<Gap | null> {
   const phase = phaseOf(state)
-  if (!("stage" in phase)) return null
+  if (!isUnderWay(phase)) return null
   // Not before its generation.
   const began = state.ramp[0]?.at ?? phase.since
   let until = now

@@ -3,7 +3,7 @@ import { approveByLink, linkStanding } from "../controller/approve-by-link.js"
 import { isSerinError } from "../errors.js"
 import { readGrant, type ApprovalGrant } from "../notify/approval-token.js"
 import { phaseWords } from "../operate/next-step.js"
-import { phaseOf } from "../rollout/phase.js"
+import { isUnderWay, phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 import type { Context, Route } from "./route.js"
 
@@ -70,7 +70,7 @@ const over = (why: string): Response => page(409, "Nothing was done", [`${why}.`
 
 function question({ to, expires }: ApprovalGrant, state: RolloutState, token: string): Response {
   const phase = phaseOf(state)
-  const next = "stage" in phase ? state.spec.stages[phase.stage + 1] : undefined
+  const next = isUnderWay(phase) ? state.spec.stages[phase.stage + 1] : undefined
   const goal = next === undefined ? "it is promoted" : `${next.weightBp / 100} % of new sessions`
   const form = `<form method="post" action="approve">
 <input type="hidden" name="token" value="${escaped(token)}">

@@ -1,4 +1,5 @@
-import { isUnderWay, takeSnapshot } from "../operate/snapshot.js"
+import { takeSnapshot } from "../operate/snapshot.js"
+import { isUnderWay } from "../rollout/phase.js"
 import type { ReadStore } from "../rollout/store.js"
 import { disagreements, type Disagreements } from "./document.js"
 import type { LogExamples } from "./from-log.js"

@@ -1,7 +1,6 @@
-import { phaseOf, type Phase } from "../rollout/phase.js"
+import { isUnderWay, phaseOf, type Phase, type UnderWay } from "../rollout/phase.js"
 import type { HoldReason, RolloutState } from "../rollout/state.js"
 import { formatShare, formatTime, formatWhen } from "./format.js"
-import { isUnderWay, type UnderWay } from "./snapshot.js"
 
 /** Writes a command that works on the rollout in question. */
 export type Say = (verb: string) => string

@@ -1,7 +1,8 @@
 import { outlook, type Outlook } from "../analysis/outlook.js"
 import type { CriterionName } from "../model/verdict.js"
 import { formatSpan } from "./format.js"
-import { isUnderWay, type Snapshot } from "./snapshot.js"
+import { isUnderWay } from "../rollout/phase.js"
+import type { Snapshot } from "./snapshot.js"
 
 /** When the criteria that are not settled will be; nothing where nobody judges any more. */
 export function outlookOf({ verdict, report, state, phase, judged }: Snapshot): readonly Outlook[] {

@@ -1,10 +1,12 @@
 import { readState } from "../controller/verbs.js"
 import type { Report } from "../controller/report.js"
 import type { Verdict } from "../model/verdict.js"
-import { phaseOf, type Phase } from "../rollout/phase.js"
+import { isUnderWay, phaseOf, type Phase } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 import type { ReadStore } from "../rollout/store.js"
 import { readReport } from "./stored-report.js"
+
+export { isUnderWay } from "../rollout/phase.js"
 
 /** A process that judges reports every few seconds; one that is silent for longer is gone, ms. */
 export const REPORT_STALE_MS = 30_000
@@ -52,8 +54,3 @@ export async function takeSnapshot(
     verdict: (isUnderWay(phase) ? reported : state.last.verdict) ?? reported ?? state.last.verdict ?? null,
   }
 }
-
-export type UnderWay = Extract<Phase, { readonly stage: number }>
-
-/** Tell whether a canary is being put to the test. */
-export const isUnderWay = (phase: Phase): phase is UnderWay => "stage" in phase

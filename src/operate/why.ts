@@ -1,6 +1,7 @@
 import type { CriterionVerdict, Verdict } from "../model/verdict.js"
 import type { HoldReason } from "../rollout/state.js"
-import { isUnderWay, type Snapshot } from "./snapshot.js"
+import { isUnderWay } from "../rollout/phase.js"
+import type { Snapshot } from "./snapshot.js"
 
 /** Say in a sentence why a rollout stands where it does: what decided it, holds it, or keeps it from passing. */
 export function whyOf({ state, phase, verdict, judged, report }: Snapshot): string {

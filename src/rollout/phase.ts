@@ -12,6 +12,9 @@ export type Phase =
   | { readonly phase: "contained"; readonly at: number }
   | { readonly phase: "killed"; readonly at: number; readonly position: Exclude<Kill, "off"> }
 
+/** Of a canary that is being put to the test. */
+export type UnderWay = Extract<Phase, { readonly stage: number }>
+
 /** Derive the phase of a state; it is stored nowhere. The kill switch hides every other. */
 export function phaseOf(state: RolloutState): Phase {
   if (state.kill !== "off") return { phase: "killed", at: state.last.at, position: state.kill }
@@ -23,6 +26,9 @@ export function phaseOf(state: RolloutState): Phase {
   if (weightBp === 10_000) return { phase: "baking", since, stage }
   return { phase: "canary", since, stage, weightBp }
 }
+
+/** Tell whether a canary is being put to the test. */
+export const isUnderWay = (phase: Phase): phase is UnderWay => "stage" in phase
 
 /** Tell whether the ramp counts. False: no session is the canary's, whatever arm it began on. */
 export function servesCanary(state: RolloutState): boolean {

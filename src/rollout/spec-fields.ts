@@ -19,6 +19,9 @@ function readName(value: YamlValue, pattern: RegExp, rule: string): string | und
   return value.fail(`must be ${rule}, got ${shorten(value.written)}`)
 }
 
+/** All of the sessions, basis points. */
+export const FULL_BP = 10_000
+
 /** A share in percent, as basis points. */
 export function percentBp({ min }: { readonly min: 0 | 0.01 }): Read<number> {
   return (value) => {

@@ -1,12 +1,11 @@
 import type { Problem } from "../errors.js"
 import type { Criterion, CriterionName } from "../model/verdict.js"
+import { FULL_BP } from "./spec-fields.js"
 import type { RolloutSpec, Stage } from "./spec.js"
 import type { YamlMap } from "./yaml-value.js"
 
 /** Whom the canary serves and which calls both releases judge: what criteria have their data from. */
 type Exposure = Pick<RolloutSpec, "stages" | "shadowSampleBp">
-
-export const FULL_BP = 10_000
 
 const SHOW_PAIRS = "remove shadow: false"
 

@@ -1,11 +1,10 @@
-import { percentBp, readBoolean, readPeriod } from "./spec-fields.js"
+import { FULL_BP, percentBp, readBoolean, readPeriod } from "./spec-fields.js"
 import { readEligible } from "./spec-participants.js"
 import type { Eligible, Stage } from "./spec.js"
 import type { Read, YamlMap } from "./yaml-value.js"
 
 /** The ramp of a spec that writes no `stages`: those above `traffic_percentage` follow it. Basis points. */
 const LADDER_BP = [500, 2500, 5000, 10_000]
-const FULL_BP = 10_000
 const MAX_STAGES = 32
 const OBSERVATION_MS = 3_600_000
 

@@ -4,6 +4,7 @@ import { formatDuration } from "./duration.js"
 import { firstNarrower } from "./eligibility.js"
 import type { Gate } from "./gate.js"
 import {
+  FULL_BP,
   oneOf,
   percentBp,
   readBoolean,
@@ -16,7 +17,7 @@ import {
   readVersion,
 } from "./spec-fields.js"
 import { readEligible, readPins } from "./spec-participants.js"
-import { checkGate, checkIntent, checkSessions, FULL_BP, unprovable } from "./spec-provable.js"
+import { checkGate, checkIntent, checkSessions, unprovable } from "./spec-provable.js"
 import { readServedStages } from "./spec-stages.js"
 import { openYaml, type Read, type YamlMap, type YamlValue } from "./yaml-value.js"
 

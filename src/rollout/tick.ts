@@ -1,6 +1,6 @@
 import type { NoData, Verdict } from "../model/verdict.js"
 import type { TickEvent } from "./event.js"
-import { phaseOf } from "./phase.js"
+import { isUnderWay, phaseOf } from "./phase.js"
 import { bounded, containBoth, extendRamp, revise, rollBack } from "./revise.js"
 import type { Stage } from "./spec.js"
 import type { Approval, Hold, HoldReason, RolloutState } from "./state.js"
@@ -50,7 +50,7 @@ interface Look {
 /** Null: nothing that a tick may move, or a verdict on another generation. */
 function lookAt(state: RolloutState, event: TickEvent, now: number): Look | null {
   const phase = phaseOf(state)
-  if (phase.phase !== "shadow" && phase.phase !== "canary" && phase.phase !== "baking") return null
+  if (!isUnderWay(phase)) return null
   const { verdict, releases = "ready", fuse } = event
   if (verdict !== null && verdict.generation !== state.generation) return null
   const { spec } = state

@@ -1,19 +1,8 @@
-import { SerinError } from "../errors.js"
-import { digestRefusal, digestsOf } from "./digests.js"
-import type {
-  ContainEvent,
-  KillEvent,
-  LeadEvent,
-  PromoteEvent,
-  RetryEvent,
-  RollbackEvent,
-  RolloutEvent,
-  StartEvent,
-} from "./event.js"
-import { gateRefusal, gateWords } from "./gate.js"
-import { isContained, phaseOf, type Phase } from "./phase.js"
+import type { ContainEvent, KillEvent, LeadEvent, PromoteEvent, RollbackEvent, RolloutEvent } from "./event.js"
+import { retry, start } from "./generation.js"
+import { isContained, isUnderWay, phaseOf, type UnderWay } from "./phase.js"
+import { refusal, requireHuman, requireUnderWay } from "./refusal.js"
 import { bounded, boundedActor, containBoth, extendRamp, lastingHolds, revise, rollBack } from "./revise.js"
-import type { RolloutSpec } from "./spec.js"
 import type { HoldReason, RolloutState } from "./state.js"
 import { tick } from "./tick.js"
 
@@ -53,95 +42,9 @@ export function transition(state: RolloutState, event: RolloutEvent, now: number
 
 type Asked<T extends RolloutEvent["type"]> = Extract<RolloutEvent, { readonly type: T }>
 
-function start(state: RolloutState, event: StartEvent, now: number): RolloutState {
-  const { spec, salt } = event
-  const phase = phaseOf(state)
-  if (phase.phase === "killed") throw refusal(state, "start", "`retry` begins again and lifts the kill")
-  if (spec.canary === state.canary) {
-    if (phase.phase === "promoted") throw refusal(state, "start", `${spec.canary} is promoted already`)
-    if (phase.phase === "rolled_back" || phase.phase === "contained") {
-      throw refusal(state, "start", `\`retry\` gives ${spec.canary} another chance`)
-    }
-    throw refusal(state, "start", `${spec.canary} is under way: \`promote\` or \`rollback\` it`)
-  }
-  if (event.actor.kind === "controller" && state.holds.some(({ reason }) => reason === "paused")) {
-    throw refusal(state, "start", "a human paused it: `resume` first")
-  }
-  // Stable alone would serve again, and it was not known to be safe.
-  if (phase.phase === "contained") requireHuman(state, event)
-  checkStable(state, phase, spec)
-  // The phase tells of the newest canary alone, so the history has to tell what became of the one before.
-  const superseded = isRunning(phase) ? `supersedes ${state.canary} (${describe(phase)}): ` : ""
-  return begin(state, "start", { ...event, reason: `${superseded}${event.reason}` }, spec, salt, now)
-}
-
-/** Changing stable moves every session at once, past all that a canary is for. */
-function checkStable(state: RolloutState, phase: Phase, spec: RolloutSpec): void {
-  if (phase.phase === "promoted" && spec.stable === state.stable) {
-    const fix = `write stable: ${state.canary}, or \`rollback\` first to go back to ${state.stable}`
-    throw refusal(
-      state,
-      "start",
-      `${state.canary} was promoted, and the spec still takes ${spec.stable} for stable: ${fix}`,
-    )
-  }
-  if (isRunning(phase) && spec.stable !== state.stable) {
-    const fix = `\`promote\` or \`rollback\` first, or write stable: ${state.stable}`
-    throw refusal(state, "start", `stable is ${state.stable}, not ${spec.stable}: ${fix}`)
-  }
-}
-
-/** A new generation: evidence, approvals and holds of the last one are of no account in it. */
-function begin(
-  state: RolloutState,
-  name: "start" | "retry",
-  event: StartEvent | RetryEvent,
-  spec: RolloutSpec,
-  salt: string,
-  now: number,
-): RolloutState {
-  if (spec.rollout !== state.rollout) {
-    throw refusal(state, name, `the spec is of another rollout, ${spec.rollout}`)
-  }
-  if (salt === "") throw new RangeError("salt must not be empty")
-  const refused = gateRefusal(spec, event.gate) ?? digestRefusal(event)
-  if (refused !== null) throw refusal(state, name, refused)
-  return revise(
-    state,
-    now,
-    { event: name, actor: event.actor, reason: `${event.reason}${gateWords(spec, event.gate)}` },
-    {
-      generation: state.generation + 1,
-      salt,
-      spec,
-      stable: spec.stable,
-      canary: spec.canary,
-      digests: digestsOf(state, spec, event),
-      ramp: extendRamp(spec, [], 0, now),
-      holds: [],
-      approvals: [],
-      kill: "off",
-      ended: null,
-    },
-  )
-}
-
-function retry(state: RolloutState, event: RetryEvent, now: number): RolloutState {
-  requireHuman(state, event)
-  const phase = phaseOf(state)
-  if (!canRetry(phase)) {
-    throw refusal(state, "retry", isRunning(phase) ? "it is under way: `rollback` first" : "`start` a canary")
-  }
-  if (state.canary === null && event.spec === undefined) {
-    // The kill fell on a rollout that never began: there is nothing to begin again.
-    return revise(state, now, { event: "retry", actor: event.actor, reason: event.reason }, { kill: "off" })
-  }
-  return begin(state, "retry", event, event.spec ?? state.spec, event.salt, now)
-}
-
 function pause(state: RolloutState, event: Asked<"pause">, now: number): RolloutState {
   requireHuman(state, event)
-  requireRunning(state, "pause")
+  requireUnderWay(state, "pause")
   if (state.holds.some(({ reason }) => reason === "paused")) return state
   const hold = { reason: "paused", since: now, note: bounded(event.reason) } as const
   return revise(state, now, { event: "pause", ...event }, { holds: [...state.holds, hold] })
@@ -151,7 +54,7 @@ const LIFTED_BY_RESUME: ReadonlySet<HoldReason> = new Set<HoldReason>(["paused",
 
 function resume(state: RolloutState, event: Asked<"resume">, now: number): RolloutState {
   requireHuman(state, event)
-  requireRunning(state, "resume")
+  requireUnderWay(state, "resume")
   const holds = state.holds.filter(({ reason }) => !LIFTED_BY_RESUME.has(reason))
   if (holds.length === state.holds.length) return state
   return revise(state, now, { event: "resume", ...event }, { holds })
@@ -159,7 +62,7 @@ function resume(state: RolloutState, event: Asked<"resume">, now: number): Rollo
 
 function approve(state: RolloutState, event: Asked<"approve">, now: number): RolloutState {
   requireHuman(state, event)
-  const running = requireRunning(state, "approve")
+  const running = requireUnderWay(state, "approve")
   const { stage } = running
   if (state.spec.stages[stage]?.approval !== true) {
     throw refusal(state, "approve", "this stage asks for no approval; `promote` goes on at once")
@@ -185,7 +88,7 @@ function approve(state: RolloutState, event: Asked<"approve">, now: number): Rol
 }
 
 /** What keeps a stage from asking for its approval, which is the last gate: an approval of what is not known yet is none. */
-function missing({ holds, spec }: RolloutState, { stage, since }: Running, now: number): string {
+function missing({ holds, spec }: RolloutState, { stage, since }: UnderWay, now: number): string {
   const held = holds.map(({ reason }) => reason).filter((reason) => reason !== "paused" && reason !== "releases")
   if (held.length > 0) return `it is held by ${held.join(", ")}`
   const due = since + (spec.stages[stage]?.periodMs ?? 0)
@@ -194,7 +97,7 @@ function missing({ holds, spec }: RolloutState, { stage, since }: Running, now: 
 
 function promote(state: RolloutState, event: PromoteEvent, now: number): RolloutState {
   requireHuman(state, event)
-  const { stage } = requireRunning(state, "promote")
+  const { stage } = requireUnderWay(state, "promote")
   const last = state.spec.stages.length - 1
   const cause = { event: "promote", ...event }
   if (event.to !== "end" && stage < last) {
@@ -235,50 +138,6 @@ function kill(state: RolloutState, event: KillEvent, now: number): RolloutState 
 function lead(state: RolloutState, event: LeadEvent, now: number): RolloutState {
   if (event.actor.kind !== "controller") throw refusal(state, "lead", "only a controller may")
   if (state.epoch > event.epoch) throw refusal(state, "lead", `a leader of epoch ${state.epoch} is in its place`)
-  if (state.epoch === event.epoch || !isRunning(phaseOf(state))) return state
+  if (state.epoch === event.epoch || !isUnderWay(phaseOf(state))) return state
   return revise(state, now, { event: "lead", ...event }, { epoch: event.epoch })
-}
-
-type Running = Extract<Phase, { readonly stage: number }>
-
-const isRunning = (phase: Phase): phase is Running => "stage" in phase
-
-function requireRunning(state: RolloutState, verb: string): Running {
-  const phase = phaseOf(state)
-  if (isRunning(phase)) return phase
-  throw refusal(state, verb, canRetry(phase) ? "`retry` begins again" : "`start` a canary first")
-}
-
-const canRetry = ({ phase }: Phase): boolean => phase === "killed" || phase === "rolled_back" || phase === "contained"
-
-function requireHuman(state: RolloutState, event: Exclude<RolloutEvent, { readonly type: "tick" }>): void {
-  if (event.actor.kind !== "human") throw refusal(state, event.type, "only a human may")
-}
-
-function refusal(state: RolloutState, verb: string, way: string): SerinError {
-  return new SerinError(
-    "TRANSITION_REFUSED",
-    `Cannot ${verb} ${state.rollout}, which is ${describe(phaseOf(state))}: ${way}`,
-  )
-}
-
-function describe(phase: Phase): string {
-  switch (phase.phase) {
-    case "idle":
-      return "idle"
-    case "shadow":
-      return "in shadow"
-    case "canary":
-      return `at ${phase.weightBp / 100} %`
-    case "baking":
-      return "baking at 100 %"
-    case "promoted":
-      return `promoted (${new Date(phase.at).toISOString()})`
-    case "rolled_back":
-      return `rolled back (${new Date(phase.at).toISOString()})`
-    case "contained":
-      return `contained (${new Date(phase.at).toISOString()})`
-    case "killed":
-      return `killed (${phase.position}, ${new Date(phase.at).toISOString()})`
-  }
 }
