@@ -2,7 +2,7 @@ import { setMaxListeners } from "node:events"
 import { Agent as AgentHttp } from "node:http"
 import { Agent as AgentHttps } from "node:https"
 import type { SecureContextOptions } from "node:tls"
-import { EtcdError, exchange, stream } from "./etcd-http.js"
+import { EtcdError, exchange, GRPC, stream } from "./etcd-http.js"
 import type { EtcdRequest } from "./etcd-http.js"
 import { fieldsOf, watchKey, writtenIn } from "./etcd-message.js"
 import type { KeyValue } from "./etcd-message.js"
@@ -34,7 +34,6 @@ export interface EtcdGateway {
 const STALL_MS = 700
 /** Silence after which a watch is made anew, ms: behind a proxy nothing else tells that its connection is dead. */
 const WATCH_IDLE_MS = 30_000
-const UNAUTHENTICATED = 16
 
 export function etcdGateway(options: GatewayOptions): EtcdGateway {
   const { endpoints, tls, headers, user, timeoutMs } = options
@@ -109,7 +108,7 @@ export function etcdGateway(options: GatewayOptions): EtcdGateway {
     try {
       return await work()
     } catch (error) {
-      if (!(error instanceof EtcdError) || error.code !== UNAUTHENTICATED) throw error
+      if (!(error instanceof EtcdError) || error.code !== GRPC.unauthenticated) throw error
       token = await authenticate(patience)
       return work()
     }
@@ -204,5 +203,10 @@ const agentFor = (endpoint: URL | undefined): AgentHttp =>
   new (endpoint?.protocol === "https:" ? AgentHttps : AgentHttp)({ keepAlive: true, maxFreeSockets: 2 })
 
 /** Answers that another member would give as well: a question that is wrong, and one that this user may not ask. */
-const isFinal = (error: unknown): boolean =>
-  error instanceof EtcdError && [3, 7, 9, UNAUTHENTICATED].includes(error.code)
+const isFinal = (error: unknown): boolean => error instanceof EtcdError && FINAL.includes(error.code)
+const FINAL: readonly number[] = [
+  GRPC.invalidArgument,
+  GRPC.permissionDenied,
+  GRPC.failedPrecondition,
+  GRPC.unauthenticated,
+]

@@ -18,6 +18,15 @@ export interface EtcdRequest {
   readonly sent?: (() => void) | undefined
 }
 
+/** gRPC's numbers for errors, as far as they are told apart. */
+export const GRPC = {
+  invalidArgument: 3,
+  permissionDenied: 7,
+  resourceExhausted: 8,
+  failedPrecondition: 9,
+  unauthenticated: 16,
+} as const
+
 /** What etcd itself answered instead of what was asked for. */
 export class EtcdError extends Error {
   /** gRPC's number for it; 0 when the answer was none of etcd's. */

@@ -5,11 +5,11 @@ import type { KeysOf } from "../model/options.js"
 import type { StateStore } from "../rollout/store.js"
 import { callSafely, checkKeep, checkWrite, keySegments, refuseAborted, versioned } from "./document.js"
 import { etcdGateway } from "./etcd-gateway.js"
-import { EtcdError } from "./etcd-http.js"
+import { EtcdError, GRPC } from "./etcd-http.js"
 import { deleteRange, ifVersion, keysOf, outcomeOf, put, range } from "./etcd-message.js"
 import type { KeyValue } from "./etcd-message.js"
-import { ambiguous, refused, withPatience } from "./patience.js"
-import type { Patience } from "./patience.js"
+import { ambiguous, checkTimeout, refused, withPatience } from "./patience.js"
+import type { Advice, Patience } from "./patience.js"
 
 /** Options of `etcdStore()`. */
 export interface EtcdStoreOptions {
@@ -53,13 +53,14 @@ const MAX_BYTES = 700 * 1024
 /** Revisions that one question of a history brings. */
 const PAGE = 20
 
-/** gRPC's numbers for answers that say that nothing was done. */
-const INVALID_ARGUMENT = 3
-const PERMISSION_DENIED = 7
-const RESOURCE_EXHAUSTED = 8
-const FAILED_PRECONDITION = 9
-const UNAUTHENTICATED = 16
-const NOTHING_DONE = [INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, UNAUTHENTICATED]
+/** Answers that say that nothing was done. */
+const NOTHING_DONE: readonly number[] = [
+  GRPC.invalidArgument,
+  GRPC.permissionDenied,
+  GRPC.resourceExhausted,
+  GRPC.failedPrecondition,
+  GRPC.unauthenticated,
+]
 
 /**
  * Keep documents in etcd 3.4 or newer, through its JSON gateway. The version of the key `<prefix>documents/<key>` is the revision;
@@ -168,12 +169,12 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
 }
 
 /** What to do about an answer, or about none. */
-function adviceOn(error: unknown): { readonly code?: "STORE_UNAUTHORIZED"; readonly fix?: string } {
+function adviceOn(error: unknown): Advice {
   if (!(error instanceof EtcdError)) return { fix: "check that the cluster runs and that the endpoints are right" }
-  if (error.code === PERMISSION_DENIED) {
+  if (error.code === GRPC.permissionDenied) {
     return { code: "STORE_UNAUTHORIZED", fix: "give this user the role that docs/reference/stores/etcd.md lists" }
   }
-  if (error.code === UNAUTHENTICATED || /user name|user ID|password/.test(error.message)) {
+  if (error.code === GRPC.unauthenticated || /user name|user ID|password/.test(error.message)) {
     return { code: "STORE_UNAUTHORIZED", fix: "check the user and the password" }
   }
   return error.code === 0 ? { fix: "is this the address of etcd, version 3.4 or newer?" } : {}
@@ -192,9 +193,7 @@ function resolve(options: EtcdStoreOptions) {
     return url
   })
   checkKeep(keep)
-  if (!(timeoutMs > 0 && timeoutMs < 2 ** 31)) {
-    throw new RangeError(`timeoutMs must be above 0 and below 2^31, got ${timeoutMs}`)
-  }
+  checkTimeout("timeoutMs", timeoutMs)
   const gateway = etcdGateway({ endpoints: urls, tls, headers, user, timeoutMs })
   return { server: urls.map(({ host }) => host).join(", "), prefix, keep, timeoutMs, gateway }
 }

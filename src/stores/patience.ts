@@ -1,6 +1,12 @@
 import { SerinError } from "../errors.js"
 import type { SerinErrorCode } from "../errors.js"
 
+/** What to do about a failure, in words, and what it is called where that is not `STORE_UNAVAILABLE`. */
+export interface Advice {
+  readonly code?: SerinErrorCode
+  readonly fix?: string
+}
+
 /** How long one caller waits: until its own signal aborts, and no longer than the store's limit. */
 export interface Patience {
   /** Aborts when the caller gave up or the time is over; its reason says which. */
@@ -30,6 +36,11 @@ export async function withPatience<T>(
     clearTimeout(timer)
     caller?.removeEventListener("abort", giveUp)
   }
+}
+
+/** Throw `RangeError` for a time that no timer can wait, ms. */
+export function checkTimeout(option: string, ms: number): void {
+  if (!(ms > 0 && ms < 2 ** 31)) throw new RangeError(`${option} must be above 0 and below 2^31, got ${ms}`)
 }
 
 /** The same caller, with less time, ms. */
@@ -71,7 +82,7 @@ export function pause(ms: number, signal: AbortSignal): Promise<boolean> {
 export function refused(
   server: string,
   cause: unknown,
-  { code = "STORE_UNAVAILABLE", fix = "" }: { readonly code?: SerinErrorCode; readonly fix?: string } = {},
+  { code = "STORE_UNAVAILABLE", fix = "" }: Advice = {},
 ): SerinError {
   if (cause instanceof SerinError) return cause
   return new SerinError(code, `${server}: ${messageOf(cause)}${fix === "" ? "" : `; ${fix}`}`, { cause })

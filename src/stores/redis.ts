@@ -1,51 +1,23 @@
-import { createRequire } from "node:module"
-import type { Redis, RedisOptions } from "ioredis"
-import { SerinError, libraryMissing } from "../errors.js"
-import type { SerinErrorCode } from "../errors.js"
-import { refuseUnknown } from "../model/options.js"
-import type { KeysOf } from "../model/options.js"
+import type { Redis } from "ioredis"
+import { SerinError } from "../errors.js"
 import { MAX_REVISION } from "../rollout/store.js"
 import type { StateStore, Versioned } from "../rollout/store.js"
-import { checkKeep, checkWrite, keySegments, MAX_DOCUMENT_BYTES, refuseAborted, versioned } from "./document.js"
+import { checkWrite, keySegments, MAX_DOCUMENT_BYTES, refuseAborted, versioned } from "./document.js"
 import { ambiguous, refused, withPatience } from "./patience.js"
-import type { Patience } from "./patience.js"
+import type { Advice, Patience } from "./patience.js"
 import { redisHints } from "./redis-hints.js"
 import { isReply, openRedis, redisLine } from "./redis-line.js"
+import { resolveRedis } from "./redis-options.js"
+import type { RedisStoreOptions } from "./redis-options.js"
 import { COMPARE_AND_SET, FIELD, REMOVE } from "./redis-script.js"
 import { codeOf } from "./system-error.js"
 
-/** Options of `redisStore()`. */
-export interface RedisStoreOptions {
-  /** `redis://user:password@host:6379/0`, or `rediss://` for TLS. */
-  readonly url?: string | undefined
-  /**
-   * What ioredis connects with: `{ host, port, username, password, tls, sentinels, name, … }`. How it tries again, what it queues and
-   * how long it waits is the store's to say, and is not taken from here.
-   */
-  readonly connection?: RedisOptions | undefined
-  /** First part of all names in the server. Default `serin:`. */
-  readonly prefix?: string | undefined
-  /** Revisions of each document that are kept, 2 or more. Default 1,000. */
-  readonly keep?: number | undefined
-  /** Longest wait for one answer, ms. Default 2,000. */
-  readonly timeoutMs?: number | undefined
-  /** Wait until so many replicas have a write; one that fewer have in time is `STORE_AMBIGUOUS`. */
-  readonly wait?: { readonly replicas: number; readonly timeoutMs: number } | undefined
-}
+export type { RedisStoreOptions } from "./redis-options.js"
 
 /** A store that holds connections. */
 export interface RedisStore extends StateStore {
   /** End the connections; what is asked later fails. Not needed for the process to end. */
   close(): Promise<void>
-}
-
-const REDIS_KEYS: KeysOf<RedisStoreOptions> = {
-  url: true,
-  connection: true,
-  prefix: true,
-  keep: true,
-  timeoutMs: true,
-  wait: true,
 }
 
 /** Revisions that one question of a history brings. */
@@ -61,7 +33,7 @@ type Entry = readonly [id: string, fields: readonly string[]]
  * package `ioredis`.
  */
 export function redisStore(options: RedisStoreOptions): RedisStore {
-  const { server, prefix, keep, timeoutMs, wait, make } = resolve(options)
+  const { server, prefix, keep, timeoutMs, wait, make } = resolveRedis(options)
   const closing = new AbortController()
   const open = (): Promise<Redis> => openRedis(make, timeoutMs, closing.signal)
   const reader = redisLine(open)
@@ -193,11 +165,6 @@ async function confirm(
   return (await client.wait(wait.replicas, wait.timeoutMs)) >= wait.replicas
 }
 
-interface Advice {
-  readonly code?: SerinErrorCode
-  readonly fix?: string
-}
-
 /** What to do about an error of the server, or about none of its answers. */
 function adviceOn(error: unknown): Advice {
   const text = error instanceof Error ? `${codeOf(error) ?? ""} ${error.message}` : ""
@@ -219,67 +186,3 @@ const ADVICE: readonly (readonly [RegExp, Advice])[] = [
   [/equal or smaller/, { fix: TAKE_OUT }],
   [/OOM/, { fix: "the server's memory is full: make room" }],
 ]
-
-function resolve(options: RedisStoreOptions) {
-  refuseUnknown("redisStore", options, REDIS_KEYS)
-  const { url, connection = {}, prefix = "serin:", keep = 1000, timeoutMs = 2000, wait } = options
-  if (url === undefined && options.connection === undefined) {
-    throw new TypeError('redisStore needs url, as "redis://localhost:6379", or connection, the options of ioredis')
-  }
-  if (url !== undefined && !(URL.canParse(url) && /^rediss?:\/\/[^?]+$/.test(url))) {
-    throw new TypeError('url must be "redis://" or "rediss://" and an address without "?"; options go into connection')
-  }
-  if (typeof prefix !== "string" || /[{}]/.test(prefix)) throw new TypeError("prefix must be a text without { and }")
-  checkKeep(keep)
-  checkMs("timeoutMs", timeoutMs)
-  if (wait !== undefined) {
-    checkMs("wait.timeoutMs", wait.timeoutMs)
-    if (!Number.isInteger(wait.replicas) || wait.replicas < 1) {
-      throw new RangeError(`wait.replicas must be a whole number >= 1, got ${wait.replicas}`)
-    }
-    if (wait.timeoutMs >= timeoutMs) {
-      throw new RangeError(`wait.timeoutMs must be below timeoutMs (${timeoutMs}), got ${wait.timeoutMs}`)
-    }
-  }
-  const Client = requireRedis()
-  const own = {
-    ...connection,
-    connectTimeout: timeoutMs,
-    lazyConnect: true,
-    enableReadyCheck: false,
-    // Nothing is kept for later, and nothing is sent twice.
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    autoResubscribe: false,
-    retryStrategy: null,
-    reconnectOnError: null,
-    maxRetriesPerRequest: null,
-    enableAutoPipelining: false,
-    keyPrefix: "",
-    replyMapping: "legacy" as const,
-    disableClientInfo: true,
-    connectionName: connection.connectionName ?? "serin",
-  } satisfies RedisOptions
-  const make = (): Redis => (url === undefined ? new Client(own) : new Client(url, own))
-  return {
-    server: url === undefined ? (connection.host ?? "redis") : new URL(url).host,
-    prefix,
-    keep,
-    timeoutMs,
-    wait,
-    make,
-  }
-}
-
-function checkMs(name: string, ms: number): void {
-  if (!(ms > 0 && ms < 2 ** 31)) throw new RangeError(`${name} must be above 0 and below 2^31, got ${ms}`)
-}
-
-/** Looked for when a store is made, so that nothing is missing at the first read. */
-function requireRedis(): typeof Redis {
-  try {
-    return (createRequire(import.meta.url)("ioredis") as { readonly Redis: typeof Redis }).Redis
-  } catch (cause) {
-    throw libraryMissing("redisStore()", "ioredis", "ioredis@6", cause)
-  }
-}
