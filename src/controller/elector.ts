@@ -1,12 +1,14 @@
-import { SerinError, isSerinError } from "../errors.js"
+import { SerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
-import { MAX_HOLDER, MAX_TAKEOVER_MS, parseBeat, serializeBeat } from "../rollout/beat.js"
+import { MAX_HOLDER, MAX_TAKEOVER_MS, serializeBeat } from "../rollout/beat.js"
 import type { Beat } from "../rollout/beat.js"
 import type { RolloutState } from "../rollout/state.js"
-import type { StateStore, Versioned } from "../rollout/store.js"
+import type { StateStore } from "../rollout/store.js"
 import { DEADLINE_MS, withDeadlines } from "./deadline.js"
 import { leaderKey } from "./keys.js"
 import { messageOf } from "./message.js"
+import { refusedBy, seenAs } from "./seen-beat.js"
+import type { SeenBeat } from "./seen-beat.js"
 
 /** A leader rewrites its document this often, ms. */
 export const BEAT_EVERY_MS = 1000
@@ -72,7 +74,7 @@ export function createElector(options: ElectorOptions): Elector {
   const key = leaderKey(rollout)
   const lifetime = new AbortController()
   /** The document as it was read or written last. */
-  let seen: Seen | null = null
+  let seen: SeenBeat | null = null
   let beat: Beat | null = null
   /** When it was first seen as it is, on the monotonic clock. */
   let since = clock.monotonic()
@@ -106,7 +108,7 @@ export function createElector(options: ElectorOptions): Elector {
     return isLed && !lifetime.signal.aborted ? led : null
   }
 
-  function observe(found: Seen | null): void {
+  function observe(found: SeenBeat | null): void {
     problem = found === null ? undefined : found.refused
     const isSame = found?.revision === seen?.revision && found?.envelope === seen?.envelope
     answered = true
@@ -233,35 +235,4 @@ export function createElector(options: ElectorOptions): Elector {
     await looking
     if (isOurs()) await write(null).catch(() => {})
   }
-}
-
-/** The document as it is in the store, and the beat in it; null: it cannot be read. */
-interface Seen extends Pick<Versioned, "revision"> {
-  /** Null: the store itself refused it. */
-  readonly envelope: string | null
-  readonly beat: Beat | null
-  /** Why it cannot be read. */
-  readonly refused?: string | undefined
-}
-
-/** What cannot be read is held by somebody unknown: it is waited for as anybody is, and then written over. */
-function seenAs(found: Pick<Versioned, "revision" | "envelope"> | Seen | null, rollout: string): Seen | null {
-  if (found === null || "beat" in found) return found
-  const { revision, envelope } = found
-  try {
-    const beat = parseBeat(envelope)
-    if (beat.rollout === rollout) return { revision, envelope, beat }
-    return { revision, envelope, beat: null, refused: `expected the leader of ${rollout}, got that of ${beat.rollout}` }
-  } catch (error) {
-    return { revision, envelope, beat: null, refused: messageOf(error) }
-  }
-}
-
-/**
- * Attack, or a change of keys: a document that nobody trusted wrote must not keep everybody from leading. To whoever may write, its revision is
- * enough to replace it, once it has not changed for as long as a leader may be silent.
- */
-function refusedBy(error: unknown): Seen {
-  if (!isSerinError(error) || error.code !== "STATE_UNTRUSTED" || error.revision === undefined) throw error
-  return { revision: error.revision, envelope: null, beat: null, refused: messageOf(error) }
 }
