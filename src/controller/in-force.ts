@@ -100,7 +100,7 @@ export function createInForce(rollout: string, clock: Clock): InForce {
 
   function failed(error: unknown): void {
     const message = messageOf(error)
-    if (isSerinError(error) && UNTRUSTED.has(error.code)) return fail("rejected_untrusted", message)
+    if (isSerinError(error) && error.code === "STATE_UNTRUSTED") return fail("rejected_untrusted", message)
     if (confirmedAt !== null || confirmed === null) return fail("store_unreachable", message)
     const { revision, last } = confirmed.state
     const kept = `revision ${revision} of ${new Date(last.at).toISOString()} is in force, which was kept from before`
@@ -219,7 +219,6 @@ export function createInForce(rollout: string, clock: Clock): InForce {
  */
 const isInPlace = (found: Found, { revision }: RolloutState): boolean => (found.revision ?? revision) === revision
 
-const UNTRUSTED: ReadonlySet<string> = new Set(["STATE_UNTRUSTED"])
 const WAY_OUT = "restart the processes without their last known good, or give the rollout a new name"
 
 /** What is known here may be old: what is in force already may be lifted in the store. */

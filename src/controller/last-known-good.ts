@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto"
 import { dirname, resolve } from "node:path"
 import type { Clock } from "../model/clock.js"
 import { oneAtATime } from "../model/one-at-a-time.js"
+import { textIn } from "../model/utf8.js"
 import { MAX_STATE_BYTES, parseState } from "../rollout/state.js"
 import { inTime } from "./deadline.js"
 import { messageOf } from "./message.js"
@@ -103,7 +104,7 @@ async function read(file: string, rollout: string, unseal: Unseal | undefined): 
     if (!(await handle.stat()).isFile()) throw new Error("it is no file")
     const buffer = Buffer.alloc((unseal === undefined ? MAX_STATE_BYTES : MAX_SEALED_BYTES) + 1)
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0)
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(buffer.subarray(0, bytesRead))
+    const text = textIn(buffer.subarray(0, bytesRead))
     const envelope = unseal === undefined ? text : unseal(text)
     const state = parseState(envelope)
     if (state.rollout !== rollout) throw new Error(`it is the state of ${state.rollout}, not of ${rollout}`)

@@ -23,13 +23,13 @@ export async function findUnjudged(
   // Not before its generation.
   const began = state.ramp[0]?.at ?? phase.since
   let until = now
-  let isFirst = true
+  let isUnreported = true
   for await (const { envelope } of store.history(reportKey(state.rollout))) {
-    isFirst = false
+    isUnreported = false
     const at = Math.max(began, parseReport(envelope)?.at ?? until)
     if (until - at >= atLeastMs) return { revision: state.revision, since: at, until }
     until = Math.min(until, at)
   }
   // Without a report nobody has judged at all; older ones than are kept tell nothing.
-  return isFirst && until - began >= atLeastMs ? { revision: state.revision, since: began, until } : null
+  return isUnreported && until - began >= atLeastMs ? { revision: state.revision, since: began, until } : null
 }

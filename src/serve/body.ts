@@ -1,4 +1,5 @@
 import type { Clock } from "../model/clock.js"
+import { textIn } from "../model/utf8.js"
 import { refusal } from "./answer.js"
 
 /** Longest wait for the whole of a body, ms. */
@@ -35,7 +36,7 @@ export async function readBody(request: Request, maxBytes: number, clock: Clock)
       }
       chunks.push(value)
     }
-    return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks)) }
+    return { text: textIn(Buffer.concat(chunks)) }
   } catch {
     return { refused: refusal(400, "BAD_REQUEST", "the body is not UTF-8, or did not come whole") }
   } finally {

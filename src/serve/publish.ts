@@ -1,6 +1,6 @@
 import type { Clock } from "../model/clock.js"
 import { stateKey } from "../controller/keys.js"
-import { withDeadlines } from "../controller/deadline.js"
+import { DEADLINE_MS, withDeadlines } from "../controller/deadline.js"
 import { isSerinError } from "../errors.js"
 import { evidenceKey, MAX_PUBLICATION_BYTES, parsePublication } from "../evidence/publication.js"
 import type { StateStore, Versioned } from "../rollout/store.js"
@@ -21,7 +21,7 @@ export interface Publish {
 
 /** Take a process's evidence into the store, so that a restart of this process loses nothing. */
 export function publishing(given: StateStore, clock: Clock): (request: Request, to: Publish) => Promise<Response> {
-  const store = withDeadlines(given, clock, 2000)
+  const store = withDeadlines(given, clock, DEADLINE_MS)
   let atOnce = 0
 
   return async (request, to) => {

@@ -1,9 +1,6 @@
-import { inTime } from "../controller/deadline.js"
+import { DEADLINE_MS, inTime } from "../controller/deadline.js"
 import type { Clock } from "../model/clock.js"
 import type { ReadStore, Versioned } from "../rollout/store.js"
-
-/** Longest wait for one answer of the store, ms. */
-const DEADLINE_MS = 2000
 
 /** Read a document as it is now, or later. Rejects as the store does. */
 export type Read = (key: string) => Promise<Versioned | null>

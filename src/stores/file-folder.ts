@@ -3,12 +3,13 @@ import type { Dirent } from "node:fs"
 import { mkdir, open, readdir, realpath, rmdir, stat, unlink } from "node:fs/promises"
 import { dirname, join, sep } from "node:path"
 import { SerinError } from "../errors.js"
+import { textIn } from "../model/utf8.js"
 import type { Versioned } from "../rollout/store.js"
 import { isSegment, MAX_DOCUMENT_BYTES, versioned } from "./document.js"
 import { codeOf } from "./system-error.js"
 
-const FOLDER_MODE = 0o700
-const FILE_MODE = 0o600
+export const FOLDER_MODE = 0o700
+export const FILE_MODE = 0o600
 const REVISION = /^\d{10}\.json$/
 /** Windows has none. */
 const NOFOLLOW = (constants as Partial<typeof constants>).O_NOFOLLOW ?? 0
@@ -19,7 +20,8 @@ export const REMOVED = ".removed"
 /** Whoever had read a document that was removed knows by now, ms. */
 const KNOWN_MS = 3_600_000
 
-export const MAX_REVISION = 9_999_999_999
+/** What ten digits can say. */
+export const LAST_FILE = 9_999_999_999
 
 export const fileOf = (revision: number): string => `${String(revision).padStart(10, "0")}.json`
 export const isRevisionFile = (name: string): boolean => REVISION.test(name)
@@ -83,7 +85,7 @@ export async function readRevision(
     if (size > MAX_DOCUMENT_BYTES) {
       throw new SerinError("STORE_UNAVAILABLE", `${path} has ${size} bytes, at most ${MAX_DOCUMENT_BYTES} are read`)
     }
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await handle.readFile())
+    const text = textIn(await handle.readFile())
     return versioned(revision, text)
   } catch (error) {
     if (codeOf(error) === "ENOENT") return null

@@ -4,10 +4,9 @@ import type { FileHandle } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
 import { SerinError } from "../errors.js"
+import { FILE_MODE, FOLDER_MODE } from "./file-folder.js"
 import { codeOf } from "./system-error.js"
 
-const FILE_MODE = 0o600
-const FOLDER_MODE = 0o700
 /** Below the store's own folder. Nobody watches it: whatever is done to a draft wakes no process. */
 const DRAFTS = ".drafts"
 /** No write takes this long, ms; younger files belong to somebody. */

@@ -8,10 +8,10 @@ import {
   exists,
   fileOf,
   isRevisionFile,
+  LAST_FILE,
   listKeys,
   makeFolder,
   mark,
-  MAX_REVISION,
   PRUNED,
   readRevision,
   readRevisions,
@@ -63,17 +63,17 @@ export function fileStore(options: FileStoreOptions): StateStore {
   }
 
   /** Revision numbers, ascending. What was there and is gone is a failure: a wiped folder must not look like a fresh start. */
-  async function list(key: string, folder: string): Promise<readonly number[]> {
+  async function revisionsOf(key: string, folder: string): Promise<readonly number[]> {
     const revisions = await readRevisions(folder)
-    const known = seen.get(key) ?? 0
-    if (revisions.length === 0 && known > 0) {
+    const newest = seen.get(key) ?? 0
+    if (revisions.length === 0 && newest > 0) {
       if (await exists(join(folder, REMOVED))) {
         seen.delete(key)
         return revisions
       }
       throw new SerinError(
         "STORE_UNAVAILABLE",
-        `${folder} is gone; revision ${known} was in it. Restore it, or restart to begin anew`,
+        `${folder} is gone; revision ${newest} was in it. Restore it, or restart to begin anew`,
       )
     }
     return revisions
@@ -82,7 +82,7 @@ export function fileStore(options: FileStoreOptions): StateStore {
   async function read(key: string, folder: string): Promise<Versioned | null> {
     // A revision can be pruned between the list and the read: many were written since, so the list is read again.
     for (let attempt = 0; attempt < 10; attempt++) {
-      const newest = (await list(key, folder)).at(-1)
+      const newest = (await revisionsOf(key, folder)).at(-1)
       if (newest === undefined) return null
       const found = await readRevision(folder, newest)
       if (found === null) continue
@@ -100,7 +100,7 @@ export function fileStore(options: FileStoreOptions): StateStore {
     kept: number,
   ): Promise<boolean> {
     const revision = (revisions.at(-1) ?? 0) + 1
-    if (revision > MAX_REVISION) throw new SerinError("STORE_UNAVAILABLE", `${folder} has no number left`)
+    if (revision > LAST_FILE) throw new SerinError("STORE_UNAVAILABLE", `${folder} has no number left`)
     if (!(await publish(root, join(folder, fileOf(revision)), envelope))) return false
     await settle(folder, revision)
     // It is there again: if it is gone once more, nobody meant it.
@@ -125,7 +125,7 @@ export function fileStore(options: FileStoreOptions): StateStore {
       checkWrite(expectedRevision, envelope, MAX_DOCUMENT_BYTES, options)
       return guarded(folder, async () => {
         refuseAborted(options?.signal)
-        const revisions = await list(key, folder)
+        const revisions = await revisionsOf(key, folder)
         if ((revisions.at(-1) ?? 0) === expectedRevision) {
           // Only for the first: a folder that is gone must not come back with what is written next.
           if (expectedRevision === 0) await makeFolder(folder, known)
@@ -150,7 +150,7 @@ export function fileStore(options: FileStoreOptions): StateStore {
     async *history(key, options) {
       const folder = folderOf(key)
       refuseAborted(options?.signal)
-      const revisions = await guarded(folder, () => list(key, folder))
+      const revisions = await guarded(folder, () => revisionsOf(key, folder))
       for (const revision of revisions.toReversed()) {
         refuseAborted(options?.signal)
         const found = await guarded(folder, () => readRevision(folder, revision))

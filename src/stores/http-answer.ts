@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
 import { SerinError } from "../errors.js"
+import { textIn } from "../model/utf8.js"
 import type { Versioned } from "../rollout/store.js"
 import { unavailable, type Answer } from "./http-client.js"
 
@@ -70,7 +71,7 @@ function readDocument(url: string, { headers, body }: Answer, etag: string | und
 
 function decode(url: string, body: Buffer): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body)
+    return textIn(body)
   } catch (cause) {
     throw unavailable(url, "answered with what is not UTF-8", cause)
   }

@@ -1,5 +1,6 @@
 import { isSerinError, SerinError } from "../errors.js"
 import { refuseUnknown, requireMethods } from "../model/options.js"
+import { textIn } from "../model/utf8.js"
 import { MAX_STATE_BYTES } from "../rollout/state.js"
 import type { ReadStore, StateStore, StoreCaps, StoreOptions, Versioned } from "../rollout/store.js"
 import { openEnvelope } from "../signing/open.js"
@@ -100,8 +101,7 @@ const MAX_ENVELOPE = Math.ceil((MAX_STATE_BYTES * 4) / 3) + ENVELOPE_BYTES
 
 function decode(payload: Uint8Array): string | null {
   try {
-    // A mark at its begin is a part of the text, or what comes back is not what was written.
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(payload)
+    return textIn(payload)
   } catch {
     return null
   }

@@ -1,3 +1,4 @@
+import { textIn } from "../model/utf8.js"
 import type { StateStore, StoreOptions, Witnessed } from "../rollout/store.js"
 import { parseEnvelope } from "../signing/envelope.js"
 import type { Trust } from "../signing/trust.js"
@@ -34,7 +35,7 @@ export function contentOf(stored: string): string | Uint8Array {
   const envelope = stored.includes('"payloadType"') ? parseEnvelope(stored) : "plain"
   if (typeof envelope === "string") return stored
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(envelope.payload)
+    return textIn(envelope.payload)
   } catch {
     return envelope.payload
   }
