@@ -2,6 +2,7 @@ import type { VerdictRecord } from "../analysis/replay.js"
 import type { StateStore } from "../rollout/store.js"
 import { verdictKey } from "./keys.js"
 import { textOf } from "./message.js"
+import { getReplaceable } from "./replaceable.js"
 import { MAX_RECORD_BYTES, serializeRecord } from "./verdict-record.js"
 import { hashOf } from "./write-state.js"
 
@@ -32,7 +33,7 @@ export function createRecords(store: StateStore, rollout: string): Records {
 
   async function write(text: string): Promise<void> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const revision = (await store.get(key))?.revision ?? 0
+      const revision = (await getReplaceable(store, key))?.revision ?? 0
       if ((await store.compareAndSet(key, revision, text, { keep: KEPT_RECORDS })).ok) return
     }
     throw new Error("others write there all the time")

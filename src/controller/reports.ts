@@ -1,6 +1,7 @@
 import type { StateStore } from "../rollout/store.js"
 import { reportKey } from "./keys.js"
 import { COURSE_SCHEMA } from "./report-parts.js"
+import { getReplaceable } from "./replaceable.js"
 import type { Report } from "./report.js"
 import { TRIP_SCHEMA } from "./verdict-record.js"
 
@@ -30,7 +31,7 @@ export function createReports(store: StateStore, rollout: string): Reports {
   async function put(report: Report, tries: number): Promise<void> {
     try {
       for (let left = tries; left > 0; left--) {
-        const revision = (await store.get(key))?.revision ?? 0
+        const revision = (await getReplaceable(store, key))?.revision ?? 0
         const written = await store.compareAndSet(key, revision, JSON.stringify(report), { keep: KEPT_REPORTS })
         if (written.ok) return
       }
@@ -46,7 +47,7 @@ export function createReports(store: StateStore, rollout: string): Reports {
       return offering
     },
     async lastKnown() {
-      const found = await store.get(key)
+      const found = await getReplaceable(store, key)
       return found === null ? {} : knownIn(found.envelope)
     },
     async leave(report) {

@@ -1,8 +1,8 @@
-import { isSerinError } from "../errors.js"
 import { parseBeat } from "../rollout/beat.js"
 import type { Beat } from "../rollout/beat.js"
 import type { Versioned } from "../rollout/store.js"
 import { messageOf } from "./message.js"
+import { untrustedRevision } from "./replaceable.js"
 
 /** The document as it is in the store, and the beat in it; null: it cannot be read. */
 export interface SeenBeat extends Pick<Versioned, "revision"> {
@@ -34,6 +34,7 @@ export function seenAs(
  * enough to replace it, once it has not changed for as long as a leader may be silent.
  */
 export function refusedBy(error: unknown): SeenBeat {
-  if (!isSerinError(error) || error.code !== "STATE_UNTRUSTED" || error.revision === undefined) throw error
-  return { revision: error.revision, envelope: null, beat: null, refused: messageOf(error) }
+  const revision = untrustedRevision(error)
+  if (revision === null) throw error
+  return { revision, envelope: null, beat: null, refused: messageOf(error) }
 }

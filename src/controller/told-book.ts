@@ -1,9 +1,10 @@
-import { isSerinError } from "../errors.js"
-import type { StateStore, Versioned } from "../rollout/store.js"
+import type { StateStore } from "../rollout/store.js"
 import { notifiedKey } from "./keys.js"
 import { messageOf } from "./message.js"
 import { joinNotified, parseNotified, remember, serializeNotified, untold } from "./notified.js"
 import type { Gap, Notified, Told } from "./notified.js"
+import { getReplaceable } from "./replaceable.js"
+import type { Replaceable } from "./replaceable.js"
 
 /** What people were told, here and in the store. What is noted here is never forgotten by a store that fails. */
 export interface ToldBook {
@@ -32,7 +33,7 @@ export function createToldBook(store: StateStore, rollout: string): ToldBook {
   let problem: string | undefined
   let writing: Promise<boolean> = Promise.resolve(true)
 
-  function take(found: Pick<Versioned, "revision" | "envelope"> | null): void {
+  function take(found: Replaceable | null): void {
     revision = found?.revision ?? 0
     if (found === null) return
     try {
@@ -64,18 +65,8 @@ export function createToldBook(store: StateStore, rollout: string): ToldBook {
       dirty = true
       problem = `what was told is not written, and may be told again: ${messageOf(error)}`
       // It may have been written: its revision is read before the next.
-      await find().then(take, () => {})
+      await getReplaceable(store, key).then(take, () => {})
       return false
-    }
-  }
-
-  /** Attack, or a change of keys: what nobody vouches for must not keep people from being told. It is written over. */
-  async function find(): Promise<Pick<Versioned, "revision" | "envelope"> | null> {
-    try {
-      return await store.get(key)
-    } catch (error) {
-      if (!isSerinError(error) || error.code !== "STATE_UNTRUSTED" || error.revision === undefined) throw error
-      return { revision: error.revision, envelope: "" }
     }
   }
 
@@ -87,7 +78,7 @@ export function createToldBook(store: StateStore, rollout: string): ToldBook {
   return {
     async open() {
       await writing
-      take(await find())
+      take(await getReplaceable(store, key))
     },
     told: (name) => known.channels.find((told) => told.name === name) ?? untold(name),
     gaps: () => known.gaps,

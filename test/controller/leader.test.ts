@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { createWritingFollower } from "../../src/controller/writing-follower.js"
-import { reportKey, stateKey } from "../../src/controller/keys.js"
+import { reportKey, stateKey, verdictKey } from "../../src/controller/keys.js"
 import { createLeader } from "../../src/controller/leader.js"
 import { parseReport } from "../../src/controller/report.js"
 import type { Report } from "../../src/controller/report.js"
@@ -25,7 +25,11 @@ import { unreliable } from "./unreliable.js"
 const human = { kind: "human", id: "ada" } as const
 const controller = { kind: "controller", id: "test" } as const
 
-async function setUp(wrap: (store: StateStore) => StateStore = (store) => store, diffs?: () => readonly Diff[]) {
+async function setUp(
+  wrap: (store: StateStore) => StateStore = (store) => store,
+  diffs?: () => readonly Diff[],
+  lasting = false,
+) {
   const clock = fakeClock(T0)
   const inner = memoryStore()
   const store = wrap(inner)
@@ -40,7 +44,7 @@ async function setUp(wrap: (store: StateStore) => StateStore = (store) => store,
     follower,
     clock,
     actor: controller,
-    source: { read: (query) => (asked.push([query?.generation, query?.salt]), evidence()) },
+    source: { lasting, read: (query) => (asked.push([query?.generation, query?.salt]), evidence()) },
     diffs,
   })
   return {
@@ -70,6 +74,28 @@ describe("the leader", () => {
     await leader.tick()
     expect(phaseOf((await readState(inner, "demo"))!)).toMatchObject({ phase: "canary", weightBp: 500 })
     await stop()
+  })
+
+  it("judges, reports and keeps its verdicts although nobody who is trusted signed the report and the verdict that are there", async () => {
+    const strict = (store: StateStore): StateStore => ({
+      ...store,
+      async get(key, options) {
+        const found = await store.get(key, options)
+        if (found?.envelope !== "forged") return found
+        throw new SerinError("STATE_UNTRUSTED", "it is not signed", { revision: found.revision })
+      },
+    })
+    const { leader, evidence, inner, stop } = await setUp(strict, undefined, true)
+    for (const key of [reportKey("demo"), verdictKey("demo")]) {
+      const revision = (await inner.get(key))?.revision ?? 0
+      await inner.compareAndSet(key, revision, "forged")
+    }
+    evidence(broken)
+    const { verdict, problem } = await leader.tick()
+    expect([verdict?.result, problem]).toEqual(["breach", undefined])
+    await stop()
+    expect(parseReport((await inner.get(reportKey("demo")))!.envelope)?.verdict?.result).toBe("breach")
+    expect((await inner.get(verdictKey("demo")))!.envelope).toContain("breach")
   })
 
   it("reports what was disagreed about when the verdict was made, and not what came while it was written", async () => {
