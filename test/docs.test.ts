@@ -69,6 +69,17 @@ describe("README.md and docs/", () => {
     expect(broken).toEqual([])
   })
 
+  it("are led to from README.md, each page of guides and reference", () => {
+    const reached = new Set(["README.md"])
+    for (const path of reached) {
+      const page = pages.find((one) => one.path === path)
+      for (const { target } of page === undefined ? [] : relativeLinks(page))
+        reached.add(resolve(path, decodeURI(target)))
+    }
+    const lost = pages.filter(({ path }) => /^docs\/(guide|reference)\//.test(path) && !reached.has(path))
+    expect(lost.map(({ path }) => path)).toEqual([])
+  })
+
   it("number decisions one after the other, each once, as their titles do", () => {
     const decisions = pages.filter(({ path }) => path.startsWith("docs/decisions/"))
     const named = decisions.map(({ path }) => posix.basename(path).slice(0, 4)).toSorted()
