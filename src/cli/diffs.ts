@@ -7,6 +7,7 @@ import { groupOfExample } from "../disagreements/group-of-example.js"
 import { drawNext, keepLabel } from "../disagreements/label.js"
 import { GROUP_ID, SAYS, type Label } from "../disagreements/labels.js"
 import { storedDisagreements } from "../disagreements/stored.js"
+import { whyUnread } from "../model/file-error.js"
 import { replayOne } from "../replay/one-call.js"
 import { ACTOR_FLAGS, choice, defineCommand, JSON_FLAG, PLACE_FLAGS, usage, type Values } from "./command.js"
 import { CALL_REPLAY, DIFFS, DISAGREEMENTS } from "./diffs-answer.js"
@@ -147,8 +148,11 @@ async function replay({ values, io, out, place }: Asked, id: string, log: Disagr
   const stable = await releaseAt(pair.stable.release, root, options, io)
   const canary = await releaseAt(pair.canary.release, root, options, io)
   const text =
-    values.text === undefined ? undefined : await readFile(resolve(io.cwd, values.text), "utf8").catch(() => null)
-  if (text === null) throw usage(`serin diffs: --text ${values.text} cannot be read`)
+    values.text === undefined
+      ? undefined
+      : await readFile(resolve(io.cwd, values.text), "utf8").catch((error: unknown) => {
+          throw usage(`serin diffs: --text ${values.text} cannot be read: ${whyUnread(error)}`)
+        })
   const replayed = await replayOne({ stable, canary, decision, pair, text }).finally(() =>
     Promise.all([stable.close?.(), canary.close?.()]),
   )

@@ -1,4 +1,3 @@
-import { writeFile } from "node:fs/promises"
 import { resolve } from "node:path"
 import { explain } from "../analysis/explain.js"
 import { stateKey } from "../controller/keys.js"
@@ -22,6 +21,7 @@ import { placeOf, quoted, rolloutName, type Place } from "./place.js"
 import { plain, table, type Line } from "./printer.js"
 import { tellMissing } from "./status.js"
 import { isUnderWay, takeSnapshot, type Snapshot } from "../operate/snapshot.js"
+import { writeNew } from "./write-new.js"
 
 export const explainCommand = defineCommand({
   example: "serin explain",
@@ -106,13 +106,7 @@ async function writeRecord(place: Place, name: string, path: string): Promise<Pi
     throw new SerinError("VERDICT_INVALID", `no verdict is kept in ${place.shownState} yet: ${fix}`)
   }
   const { at, revision } = parseRecord(text)
-  try {
-    await writeFile(path, text, { flag: "wx", mode: 0o600 })
-  } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown"
-    const message = code === "EEXIST" ? `${path} is there already` : `${path} cannot be written: ${code}`
-    throw new SerinError("USAGE", `serin explain: ${message}`, { cause })
-  }
+  await writeNew(path, text, { shown: `serin explain: ${path}`, mode: 0o600 })
   return { at, revision }
 }
 

@@ -1,5 +1,5 @@
-import { access, mkdir, writeFile } from "node:fs/promises"
-import { dirname, join, resolve } from "node:path"
+import { access } from "node:fs/promises"
+import { join, resolve } from "node:path"
 import { SerinError, type Problem } from "../errors.js"
 import { z } from "zod"
 import { answers } from "./answer.js"
@@ -9,6 +9,7 @@ import { FRAMEWORKS, frameworksOf, packageOf, projectAt, type Framework, type Pr
 import { quoted } from "./place.js"
 import { STARTER_FILES } from "./starter.js"
 import { starterCode } from "./starter-code.js"
+import { writeNew } from "./write-new.js"
 
 const DEFAULT_DIR = "safety"
 
@@ -58,8 +59,7 @@ export const initCommand = defineCommand({
     const paths = Object.keys(files)
     await refuseExisting(dir, shown, paths)
     for (const [path, text] of Object.entries(files)) {
-      await mkdir(dirname(join(dir, path)), { recursive: true })
-      await writeFile(join(dir, path), text, { flag: "wx" })
+      await writeNew(join(dir, path), text, { shown: `serin init: ${join(shown, path)}`, folders: true })
     }
     const written = paths.map((path) => join(shown, path))
     const install = missingPackages(framework, from, project)

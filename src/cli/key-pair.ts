@@ -1,10 +1,11 @@
 import { generateKeyPairSync } from "node:crypto"
-import { access, writeFile } from "node:fs/promises"
+import { access } from "node:fs/promises"
 import { resolve } from "node:path"
 import { keyId } from "../signing/trust.js"
 import { KEY_PAIR, type AnswerOf } from "./answer.js"
 import { defineCommand, JSON_FLAG, operandAt, usage, type DefinedCommand, type Invocation } from "./command.js"
 import { EXIT } from "./exit-code.js"
+import { writeNew } from "./write-new.js"
 
 /** What a key pair is for, in words: where the private half is kept, and where the public one goes. */
 export interface KeyUse {
@@ -48,8 +49,9 @@ async function writeKeyPair(
   const passphrase = io.env["SERIN_KEY_PASSPHRASE"] ?? ""
   const encrypted = passphrase === "" ? {} : { cipher: "aes-256-cbc", passphrase }
   const secret = privateKey.export({ type: "pkcs8", format: "pem", ...encrypted } as { type: "pkcs8"; format: "pem" })
-  await writeFile(resolve(io.cwd, priv), secret, { flag: "wx", mode: 0o600 })
-  await writeFile(resolve(io.cwd, pub), publicKey.export({ type: "spki", format: "pem" }), { flag: "wx" })
+  const shown = `serin ${name}:`
+  await writeNew(resolve(io.cwd, priv), secret, { shown: `${shown} ${priv}`, mode: 0o600 })
+  await writeNew(resolve(io.cwd, pub), publicKey.export({ type: "spki", format: "pem" }), { shown: `${shown} ${pub}` })
   const id = keyId(publicKey)
   if (values.json) {
     out.json({ privateKey: priv, publicKey: pub, keyid: id, encrypted: passphrase !== "" })

@@ -2,6 +2,7 @@ import { createPublicKey } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { SerinError } from "../errors.js"
+import { whyUnread } from "../model/file-error.js"
 import type { StateStore, StoreOptions, Versioned } from "../rollout/store.js"
 import { parseEnvelope } from "../signing/envelope.js"
 import { resolveTrust } from "../signing/trust.js"
@@ -64,8 +65,8 @@ function trustedKeysOf(values: Partial<Values<typeof PLACE_FLAGS>>, { cwd, env }
   let text: string
   try {
     text = readFileSync(resolve(cwd, file), "utf8")
-  } catch {
-    throw usage(`serin: --trusted-keys ${file} cannot be read`)
+  } catch (error) {
+    throw usage(`serin: --trusted-keys ${file} cannot be read: ${whyUnread(error)}`)
   }
   return trustOf("serin", text, threshold, { keys: `--trusted-keys ${file}`, threshold: "--trusted-threshold" })
 }

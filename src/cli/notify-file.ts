@@ -4,6 +4,7 @@ import { command } from "../channels/command.js"
 import { slack } from "../channels/slack.js"
 import { webhook } from "../channels/webhook.js"
 import { describeProblems, SerinError } from "../errors.js"
+import { whyUnread } from "../model/file-error.js"
 import { approvalKeys } from "../notify/approval-token.js"
 import type { MessageKind } from "../notify/message.js"
 import type { ChannelOptions, NotifyChannel } from "../notify/notify-channel.js"
@@ -160,9 +161,12 @@ function readFileOrNull(path: string): string | null {
 }
 
 function readText(path: string, shown: string): string {
-  const text = readFileOrNull(path)
-  if (text === null) throw new SerinError("NOTIFY_INVALID", `${shown} cannot be read; --notify says where it is`)
-  return text
+  try {
+    return readFileSync(path, "utf8")
+  } catch (cause) {
+    const message = `${shown} cannot be read: ${whyUnread(cause)}; --notify says where it is`
+    throw new SerinError("NOTIFY_INVALID", message, { cause })
+  }
 }
 
 const readWord = (value: YamlValue): string | undefined =>

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { SerinError } from "../errors.js"
+import { whyUnread } from "../model/file-error.js"
 import { ROLLOUT_NAME } from "../rollout/names.js"
 import { parseSpec, type RolloutSpec } from "../rollout/spec.js"
 import type { Actor } from "../rollout/state.js"
@@ -100,8 +101,8 @@ export async function readText(file: string, shownFile: string): Promise<string>
   try {
     return await readFile(file, "utf8")
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown"
-    const fix = code === "ENOENT" ? "`serin init` writes one; --rollout says where it is" : code
+    const isGone = cause instanceof Error && "code" in cause && cause.code === "ENOENT"
+    const fix = isGone ? "`serin init` writes one; --rollout says where it is" : whyUnread(cause)
     throw new SerinError("SPEC_INVALID", `the rollout file ${shownFile} cannot be read: ${fix}`, { cause })
   }
 }

@@ -2,6 +2,7 @@ import { createPrivateKey } from "node:crypto"
 import type { KeyObject } from "node:crypto"
 import { readFileSync, statSync } from "node:fs"
 import { resolve } from "node:path"
+import { whyUnread } from "../model/file-error.js"
 import { PEM_BLOCK } from "../signing/trust.js"
 import { usage } from "./command.js"
 import type { Io } from "./io.js"
@@ -19,8 +20,8 @@ export function readPrivateKeys(flag: string, shown: string, { cwd, env }: Pick<
   let pem: string
   try {
     pem = readFileSync(path, "utf8")
-  } catch {
-    throw usage(`${flag} ${shown} cannot be read`)
+  } catch (error) {
+    throw usage(`${flag} ${shown} cannot be read: ${whyUnread(error)}`)
   }
   const passphrase = env["SERIN_KEY_PASSPHRASE"]
   const blocks = [...pem.matchAll(PEM_BLOCK)].map(([block]) => block)

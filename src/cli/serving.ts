@@ -5,6 +5,7 @@ import { dashboardHandler } from "../dashboard/handler.js"
 import { approvalKeys } from "../notify/approval-token.js"
 import { operators } from "../dashboard/operators.js"
 import type { Problem } from "../errors.js"
+import { whyUnread } from "../model/file-error.js"
 import { releaseDirectory } from "../release/load.js"
 import { isLoopback } from "../model/loopback.js"
 import type { ReadStore, StateStore } from "../rollout/store.js"
@@ -74,7 +75,8 @@ export async function startServing(
   const place = await find()
   // As it is: whoever follows verifies it.
   const { raw: store } = place
-  const authorize = file === undefined ? thisMachine : await readTokens(command, file, io)
+  const authorize =
+    file === undefined ? thisMachine : await readTokens(`serin ${command}: --token-file ${file}`, file, io)
   const onError = oncePerMessage(command, out)
   const serveStore = storeHandler({
     // What can only be read takes no evidence either.
@@ -85,11 +87,17 @@ export async function startServing(
     onError,
   })
   const operatorsFile = values["operator-file"]
-  const names = operatorsFile === undefined ? {} : await readOperators(command, operatorsFile, io)
+  const names =
+    operatorsFile === undefined
+      ? {}
+      : await readOperators(`serin ${command}: --operator-file ${operatorsFile}`, operatorsFile, io)
   if (values.log !== undefined && operatorsFile === undefined)
     throw usage(`serin ${command}: calls of --log are shown to those who may act; --operator-file says who that is`)
   const secretFile = values["approval-secret"]
-  const secret = secretFile === undefined ? undefined : await readSecrets(command, secretFile, io)
+  const secret =
+    secretFile === undefined
+      ? undefined
+      : await readSecrets(`serin ${command}: --approval-secret ${secretFile}`, secretFile, io)
   const writes = operatorsFile !== undefined || secret !== undefined
   const serveDashboard = dashboardHandler({
     store: !writes || place.readOnly ? withoutWrites(place.store) : place.store,
@@ -150,9 +158,9 @@ function readPort(text: string): number {
   return port
 }
 
-async function readTokens(command: string, file: string, io: Io): Promise<Authorize> {
-  const lines = await readLines(command, file, io)
-  return checkedBy(command, file, () => bearer(lines))
+async function readTokens(flag: string, file: string, io: Io): Promise<Authorize> {
+  const lines = await readLines(flag, file, io)
+  return checkedBy(flag, () => bearer(lines))
 }
 
 /** What disagreements are shown from. Releases that bring code are not loaded here. */
@@ -170,39 +178,38 @@ function exploredBy(
 }
 
 /** Tokens by the name in which each acts. */
-async function readOperators(command: string, file: string, io: Io): Promise<Readonly<Record<string, string>>> {
-  const lines = (await readLines(command, file, io)).map((line) => line.split(/\s+/))
+async function readOperators(flag: string, file: string, io: Io): Promise<Readonly<Record<string, string>>> {
+  const lines = (await readLines(flag, file, io)).map((line) => line.split(/\s+/))
   const wrong = lines.find((words) => words.length !== 2)
-  if (wrong !== undefined)
-    throw usage(`serin ${command}: ${file}: a line has a name and a token, got ${wrong.length} words`)
+  if (wrong !== undefined) throw usage(`${flag}: a line has a name and a token, got ${wrong.length} words`)
   const names = Object.fromEntries(lines.map(([name = "", token = ""]) => [name, token] as const))
-  if (lines.length === 0) throw usage(`serin ${command}: ${file} has no name and no token`)
-  if (Object.keys(names).length < lines.length) throw usage(`serin ${command}: ${file}: a name is there twice`)
-  return checkedBy(command, file, () => (operators(names), names))
+  if (lines.length === 0) throw usage(`${flag} has no name and no token; write a line of both for each operator`)
+  if (Object.keys(names).length < lines.length) throw usage(`${flag}: a name is there twice`)
+  return checkedBy(flag, () => (operators(names), names))
 }
 
 /** Secrets of approval links: the one in use, and those that are on their way out. */
-async function readSecrets(command: string, file: string, io: Io): Promise<readonly string[]> {
-  const lines = await readLines(command, file, io)
-  return checkedBy(command, file, () => approvalKeys(lines))
+async function readSecrets(flag: string, file: string, io: Io): Promise<readonly string[]> {
+  const lines = await readLines(flag, file, io)
+  return checkedBy(flag, () => approvalKeys(lines))
 }
 
-async function readLines(command: string, file: string, { cwd }: Io): Promise<string[]> {
+/** Lines of a file but the empty ones and remarks. `flag` names it in messages. */
+async function readLines(flag: string, file: string, { cwd }: Io): Promise<string[]> {
   try {
     const lines = (await readFile(resolve(cwd, file), "utf8")).split("\n").map((line) => line.trim())
     return lines.filter((line) => line !== "" && !line.startsWith("#"))
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown"
-    throw usage(`serin ${command}: ${file} cannot be read: ${code}`)
+    throw usage(`${flag} cannot be read: ${whyUnread(error)}`)
   }
 }
 
-function checkedBy<T>(command: string, file: string, check: () => T): T {
+function checkedBy<T>(flag: string, check: () => T): T {
   try {
     return check()
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    throw usage(`serin ${command}: ${file}: ${error.message}`)
+    throw usage(`${flag}: ${error.message}`)
   }
 }
 

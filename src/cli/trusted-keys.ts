@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises"
 import { resolve } from "node:path"
+import { whyUnread } from "../model/file-error.js"
 import { resolveTrust } from "../signing/trust.js"
 import type { TrustedKeys } from "../signing/trust.js"
 import { usage, type Flags } from "./command.js"
@@ -20,8 +21,9 @@ export async function readTrustedKeys(
     if (threshold !== undefined) throw usage(`serin ${verb}: --threshold needs --keys FILE`)
     return undefined
   }
-  const text = await readFile(resolve(io.cwd, keys), "utf8").catch(() => null)
-  if (text === null) throw usage(`serin ${verb}: --keys ${keys} cannot be read`)
+  const text = await readFile(resolve(io.cwd, keys), "utf8").catch((error: unknown) => {
+    throw usage(`serin ${verb}: --keys ${keys} cannot be read: ${whyUnread(error)}`)
+  })
   return trustOf(`serin ${verb}`, text, threshold, { keys: `--keys ${keys}`, threshold: "--threshold" })
 }
 

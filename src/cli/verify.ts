@@ -9,6 +9,7 @@ import type { RolloutState } from "../rollout/state.js"
 import type { StateStore } from "../rollout/store.js"
 import { MAX_RECORD_BYTES, parseRecord, thisComputer } from "../controller/verdict-record.js"
 import { isSerinError, SerinError } from "../errors.js"
+import { whyUnread } from "../model/file-error.js"
 import { z } from "zod"
 import { VERDICT_SCHEMA } from "../rollout/state-schema.js"
 import { answers, time, type AnswerOf, type Told } from "./answer.js"
@@ -110,9 +111,11 @@ async function readRecord(path: string, shown: string): Promise<string> {
   try {
     const stats = await stat(path)
     if (stats.isFile() && stats.size <= MAX_RECORD_BYTES) return await readFile(path, "utf8")
-    problem = stats.isFile() ? `has ${stats.size} bytes, at most ${MAX_RECORD_BYTES} are read` : "is no file"
+    problem = stats.isFile()
+      ? `has ${stats.size} bytes, at most ${MAX_RECORD_BYTES} are read`
+      : "is a folder; name a file"
   } catch (error) {
-    problem = `cannot be read: ${error instanceof Error && "code" in error ? String(error.code) : "unknown"}`
+    problem = `cannot be read: ${whyUnread(error)}`
   }
   throw new SerinError("VERDICT_INVALID", `${shown} ${problem}`)
 }

@@ -1,4 +1,5 @@
 import { createReadStream } from "node:fs"
+import { stat } from "node:fs/promises"
 import { resolve } from "node:path"
 import { pipeline } from "node:stream"
 import { createGunzip } from "node:zlib"
@@ -63,6 +64,9 @@ async function filesOf(active: string): Promise<string[]> {
     })
   }
   if (files.length === 0) throw new SerinError("DECISION_LOG_UNAVAILABLE", `there is no decision log ${active}`)
+  if (files.includes(active) && (await stat(active)).isDirectory()) {
+    throw new SerinError("DECISION_LOG_UNAVAILABLE", `the decision log ${active} is a folder; name a file`)
+  }
   return files
 }
 

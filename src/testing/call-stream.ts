@@ -5,6 +5,7 @@ import { pipeline } from "node:stream"
 import { createGunzip } from "node:zlib"
 import { describeProblems, SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
+import { whyUnread } from "../model/file-error.js"
 import { DECISION_FORMAT } from "../model/decision-entry.js"
 import { readCall, type RecordedCall } from "./calls.js"
 
@@ -85,8 +86,7 @@ export function streamCalls(path: string, options: StreamOptions = {}): CallStre
       }
       rest += decoder.decode()
     } catch (cause) {
-      const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown"
-      const message = code === "ERR_ENCODING_INVALID_ENCODED_DATA" ? "is not UTF-8" : `cannot be read: ${code}`
+      const message = `cannot be read: ${whyUnread(cause)}`
       throw new SerinError("CALLS_INVALID", `${path}: ${message}`, { cause, problems: [{ where: path, message }] })
     }
     digest = hash && `sha256:${hash.digest("hex")}`

@@ -4,6 +4,7 @@ import { gunzip } from "node:zlib"
 import { rotatedFiles } from "../decision-log/rotated.js"
 import { describeProblems, SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
+import { whyUnread } from "../model/file-error.js"
 import type { Call } from "../model/call.js"
 import { DECISION_FORMAT, readEntry } from "../model/decision-entry.js"
 import type { DecisionLogEntry } from "../model/decision-entry.js"
@@ -42,10 +43,7 @@ async function readText(path: string): Promise<string> {
     const bytes = await readFile(path)
     return new TextDecoder("utf-8", { fatal: true }).decode(path.endsWith(".gz") ? await unzip(bytes) : bytes)
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown"
-    const message = code === "ERR_ENCODING_INVALID_ENCODED_DATA" ? "is not UTF-8" : `cannot be read: ${code}`
-    const fix = code === "EISDIR" ? "name a file; those rotated away from it are read with it" : undefined
-    const problems = [{ where: path, message, ...(fix !== undefined && { fix }) }]
+    const problems = [{ where: path, message: `cannot be read: ${whyUnread(cause)}` }]
     throw new SerinError("CALLS_INVALID", describeProblems(problems), { cause, problems })
   }
 }

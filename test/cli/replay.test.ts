@@ -151,7 +151,7 @@ describe("serin replay", () => {
     const replay = (...argv: string[]) => bench().serin("replay", ...argv)
     expect(await replay()).toMatchObject({ code: 2, err: expect.stringContaining("--calls FILE") })
     expect((await replay("--calls", "none.jsonl")).err).toMatch(
-      /CALLS_INVALID.*\n {2}none.jsonl: cannot be read: ENOENT/,
+      /CALLS_INVALID.*\n {2}none.jsonl: cannot be read: there is no such file/,
     )
     expect((await replay("--calls", "calls.jsonl", "--canary", "9")).err).toContain("RELEASE_NOT_FOUND")
     expect((await replay("--calls", "calls.jsonl", "--canary", "no/where")).err).toContain("RELEASE_NOT_FOUND")

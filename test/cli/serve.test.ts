@@ -196,7 +196,7 @@ describe("serin serve", () => {
     [["--operator-file", "shared"], "bo has the token of somebody else"],
     [["--host", "0.0.0.0"], "0.0.0.0 can be reached from elsewhere, and that needs --token-file"],
     [["--port", "70000"], "--port must be a whole number from 0 to 65535"],
-    [["--token-file", "nowhere"], "nowhere cannot be read: ENOENT"],
+    [["--token-file", "nowhere"], "--token-file nowhere cannot be read: there is no such file"],
     [["--token-file", "short"], "short: a token must have 16 characters at least, got 3"],
     [["--token-file", "empty"], "empty: bearer needs one token at least"],
     [["--state", "htp://x"], "did you mean http:?"],
