@@ -1,17 +1,17 @@
-import { mkdir, readFile } from "node:fs/promises"
-import { dirname, resolve } from "node:path"
+import { readFile } from "node:fs/promises"
+import { resolve } from "node:path"
 import { SerinError } from "../errors.js"
 import { packTree } from "../release/pack.js"
 import { MANIFEST, MAX_MANIFEST_BYTES, treeDigest } from "../release/tree.js"
 import type { TreeFile } from "../release/tree.js"
 import { packedFiles } from "../release/unpack.js"
-import { writeWhole } from "../release/write-whole.js"
 import { z } from "zod"
 import { answers } from "./answer.js"
 import { defineCommand, JSON_FLAG, operandAt } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { compileTree, openAt, treeOf } from "./release-read.js"
 import { stampManifest } from "./release-stamp.js"
+import { writeOver } from "./write-new.js"
 
 export const releasePackCommand = defineCommand({
   operand: "DIR",
@@ -75,10 +75,7 @@ export const releasePackCommand = defineCommand({
       const fix = "a release is immutable: give it a new version, or delete the file if nobody has it"
       throw new SerinError("RELEASE_INVALID", message, { problems: [{ where: shown, message: "is another", fix }] })
     }
-    if (!isSame) {
-      await mkdir(dirname(path), { recursive: true })
-      await writeWhole(path, packed)
-    }
+    if (!isSame) await writeOver(path, packed, `serin release pack: ${shown}`)
 
     const { version } = checked.manifest
     const digest = treeDigest(checked.files)

@@ -3,7 +3,6 @@ import { join } from "node:path"
 import { packTree } from "../release/pack.js"
 import { addSignature } from "../release/sign.js"
 import { SIGNATURES, treeFile } from "../release/tree.js"
-import { writeWhole } from "../release/write-whole.js"
 import { z } from "zod"
 import { answers } from "./answer.js"
 import { defineCommand, JSON_FLAG, operandAt, usage } from "./command.js"
@@ -12,6 +11,7 @@ import type { Io } from "./io.js"
 import type { Printer } from "./printer.js"
 import { readPrivateKeys } from "./private-key.js"
 import { compileTree, openAt, treeOf } from "./release-read.js"
+import { writeOver } from "./write-new.js"
 
 export const releaseSignCommand = defineCommand({
   operand: "RELEASE",
@@ -45,10 +45,18 @@ export const releaseSignCommand = defineCommand({
     const { version } = tree.manifest
     const added = addSignature(opened.signatures?.text ?? null, { version, digest: tree.digest }, key)
     if (opened.from.all === null) {
-      await writeWhole(join(opened.path, SIGNATURES), added.text)
+      await writeOver(
+        join(opened.path, SIGNATURES),
+        added.text,
+        `serin release sign: ${join(opened.shown, SIGNATURES)}`,
+      )
     } else {
       const file = treeFile(SIGNATURES, SIGNATURES, Buffer.from(added.text))
-      await writeWhole(opened.path, await packTree([...tree.files, ...(file === null ? [] : [file])]))
+      await writeOver(
+        opened.path,
+        await packTree([...tree.files, ...(file === null ? [] : [file])]),
+        `serin release sign: ${opened.shown}`,
+      )
     }
     const { keyid, signatures, dropped } = added
     if (values.json) {

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises"
 import { dirname } from "node:path"
 import { SerinError } from "../errors.js"
 import { whyUnwritten } from "../model/file-error.js"
+import { writeWhole } from "../release/write-whole.js"
 
 /** Write a file that must not be there. `shown`: the command and the file, for messages. Throws `USAGE`. */
 export async function writeNew(
@@ -13,10 +14,23 @@ export async function writeNew(
     if (folders) await mkdir(dirname(path), { recursive: true })
     await writeFile(path, text, { flag: "wx", ...(mode !== undefined && { mode }) })
   } catch (cause) {
-    // A folder that cannot be made because a file has its name.
-    const isFile = folders && cause instanceof Error && "syscall" in cause && cause.syscall === "mkdir"
-    const why =
-      isFile && "code" in cause && cause.code === "EEXIST" ? "a part of its path is a file" : whyUnwritten(cause)
-    throw new SerinError("USAGE", `${shown} cannot be written: ${why}`, { cause })
+    throw unwritten(shown, cause)
   }
+}
+
+/** Write a file in the place of the one that is there, if any, and the folders above it; nobody ever reads half of it. Throws `USAGE`. */
+export async function writeOver(path: string, content: string | Uint8Array, shown: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true })
+    await writeWhole(path, content)
+  } catch (cause) {
+    throw unwritten(shown, cause)
+  }
+}
+
+function unwritten(shown: string, cause: unknown): SerinError {
+  const { code, syscall } = cause as NodeJS.ErrnoException
+  // A folder that cannot be made because a file has its name.
+  const why = syscall === "mkdir" && code === "EEXIST" ? "a part of its path is a file" : whyUnwritten(cause)
+  return new SerinError("USAGE", `${shown} cannot be written: ${why}`, { cause })
 }

@@ -72,6 +72,14 @@ describe("a file that a command cannot write", () => {
       ["keygen", "none/key"],
       "2 USAGE: serin keygen: none/key cannot be written: its folder is not there; make it first",
     ],
+    [
+      ["release", "pack", "safety/releases/1.5.0", "--out", "folder"],
+      "2 USAGE: serin release pack: folder cannot be written: it is a folder; name a file",
+    ],
+    [
+      ["release", "pack", "safety/releases/1.5.0", "--out", "file/x.tgz"],
+      "2 USAGE: serin release pack: file/x.tgz cannot be written: a part of its path is a file",
+    ],
   ])("is named, with why and what to do: serin %j", async (argv, message) => {
     expect(await told(...argv)).toBe(message)
   })
