@@ -76,6 +76,11 @@ export function failed(errorType: ErrorType, error: unknown, ms: number): Judged
 
 /** Read an evaluation; `value` is what a wrapped function answered. */
 export function read(answer: unknown, ms: number, value?: unknown): Judged {
+  // What most policies answer, without a look-up by name.
+  const effect = effectOf(answer)
+  if (effect !== ERROR) {
+    return { outcome: effect, rule: undefined, reason: undefined, ms, errorType: undefined, error: undefined, value }
+  }
   const evaluation = readEvaluation(answer)
   if (evaluation === null) return failed("invalid", invalid(answer), ms)
   const { rule, reason } = evaluation
@@ -84,6 +89,12 @@ export function read(answer: unknown, ms: number, value?: unknown): Judged {
 
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
+
+const { allow: ALLOW, deny: DENY, escalate: ESCALATE } = OUTCOME_INDEX
+
+/** The short form of an evaluation; error: it is none. */
+const effectOf = (answer: unknown): number =>
+  answer === "allow" ? ALLOW : answer === "deny" ? DENY : answer === "escalate" ? ESCALATE : ERROR
 
 /** Let go of what may be a promise where a value was due: when it rejects, that must not become the host's. */
 export function letGo(value: unknown): void {
