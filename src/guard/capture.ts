@@ -20,21 +20,26 @@ function copy(source: unknown, depth: number, seen: { nodes: number }): unknown 
     // Its numbers and texts cost as well: a list that is too long for the budget is kept as it is.
     seen.nodes += source.length
     if (seen.nodes > MAX_NODES) return source
-    const list: unknown[] = Array.from({ length: source.length })
-    for (let i = 0; i < source.length; i++) list[i] = copy(source[i], depth + 1, seen)
+    const list: unknown[] = []
+    for (let i = 0; i < source.length; i++) list.push(copy(source[i], depth + 1, seen))
     return list
   }
   const prototype: unknown = Object.getPrototypeOf(source)
   if (prototype !== Object.prototype && prototype !== null) return source
-  const record: Record<string, unknown> = prototype === null ? (Object.create(null) as Record<string, unknown>) : {}
   const room = MAX_NODES - seen.nodes
   let keys = 0
-  for (const key in source) {
-    if (++keys > room) return source
-    if (key !== "__proto__" && Object.hasOwn(source, key)) {
-      record[key] = copy((source as Record<string, unknown>)[key], depth + 1, seen)
+  for (const _ in source) if (++keys > room) return source
+  seen.nodes += keys
+  // All at once, and then again what is not flat: half the time of setting key by key. A key `__proto__` stays a key, and sets nothing.
+  const record: Record<string, unknown> =
+    prototype === null
+      ? (Object.assign(Object.create(null) as object, source) as Record<string, unknown>)
+      : { ...source }
+  for (const key in record) {
+    const value = record[key]
+    if (typeof value === "object" && value !== null && Object.hasOwn(record, key)) {
+      record[key] = copy(value, depth + 1, seen)
     }
   }
-  seen.nodes += keys
   return record
 }
