@@ -300,19 +300,20 @@ export function createGuard<C extends Call = Call>(
     reportUnknown(core, releases)
   }
 
-  function sessionOf(id: string | undefined, options: SessionOptions = {}): GuardSession<C> {
+  function sessionOf(id: string | undefined, options?: SessionOptions): GuardSession<C> {
     if (typeof id !== "string" || id === "") return sessionless
-    let session = sessions.get(id)
-    if (session === undefined) {
-      checkSession(options)
-      const { startedAt, attributes, arm } = options
-      const now = clock.now()
-      const doubt = startedAt === undefined ? undefined : doubtIn(startedAt, now)
-      if (doubt !== undefined) core.misuse("started_at", () => doubt)
-      const start = Number.isFinite(startedAt) ? startedAt! : (startTimeOf(id, now) ?? now)
-      session = new GuardSession(core, id, start, attributes, arm)
-      sessions.set(id, session)
-    }
+    return sessions.get(id) ?? begin(id, options)
+  }
+
+  function begin(id: string, options: SessionOptions = {}): GuardSession<C> {
+    checkSession(options)
+    const { startedAt, attributes, arm } = options
+    const now = clock.now()
+    const doubt = startedAt === undefined ? undefined : doubtIn(startedAt, now)
+    if (doubt !== undefined) core.misuse("started_at", () => doubt)
+    const start = Number.isFinite(startedAt) ? startedAt! : (startTimeOf(id, now) ?? now)
+    const session = new GuardSession(core, id, start, attributes, arm)
+    sessions.set(id, session)
     return session
   }
 
