@@ -119,6 +119,8 @@ async function answer(question: Question): Promise<unknown> {
   }
 }
 
+// Nobody asks any more.
+process.on("disconnect", () => process.exit(0))
 process.on("message", (question: Question) => {
   answer(question).then(
     (value) => {
