@@ -48,6 +48,10 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
     says: "what 200 viewers of the dashboard cost who serves it",
     run: async ({ quick }) => (await import("./viewing.js")).tellViewers(quick ? 2 : 6),
   },
+  imports: {
+    says: "how long each entry takes to be imported",
+    run: async ({ quick }) => (await import("./imports.js")).tellImports(quick ? 3 : 9),
+  },
 }
 
 const names = Object.keys(SUBJECTS)

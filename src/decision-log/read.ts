@@ -5,7 +5,7 @@ import { pipeline } from "node:stream"
 import { createGunzip } from "node:zlib"
 import { describeProblems, SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
-import { readEntry } from "../model/decision-entry.js"
+import { readEntry } from "../model/read-entry.js"
 import type { DecisionLogEntry } from "../model/decision-entry.js"
 import { rotatedFiles } from "./rotated.js"
 

@@ -35,7 +35,8 @@ export interface BundleOptions<C = Call> extends LoadOptions<C> {
   readonly clock?: Clock | undefined
 }
 
-const BUNDLE_KEYS: KeysOf<BundleOptions> = {
+// Made by a function that is marked as pure: a spread is not, and would stay in the bundle of who never calls this.
+const BUNDLE_KEYS = /* @__PURE__ */ ((): KeysOf<BundleOptions> => ({
   ...LOAD_KEYS,
   from: true,
   cacheDir: true,
@@ -45,7 +46,7 @@ const BUNDLE_KEYS: KeysOf<BundleOptions> = {
   ca: true,
   headers: true,
   clock: true,
-}
+}))()
 
 /**
  * Serve packed releases, verified before anything of them is parsed, and unpacked in memory. One that was loaded is kept: it is immutable.

@@ -14,7 +14,8 @@ const YOUNG_MS = 60_000
 /** Whoever wrote it, on whatever machine, is gone, ms. */
 const OLD_MS = 3_600_000
 
-const host = hostname().replaceAll(/[^A-Za-z0-9-]/g, "-")
+/** This machine, as it may stand in the name of a file. */
+const hostPart = (): string => hostname().replaceAll(/[^A-Za-z0-9-]/g, "-")
 const DRAFT = /^(.+)-(\d+)-[0-9a-f]{8}$/
 
 /**
@@ -22,7 +23,7 @@ const DRAFT = /^(.+)-(\d+)-[0-9a-f]{8}$/
  * the text is complete and on disk before the name appears.
  */
 export async function publish(root: string, target: string, text: string): Promise<boolean> {
-  const draft = join(root, DRAFTS, `${host}-${process.pid}-${randomUUID().slice(0, 8)}`)
+  const draft = join(root, DRAFTS, `${hostPart()}-${process.pid}-${randomUUID().slice(0, 8)}`)
   try {
     const handle = await openDraft(root, draft)
     try {
@@ -73,7 +74,7 @@ export async function sweepDrafts(root: string): Promise<void> {
     if (owner === undefined || pid === undefined) continue
     const path = join(folder, name)
     const ageMs = Date.now() - (await stat(path)).mtimeMs
-    if (ageMs > OLD_MS || (ageMs > YOUNG_MS && owner === host && !isAlive(Number(pid)))) await unlink(path)
+    if (ageMs > OLD_MS || (ageMs > YOUNG_MS && owner === hostPart() && !isAlive(Number(pid)))) await unlink(path)
   }
 }
 
