@@ -76,10 +76,12 @@ describe("recorded calls as a stream", () => {
     const found = await taken(await written(endless))
     expect(found.calls).toHaveLength(2)
     expect(found.problems).toEqual(["calls.jsonl:2: is longer than 4194304 characters"])
-    expect((await taken(streamCalls(join(dir, "none")))).problems).toEqual(["none: cannot be read: ENOENT"])
+    expect((await taken(streamCalls(join(dir, "none")))).problems).toEqual([
+      "none: cannot be read: there is no such file",
+    ])
     expect((await taken(await written("\n \n"))).problems).toEqual(["calls.jsonl: has no calls"])
     expect((await taken(await written(Buffer.from([0x22, 0xff, 0x0a])))).problems).toEqual([
-      "calls.jsonl: is not UTF-8",
+      "calls.jsonl: cannot be read: it is not UTF-8",
     ])
     expect((await taken(await written("no gzip", "calls.gz"))).problems).toEqual([
       "calls.gz: cannot be read: Z_DATA_ERROR",

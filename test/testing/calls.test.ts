@@ -78,7 +78,7 @@ describe("readCalls", () => {
     expect((await readCalls(path)).map(({ session }) => session)).toEqual(["oldest", "older", "old", "new"])
     await writeFile(`${path}.1`, `${line("old")}{}\n`)
     await expect(readCalls(path)).rejects.toThrow(`${path}.1:2: \`session\` must be a text`)
-    await expect(readCalls(dir)).rejects.toThrow("name a file; those rotated away from it are read with it")
+    await expect(readCalls(dir)).rejects.toThrow("cannot be read: it is a folder; name a file")
     await rm(dir, { recursive: true })
   })
 })
@@ -197,9 +197,12 @@ describe("readCalls", () => {
       await writeFile(path, LINE)
       expect(await readCalls(path)).toHaveLength(1)
       await writeFile(path, Buffer.from([0x7b, 0xff]))
-      await expect(readCalls(path)).rejects.toMatchObject({ code: "CALLS_INVALID", message: `${path}: is not UTF-8` })
+      await expect(readCalls(path)).rejects.toMatchObject({
+        code: "CALLS_INVALID",
+        message: `${path}: cannot be read: it is not UTF-8`,
+      })
       await rm(path)
-      await expect(readCalls(path)).rejects.toThrow(`${path}: cannot be read: ENOENT`)
+      await expect(readCalls(path)).rejects.toThrow(`${path}: cannot be read: there is no such file`)
     } finally {
       await rm(directory, { recursive: true })
     }
