@@ -103,6 +103,15 @@ export function outcomeOf(name: CriterionName): Outcome {
   return facts.kind === "budget" ? facts.flip.canary : (facts as Extract<CriterionFacts, { kind: "delta" }>).outcome!
 }
 
+/** What limit and estimates of a criterion are told in. */
+export const unitOf = (name: CriterionName): "ms" | "rate" => (FACTS[name].kind === "latency" ? "ms" : "rate")
+
+/** The limit on the scale of estimates and bounds: of latency they are differences of exceedances, which are held against none. */
+export const limitAsRate = (name: CriterionName, max: number): number => (FACTS[name].kind === "latency" ? 0 : max)
+
+/** A budget of 0: the first event is a breach, and nothing but a bound can be said for it. */
+export const isZeroTolerance = (name: CriterionName, max: number): boolean => max === 0 && FACTS[name].kind === "budget"
+
 function outcomeDelta(outcome: Outcome, label: string, sources: readonly EvidenceSourceName[]): CriterionFacts {
   return { kind: "delta", label, cells: { events: outcome, trials: "evaluations" }, outcome, sources }
 }

@@ -1,7 +1,7 @@
 import type { Criterion, CriterionVerdict, EvidenceSourceName, NoData, Result } from "../model/verdict.js"
 import { readArms } from "./arms.js"
 import { bernoulliLower, bernoulliUpper } from "./bernoulli.js"
-import { FACTS, weigh } from "./criteria.js"
+import { isZeroTolerance, unitOf, weigh } from "./criteria.js"
 import { lower, upper } from "./mixture.js"
 import { readPairs } from "./paired.js"
 import type { Ramped } from "./ramp.js"
@@ -50,7 +50,7 @@ export function weighCriterion(criterion: Criterion, context: WeighContext): Wei
   const logEOf = (source: EvidenceSourceName): number => {
     if (source === "trip") return tripLogE(context.trip, context.generation, criterion.name)
     const reading = source === "arms" ? arms! : pairs!
-    if (isZeroTolerance(criterion)) return reading.events > 0 ? CERTAIN : 0
+    if (isZeroTolerance(criterion.name, criterion.max)) return reading.events > 0 ? CERTAIN : 0
     const { worse } = reading.stakes
     return worse === undefined
       ? logEWorse(reading.worse, reading.rho.worse)
@@ -68,26 +68,22 @@ export function weighCriterion(criterion: Criterion, context: WeighContext): Wei
   }
 }
 
-/** A budget of 0: the first event is a breach, and nothing but a bound can be said for it. */
-export function isZeroTolerance({ name, max }: Criterion): boolean {
-  return max === 0 && FACTS[name].kind === "budget"
-}
-
 /** Write the verdict on one criterion. `breached` is the family's decision, `alphaBreach` this criterion's share of it. */
 export function verdictOn(weighed: Weighed, breached: boolean, alphaBreach: number): CriterionVerdict {
   const { criterion, sources, noData } = weighed
   const primary = readingOf(weighed, weighed.primary)
   const method = shownMethod(weighed, breached)
   const reading = readingOf(weighed, method)
-  const numbers = isZeroTolerance(criterion) ? countZero(reading, alphaBreach) : estimate(reading, alphaBreach)
-  const within = isZeroTolerance(criterion) || !speaks(primary) ? null : logEOfPass(primary)
+  const isZero = isZeroTolerance(criterion.name, criterion.max)
+  const numbers = isZero ? countZero(reading, alphaBreach) : estimate(reading, alphaBreach)
+  const within = isZero || !speaks(primary) ? null : logEOfPass(primary)
   const passed = primary.enough && within !== null && within >= -Math.log(ALPHA_PASS)
   const result: Result = breached ? "breach" : passed ? "pass" : "inconclusive"
   const verdict = {
     criterion: criterion.name,
     mode: criterion.mode,
     result,
-    unit: FACTS[criterion.name].kind === "latency" ? "ms" : "rate",
+    unit: unitOf(criterion.name),
     max: criterion.max,
     method,
     ...numbers,
@@ -112,7 +108,7 @@ export function verdictOn(weighed: Weighed, breached: boolean, alphaBreach: numb
  */
 export function holds(verdict: CriterionVerdict): boolean {
   if (verdict.result === "pass") return false
-  if (!isZeroTolerance({ ...verdict, name: verdict.criterion })) return true
+  if (!isZeroTolerance(verdict.criterion, verdict.max)) return true
   return verdict.upper === null || verdict.upper > ZERO_RESOLUTION
 }
 

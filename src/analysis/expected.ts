@@ -1,6 +1,6 @@
 import type { Criterion } from "../model/verdict.js"
 import { PASS_SESSIONS } from "./arms.js"
-import { FACTS } from "./criteria.js"
+import { FACTS, limitAsRate } from "./criteria.js"
 import { PASS_PAIRED_SESSIONS } from "./paired.js"
 import { QUANTILE } from "./quantiles.js"
 import { ICC_PRIOR } from "./rates.js"
@@ -75,7 +75,7 @@ export function informationOf(
 ): Information {
   const { kind } = FACTS[name]
   const { stable, canary, minus } = truth
-  const limit = kind === "latency" ? 0 : max
+  const limit = limitAsRate(name, max)
   const calls = workload.callsPerSession / deffOf(source, workload)
   const per = (inArm: number, actual: number, floor: number): Information => {
     const variance = Math.max(actual, floor)

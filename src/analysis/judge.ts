@@ -1,7 +1,7 @@
 import type { Evidence } from "../model/evidence.js"
 import { CRITERIA, type Criterion, type CriterionVerdict, type SrmVerdict, type Verdict } from "../model/verdict.js"
 import { CANARY, STABLE, armTotal, checkCounts, sumOf } from "./counts.js"
-import { FACTS } from "./criteria.js"
+import { unitOf } from "./criteria.js"
 import { holds, verdictOn, weighCriterion, type Weighed } from "./criterion.js"
 import { rampStrata, type Ramped } from "./ramp.js"
 import { logSumExp } from "./special.js"
@@ -138,7 +138,7 @@ function check({ criteria, evidence, ramp, falseAlarmRate, at }: JudgeInput): vo
     if (!CRITERIA.includes(name)) throw new RangeError(`criteria: unknown criterion ${String(name)}`)
     if (names.has(name)) throw new RangeError(`criteria: ${name} is named twice`)
     names.add(name)
-    const most = FACTS[name].kind === "latency" ? Number.MAX_VALUE : 1
+    const most = unitOf(name) === "ms" ? Number.MAX_VALUE : 1
     if (!(max >= 0 && max <= most)) throw new RangeError(`criteria: max of ${name} must be 0 to ${most}, got ${max}`)
   }
   if (evidence.strata.length > ramp.length + 1) {

@@ -1,5 +1,5 @@
 import type { Criterion, NoData, Verdict } from "../model/verdict.js"
-import { FACTS, weigh } from "./criteria.js"
+import { unitOf, weigh } from "./criteria.js"
 import { ALPHA_PASS } from "./criterion.js"
 import { noDataReason } from "./wording.js"
 
@@ -29,7 +29,7 @@ export function noDataVerdict(
       criterion: name,
       mode,
       result: "inconclusive",
-      unit: FACTS[name].kind === "latency" ? "ms" : "rate",
+      unit: unitOf(name),
       max,
       method: weigh(name, shadow).some(({ source }) => source === "pairs") ? "pairs" : "arms",
       estimate: null,

@@ -1,11 +1,11 @@
 import type { CriterionName, CriterionVerdict, Verdict } from "../model/verdict.js"
 import { PASS_SESSIONS } from "./arms.js"
 import { bernoulliUpper } from "./bernoulli.js"
-import { FACTS } from "./criteria.js"
-import { ALPHA_PASS, ZERO_RESOLUTION, holds, isZeroTolerance } from "./criterion.js"
+import { FACTS, isZeroTolerance, limitAsRate } from "./criteria.js"
+import { ALPHA_PASS, ZERO_RESOLUTION, holds } from "./criterion.js"
 import { bound } from "./mixture.js"
 import { PASS_PAIRED_SESSIONS } from "./paired.js"
-import { gather } from "./reading.js"
+import { precisionFor } from "./reading.js"
 
 /** When a criterion that is not settled will be, if traffic and estimate stay as they are. */
 export type Outlook = { readonly criterion: CriterionName } & (
@@ -71,18 +71,17 @@ function exposureOf({ method, criterion }: CriterionVerdict, now: number, { ramp
 
 /** How many more sessions of the canary, or of pairs, it takes; null: too few so far to tell. */
 function stillNeeded(one: CriterionVerdict): { readonly heading: "pass" | "breach"; readonly more: number } | null {
-  const { estimate, upper, max, effectiveSize, alphaBreach, criterion, mode } = one
+  const { estimate, upper, max, effectiveSize, alphaBreach, criterion } = one
   const counted = one.sessions.canary
   const least = Math.max(0, (one.method === "pairs" ? PASS_PAIRED_SESSIONS : PASS_SESSIONS) - counted)
   if (estimate === null || upper === null || effectiveSize === null) return null
-  if (isZeroTolerance({ name: criterion, max, mode })) {
+  if (isZeroTolerance(criterion, max)) {
     const times = callsForZero() / effectiveSize
     return { heading: "pass", more: Math.max(least, counted * (times - 1)) }
   }
-  const limit = FACTS[criterion].kind === "latency" ? 0 : max
-  const { rho } = gather({ name: criterion, max, mode }, [], () => false)
+  const rho = precisionFor({ name: criterion, max })
   const information = informationAt(upper - estimate, ALPHA_PASS, rho.within)
-  const excess = estimate - limit
+  const excess = estimate - limitAsRate(criterion, max)
   const heading = excess > 0 ? "breach" : "pass"
   const needed =
     excess > 0 ? informationAt(excess, alphaBreach, rho.worse) : informationAt(-excess, ALPHA_PASS, rho.within)

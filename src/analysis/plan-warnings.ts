@@ -1,4 +1,5 @@
 import type { CriterionName } from "../model/verdict.js"
+import { unitOf } from "./criteria.js"
 import type { PlannedSpec, StagePlan } from "./plan.js"
 
 /** A change that would let a criterion be decided in time, by itself. */
@@ -77,7 +78,7 @@ function fixesFor(
   ]
 }
 
-const isLimit = (name: CriterionName, max: number): boolean => name.includes("latency") || max <= 1
+const isLimit = (name: CriterionName, max: number): boolean => unitOf(name) === "ms" || max <= 1
 
 const withShare = (spec: PlannedSpec, at: number, weightBp: number): PlannedSpec => ({
   ...spec,

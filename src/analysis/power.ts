@@ -1,12 +1,12 @@
 import type { Criterion } from "../model/verdict.js"
 import type { Game } from "./betting.js"
-import { FACTS, outcomeOf, weigh } from "./criteria.js"
-import { ALPHA_PASS, isZeroTolerance } from "./criterion.js"
+import { FACTS, isZeroTolerance, outcomeOf, weigh } from "./criteria.js"
+import { ALPHA_PASS } from "./criterion.js"
 import { deffOf, informationOf, leastSessions, truthOf, type Setting, type Source, type Truth } from "./expected.js"
 import { callsForZero } from "./outlook.js"
 import { gamesOf } from "./paired.js"
 import { informationNeeded } from "./passage.js"
-import { gather } from "./reading.js"
+import { precisionFor } from "./reading.js"
 import { lateStart, startMixture } from "./strata.js"
 import { bet, ceilingOf } from "./trip.js"
 import { NO_WAGER, pooledLogE, wagerLogE, type Wager } from "./wager.js"
@@ -40,13 +40,12 @@ export function passNeed(criterion: Criterion, workload: Workload, setting: Sett
   const shadow = setting.sample > 0
   const source: Source = weigh(criterion.name, shadow).some((one) => one.source === "pairs") ? "pairs" : "arms"
   const share = source === "pairs" ? setting.sample : setting.share
-  if (isZeroTolerance(criterion)) return zeroNeed(source, workload, share)
+  if (isZeroTolerance(criterion.name, criterion.max)) return zeroNeed(source, workload, share)
   const truth = truthOf(criterion, workload, null)
   const { within: games } = gamesOf(criterion)
   if (source === "pairs" && games !== undefined) return wageredPass(criterion, games, truth, workload, setting)
-  const { rho } = gather(criterion, [], () => false)
   const { perSession, noise } = informationOf(criterion, source, truth, workload, setting)
-  const question = { excess: -truth.excess, alpha: ALPHA_PASS, rho: rho.within, noise }
+  const question = { excess: -truth.excess, alpha: ALPHA_PASS, rho: precisionFor(criterion).within, noise }
   return {
     source,
     perSession,
@@ -118,7 +117,7 @@ function readingNeed(
 ): Need {
   const least = leastSessions(criterion, source, workload, setting, "breach")
   const truth = truthOf(criterion, workload, effect)
-  if (isZeroTolerance(criterion)) {
+  if (isZeroTolerance(criterion.name, criterion.max)) {
     const calls = workload.callsPerSession * (source === "pairs" ? setting.sample : setting.share)
     const until = (quantile: number): number =>
       Math.log(1 - quantile) / Math.log(1 - Math.min(truth.excess, 1 - 1e-12)) / calls
@@ -129,9 +128,9 @@ function readingNeed(
   }
   const alpha = level * startWeight(setting, lateStart)
   const { perSession, noise } = informationOf(criterion, source, truth, workload, setting)
-  const { rho } = gather(criterion, [], () => false)
+  const rho = precisionFor(criterion).worse
   const until = (quantile: number): number => {
-    const information = informationNeeded({ excess: truth.excess, alpha, rho: rho.worse, noise }, quantile)
+    const information = informationNeeded({ excess: truth.excess, alpha, rho, noise }, quantile)
     return Math.ceil(Math.max(least, information / perSession))
   }
   return { typical: until(QUANTILES.typical), likely: until(QUANTILES.likely) }

@@ -1,5 +1,5 @@
 import type { Criterion } from "../model/verdict.js"
-import { FACTS } from "./criteria.js"
+import { FACTS, limitAsRate } from "./criteria.js"
 import { msAt, quantilePosition, type Histogram } from "./histogram.js"
 import { QUANTILE } from "./quantiles.js"
 import { cohortsInUse, total, type Delta, type PerCohort } from "./rates.js"
@@ -42,7 +42,7 @@ export interface Measurement extends Sizes {
 export interface Reading extends Sizes {
   /** What estimates are held against: the limit as a rate, 0 for exceedance differences. */
   readonly limit: number
-  /** 1/τ² for either question. τ is about the excess that is looked for; as a rule that is as large as the limit. */
+  /** As {@link precisionFor} has it. */
   readonly rho: { readonly worse: number; readonly within: number }
   /** Looks for a breach and for a pass; they differ only where durations are known to a bin. */
   readonly worse: readonly Look[]
@@ -57,6 +57,13 @@ export interface Reading extends Sizes {
   readonly quantiles?: { readonly stableMs: number; readonly canaryMs: number } | undefined
 }
 
+/** 1/τ² for a breach and for a pass. τ is about the excess that is looked for; as a rule that is as large as the limit. */
+export function precisionFor({ name, max }: Pick<Criterion, "name" | "max">): Reading["rho"] {
+  const tau = limitAsRate(name, max) || TAU_AT_ZERO
+  const tauWorse = FACTS[name].kind === "budget" ? Math.max(tau, TAU_BUDGET) : tau
+  return { worse: 1 / (tauWorse * tauWorse), within: 1 / (tau * tau) }
+}
+
 /** Put the strata of one source together. Looks stay apart: they are combined by information, never by counts. */
 export function gather(
   criterion: Criterion,
@@ -64,11 +71,8 @@ export function gather(
   enoughSessions: (sessions: Two) => boolean,
   games?: Games,
 ): Reading {
-  const { kind } = FACTS[criterion.name]
-  const latency = kind === "latency"
-  const limit = latency ? 0 : criterion.max
-  const tau = limit > 0 ? limit : TAU_AT_ZERO
-  const tauWorse = kind === "budget" ? Math.max(tau, TAU_BUDGET) : tau
+  const isLatency = FACTS[criterion.name].kind === "latency"
+  const limit = limitAsRate(criterion.name, criterion.max)
   const sum = (pick: (part: Measurement) => number): number => strata.reduce((all, part) => all + pick(part), 0)
   const evaluations = { stable: sum((p) => p.evaluations.stable), canary: sum((p) => p.evaluations.canary) }
   const sessions = { stable: sum((p) => p.sessions.stable), canary: sum((p) => p.sessions.canary) }
@@ -76,7 +80,7 @@ export function gather(
     games?.[side]?.map((game, i) => ({ game, strata: strata.map(({ wagers }) => wagers?.[side]?.[i] ?? NO_WAGER) }))
   return {
     limit,
-    rho: { worse: 1 / (tauWorse * tauWorse), within: 1 / (tau * tau) },
+    rho: precisionFor(criterion),
     worse: strata.map(({ worse }) => (worse === null ? NO_LOOK : lookAt(worse, limit))),
     within: strata.map(({ within }) => (within === null ? NO_LOOK : lookAt(within, limit))),
     stakes: { worse: stakesOf("worse"), within: stakesOf("within") },
@@ -85,8 +89,8 @@ export function gather(
     pairs: sum((p) => p.pairs),
     events: sum((p) => p.events ?? 0),
     effective: sum((p) => (p.worse === null ? 0 : p.evaluations.canary / p.worse.deff)),
-    enough: enoughSessions(sessions) && (!latency || enoughTimed(evaluations)),
-    quantiles: latency ? quantilesOf(strata) : undefined,
+    enough: enoughSessions(sessions) && (!isLatency || enoughTimed(evaluations)),
+    quantiles: isLatency ? quantilesOf(strata) : undefined,
   }
 }
 

@@ -1,5 +1,5 @@
 import type { CriterionVerdict, NoData } from "../model/verdict.js"
-import { FACTS } from "./criteria.js"
+import { FACTS, isZeroTolerance, limitAsRate } from "./criteria.js"
 import { QUANTILE } from "./quantiles.js"
 
 type Worded = Omit<CriterionVerdict, "reason">
@@ -64,7 +64,7 @@ export function limitOf(verdict: Worded): string {
 }
 
 function finding(verdict: Worded): string {
-  const { estimate, lower, upper, result } = verdict
+  const { criterion, max, estimate, lower, upper, result } = verdict
   const subject = subjectOf(verdict)
   const limit = `the limit is ${limitOf(verdict)}`
   if (estimate === null || lower === null) return `${subject}: over its limit by first evaluations of sessions alone`
@@ -72,26 +72,19 @@ function finding(verdict: Worded): string {
   if (upper === null) return `${subject} is ${measure(verdict, estimate)}, too few sessions to bound it; ${limit}`
   const most = measure(verdict, upper)
   if (result === "pass") return `${subject} is at most ${most}; ${limit}`
-  if (isNever(verdict)) return `${subject}: none seen, so at most ${most}; the limit is 0, which no sample can show`
-  const open = upper <= threshold(verdict) ? "within it so far, too few sessions to pass" : "not settled"
+  if (isZeroTolerance(criterion, max))
+    return `${subject}: none seen, so at most ${most}; the limit is 0, which no sample can show`
+  const open = upper <= limitAsRate(criterion, max) ? "within it so far, too few sessions to pass" : "not settled"
   return `${subject} is between ${measure(verdict, lower)} and ${most}; ${limit}: ${open}`
 }
 
 /** How sure: the bound of the source that is shown, or what decided when that bound alone did not. */
 function certainty(verdict: Worded, lower: number): string {
-  if (isNever(verdict)) return "and the first event is a breach"
-  if (lower > threshold(verdict)) return `at least ${measure(verdict, lower)}`
-  const heaviest = [...(verdict.sources ?? [])].sort((a, b) => b.logE - a.logE)[0]
+  const { criterion, max, sources = [] } = verdict
+  if (isZeroTolerance(criterion, max)) return "and the first event is a breach"
+  if (lower > limitAsRate(criterion, max)) return `at least ${measure(verdict, lower)}`
+  const [heaviest] = sources.toSorted((a, b) => b.logE - a.logE)
   return heaviest?.source === "trip" ? "decided by first evaluations of sessions" : "decided by all evidence together"
-}
-
-function isNever({ criterion, max }: Worded): boolean {
-  return max === 0 && FACTS[criterion].kind === "budget"
-}
-
-/** The limit on the scale of estimate and bounds. */
-function threshold({ criterion, max }: Worded): number {
-  return FACTS[criterion].kind === "latency" ? 0 : max
 }
 
 function subjectOf({ criterion, max, quantiles }: Worded): string {

@@ -1,4 +1,4 @@
-import { FACTS } from "../analysis/criteria.js"
+import { FACTS, unitOf } from "../analysis/criteria.js"
 import { judge } from "../analysis/judge.js"
 import type { Outcome, ScanResult } from "../model/decision.js"
 import type { Stratum } from "../model/evidence.js"
@@ -34,12 +34,12 @@ export function holdAgainst(criteria: readonly Criterion[], counted: Counted): r
   return criteria.map((criterion, i) => {
     const { name, max, mode } = criterion
     const measured = measure(criterion, counted)
-    const isLatency = FACTS[name].kind === "latency"
-    const upper = measured === null || isLatency ? null : (verdict.criteria[i]?.upper ?? null)
+    const unit = unitOf(name)
+    const upper = measured === null || unit === "ms" ? null : (verdict.criteria[i]?.upper ?? null)
     return {
       criterion: name,
       mode,
-      unit: isLatency ? "ms" : "rate",
+      unit,
       max,
       measured,
       // What all calls show is more than what may be inferred from some of them.
