@@ -1,5 +1,3 @@
-import { logSumExp } from "./special.js"
-
 /** What a bet is about: values from `least` to 1, of which the mean is said to be at most `max`. */
 export interface Game {
   readonly max: number
@@ -41,17 +39,8 @@ export const TAIL_PORTFOLIO: readonly Bet[] = [
 ]
 
 /**
- * Log of what each bet makes of its capital when a trial ends in `value`, of a constant bet against "the mean is at most
- * `max`". Exact at every sample size for independent values, whatever their distribution; against "at least" bet with
+ * Log of what a bet makes of its capital when a trial ends in `value`, of a constant bet against "the mean is at most `max`". Exact at every sample size for independent values, whatever their distribution; against "at least" bet with
  * all negated. Waudby-Smith & Ramdas 2020.
  */
-export function logReturns(value: number, game: Game, bets: readonly Bet[] = game.bets ?? PORTFOLIO): number[] {
-  const { max, least } = game
-  if (!(value >= least && value <= 1)) throw new RangeError(`value: must be within [${least}, 1], got ${value}`)
-  return bets.map(({ fraction }) => Math.log1p((fraction / (max - least)) * (value - max)))
-}
-
-/** Log e-value of log capitals, bet by bet: what all bets together have. */
-export function bettingLogE(logCapitals: readonly number[], bets: readonly Bet[] = PORTFOLIO): number {
-  return logSumExp(logCapitals.map((capital, i) => capital + Math.log(bets[i]!.weight)))
-}
+export const logReturn = ({ fraction }: Bet, value: number, { max, least }: Game): number =>
+  Math.log1p((fraction / (max - least)) * (value - max))

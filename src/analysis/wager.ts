@@ -1,4 +1,4 @@
-import { PORTFOLIO, type Game } from "./betting.js"
+import { PORTFOLIO, logReturn, type Game } from "./betting.js"
 import { lateStart } from "./strata.js"
 
 /** What one stratum has to bet on: trials that ended in +1, in −1 and in 0, and how much sessions inflate their noise. */
@@ -98,15 +98,14 @@ function add(sum: Effective, { plus, minus, trials, deff }: Wager): Effective {
   }
 }
 
-/** Log e-value of trials: what `logReturns` and `bettingLogE` make of them, without a list for each step; it is asked hundreds of times a look. */
-function logEOf({ plus, minus, zero }: Effective, { max, least, bets = PORTFOLIO }: Game): number {
+/** Log e-value of trials: what all bets together have. Without a list for each step, since it is asked hundreds of times a look. */
+function logEOf({ plus, minus, zero }: Effective, game: Game): number {
   const logs: number[] = []
   let largest = -Infinity
-  for (const { fraction, weight } of bets) {
-    const stake = fraction / (max - least)
-    const won = Math.log1p(stake * (1 - max))
-    const lost = least < 0 ? Math.log1p(stake * (-1 - max)) : 0
-    const capital = plus * won + minus * lost + zero * Math.log1p(stake * (0 - max)) + Math.log(weight)
+  for (const bet of game.bets ?? PORTFOLIO) {
+    const won = plus * logReturn(bet, 1, game)
+    const lost = game.least < 0 ? minus * logReturn(bet, -1, game) : 0
+    const capital = won + lost + zero * logReturn(bet, 0, game) + Math.log(bet.weight)
     if (capital > largest) largest = capital
     logs.push(capital)
   }
