@@ -7,7 +7,7 @@ import { logBeta } from "./special.js"
  */
 export function bernoulliUpper(events: number, trials: number, alpha: number): number {
   const misses = trials - events
-  const mixture = logBeta(0.5 + events, 0.5 + misses) - logBeta(0.5, 0.5)
+  const mixture = logMixture(events, misses)
   const target = -Math.log(alpha)
   const logCapital = (p: number): number => mixture - events * Math.log(p) - misses * Math.log1p(-p)
   // Convex in p, least at events/trials and unbounded towards 1: one root in between. Where there is no room, or no trial, 1.
@@ -35,6 +35,9 @@ export function bernoulliLogE(events: number, trials: number, max: number): numb
   const misses = trials - events
   // The likelihood is greatest at the share itself, or at the limit where that is below it.
   const mean = trials === 0 ? 0 : Math.min(max, events / trials)
-  const mixture = logBeta(0.5 + events, 0.5 + misses) - logBeta(0.5, 0.5)
+  const mixture = logMixture(events, misses)
   return mixture - (events === 0 ? 0 : events * Math.log(mean)) - (misses === 0 ? 0 : misses * Math.log1p(-mean))
 }
+
+/** ln of the chance of a sequence with so many events and misses under the Beta(½, ½) mixture. */
+const logMixture = (events: number, misses: number): number => logBeta(0.5 + events, 0.5 + misses) - logBeta(0.5, 0.5)

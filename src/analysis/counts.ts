@@ -109,33 +109,21 @@ export function flipTally(
   pairs: Float64Array,
   matches: (stable: Outcome, canary: Outcome) => boolean,
 ): Tally {
-  const [events, trials] = [cohortZeros(), cohortZeros()]
-  eachPair(pairs, (cohort, stable, canary, calls) => {
-    trials[cohort]! += calls
-    if (matches(stable, canary)) events[cohort]! += calls
-  })
-  return { events, trials, sessions: sumOf(stratum.pairedSessions) }
+  const events = cohortZeros()
+  for (const [stable, was] of OUTCOMES.entries()) {
+    for (const [canary, is] of OUTCOMES.entries()) {
+      if (!matches(was, is)) continue
+      for (let cohort = 0; cohort < COHORTS; cohort++) events[cohort]! += pairs[pairIndex(cohort, stable, canary)]!
+    }
+  }
+  return { events, trials: pairTrials(pairs), sessions: sumOf(stratum.pairedSessions) }
 }
 
 /** Pairs of all outcomes, per cohort, of an array `[cohort][stable][canary]`. */
-export function pairTrials(pairs: Float64Array): readonly number[] {
+export function pairTrials(pairs: Float64Array): number[] {
   const trials = cohortZeros()
   for (let cell = 0; cell < COHORTS * 16; cell++) trials[cell >> 4]! += pairs[cell]!
   return trials
-}
-
-function eachPair(
-  pairs: Float64Array,
-  visit: (cohort: number, stable: Outcome, canary: Outcome, calls: number) => void,
-): void {
-  for (let cohort = 0; cohort < COHORTS; cohort++) {
-    for (let stable = 0; stable < OUTCOMES.length; stable++) {
-      for (let canary = 0; canary < OUTCOMES.length; canary++) {
-        const calls = pairs[pairIndex(cohort, stable, canary)]!
-        if (calls > 0) visit(cohort, OUTCOMES[stable]!, OUTCOMES[canary]!, calls)
-      }
-    }
-  }
 }
 
 /** One cell of one arm, per cohort. */

@@ -1,7 +1,7 @@
 import type { Evidence, Stratum } from "../model/evidence.js"
-import { STABLE, armTally, armTotal } from "./counts.js"
+import { CANARY, STABLE, armTally, armTotal } from "./counts.js"
 import { designEffect, kish, total, type Tally } from "./rates.js"
-import type { Traffic } from "./workload.js"
+import { MOST_CALLS, type Traffic } from "./workload.js"
 
 /** Fewest sessions of stable from which anything is estimated. */
 const MIN_SESSIONS = 20
@@ -15,7 +15,7 @@ const MIN_SESSIONS = 20
 export function observedTraffic({ strata }: Evidence, ms: number): Traffic | null {
   const sum = (pick: (stratum: Stratum) => number): number => strata.reduce((all, stratum) => all + pick(stratum), 0)
   const sessions = sum((stratum) => armTotal(stratum, STABLE, "sessions"))
-  const started = sum((stratum) => armTotal(stratum, STABLE, "sessions") + armTotal(stratum, 1, "sessions"))
+  const started = sum((stratum) => armTotal(stratum, STABLE, "sessions") + armTotal(stratum, CANARY, "sessions"))
   if (sessions < MIN_SESSIONS || !(ms > 0)) return null
   const denied = addTallies(strata.map((stratum) => armTally(stratum, STABLE, "deny", "evaluations")))
   const calls = total(denied.trials)
@@ -27,7 +27,7 @@ export function observedTraffic({ strata }: Evidence, ms: number): Traffic | nul
   return {
     sessionsPerMinute: (started / ms) * 60_000,
     callsPerSession: calls / sessions,
-    kish: Math.min(20, Math.max(calls / sessions, size)),
+    kish: Math.min(MOST_CALLS, size),
     rates: {
       deny: rate("deny"),
       escalate: rate("escalate"),

@@ -56,7 +56,7 @@ export const TRAFFIC_DEFAULTS = {
 } as const
 
 /** Evaluations of a session that are counted. */
-const MOST_CALLS = 20
+export const MOST_CALLS = 20
 
 /** Fill in the defaults. Throws a RangeError that names what is out of range. */
 export function workloadOf(traffic: Traffic): Workload {

@@ -1,10 +1,11 @@
 import { bernoulliUpper } from "../analysis/bernoulli.js"
-import type { Traffic } from "../analysis/workload.js"
+import { ICC_PRIOR } from "../analysis/rates.js"
+import { MOST_CALLS, type Traffic } from "../analysis/workload.js"
 import type { Call } from "../model/call.js"
 import { OUTCOMES, type Outcome } from "../model/decision.js"
 import type { Evaluation, Release } from "../release/ports.js"
 import { readEvaluation } from "../release/run.js"
-import { callOf, type RecordedCall } from "../testing/calls.js"
+import { bySession, callOf, type RecordedCall } from "../testing/calls.js"
 
 /** What a release answered to one recorded call, each time that it was asked. */
 export interface Answered {
@@ -39,12 +40,9 @@ export interface Measured {
   readonly correlation: number | null
 }
 
-/** Evaluations of a session that count. */
-const COUNTED = 20
 const LEVEL = 0.05
 /** Events and non-events from which on a correlation is estimated. */
 const MIN_EVENTS = 10
-const CORRELATION_ASSUMED = 0.1
 
 type AnyRelease = Release<Call, Evaluation | Promise<Evaluation>, never>
 
@@ -88,9 +86,9 @@ async function outcomeOf({ policy }: AnyRelease, recorded: RecordedCall): Promis
 
 /** Measure what was answered: of the calls that count. */
 export function measure(answered: readonly Answered[]): Measured {
-  const counted = answered.filter(({ position }) => position < COUNTED)
-  const bySession = groupBySession(counted)
-  const sizes = bySession.map((session) => session.length)
+  const counted = answered.filter(({ position }) => position < MOST_CALLS)
+  const sessions = groupBySession(counted)
+  const sizes = sessions.map((session) => session.length)
   const squares = sizes.reduce((sum, size) => sum + size * size, 0)
   const kish = squares / counted.length
   const share = (has: (answered: Answered) => boolean): number => counted.filter(has).length / counted.length
@@ -99,14 +97,14 @@ export function measure(answered: readonly Answered[]): Measured {
   const rates = Object.fromEntries(
     OUTCOMES.map((outcome) => [outcome, share((one) => first(one) === outcome)]),
   ) as Measured["rates"]
-  const correlation = correlationOf(bySession, (one) => first(one) === "deny")
+  const correlation = correlationOf(sessions, (one) => first(one) === "deny")
   const unsure = share((one) => first(one) !== second(one))
-  const deff = 1 + Math.max(CORRELATION_ASSUMED, correlation ?? 0) * (kish - 1)
+  const deff = 1 + Math.max(ICC_PRIOR, correlation ?? 0) * (kish - 1)
   const effective = counted.length / deff
   return {
     calls: counted.length,
-    sessions: bySession.length,
-    callsPerSession: counted.length / bySession.length,
+    sessions: sessions.length,
+    callsPerSession: counted.length / sessions.length,
     kish,
     rates,
     churn: {
@@ -135,15 +133,8 @@ export function trafficOf(measured: Measured, sessionsPerMinute: number): Traffi
   }
 }
 
-export function groupBySession(answered: readonly Answered[]): readonly (readonly Answered[])[] {
-  const sessions = new Map<string, Answered[]>()
-  for (const one of answered) {
-    const session = sessions.get(one.recorded.session)
-    if (session === undefined) sessions.set(one.recorded.session, [one])
-    else session.push(one)
-  }
-  return [...sessions.values()]
-}
+export const groupBySession = (answered: readonly Answered[]): readonly (readonly Answered[])[] =>
+  bySession(answered, ({ recorded }) => recorded.session)
 
 /** One-way analysis of variance: what sessions differ by, beyond what their calls differ by (Fleiss; Donner 1986). */
 function correlationOf(sessions: readonly (readonly Answered[])[], event: (one: Answered) => boolean): number | null {

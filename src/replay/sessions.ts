@@ -1,3 +1,4 @@
+import { MOST_CALLS } from "../analysis/workload.js"
 import { cohortOf } from "../session/bucket.js"
 
 /** What is counted of one call's session. */
@@ -11,7 +12,6 @@ export interface Place {
 }
 
 const MOST_SESSIONS = 1_000_000
-const COUNTED = 20
 const NONE: Place = { cohort: 0, first: false, counts: false }
 
 /** Know again the sessions of a recording, in any order. Past a million of them, calls of new ones count for no inference. */
@@ -24,8 +24,8 @@ export function createSessions() {
       if (before === undefined && seen.size >= MOST_SESSIONS) return NONE
       const cohort = before === undefined ? cohortOf("replay", session) : before & 63
       const count = before === undefined ? 0 : before >> 6
-      if (count <= COUNTED) seen.set(session, ((count + 1) << 6) | cohort)
-      return { cohort, first: count === 0, counts: count < COUNTED }
+      if (count <= MOST_CALLS) seen.set(session, ((count + 1) << 6) | cohort)
+      return { cohort, first: count === 0, counts: count < MOST_CALLS }
     },
     count: (): number => seen.size,
   }

@@ -107,6 +107,18 @@ function createReading(whole: string) {
   }
 }
 
+/** Put together what belongs to the same session, in the order of their first calls. */
+export function bySession<T>(calls: readonly T[], sessionOf: (call: T) => string): readonly (readonly T[])[] {
+  const sessions = new Map<string, T[]>()
+  for (const call of calls) {
+    const id = sessionOf(call)
+    const session = sessions.get(id)
+    if (session === undefined) sessions.set(id, [call])
+    else session.push(call)
+  }
+  return [...sessions.values()]
+}
+
 /** The call that was recorded, as a policy is asked about it. */
 export function callOf({ tool, input, resource, principal }: RecordedCall): Call {
   // Most have neither, and a recording may be of millions.

@@ -1,5 +1,5 @@
 import type { Call } from "../model/call.js"
-import { callOf, type RecordedCall } from "./calls.js"
+import { bySession, callOf, type RecordedCall } from "./calls.js"
 import { sfc32 } from "./sfc32.js"
 
 /** Options of `replaySessions()`. */
@@ -54,17 +54,10 @@ export function replaySessions(
   if (!(Number.isFinite(meanGapMs) && meanGapMs >= 0)) {
     throw new RangeError(`options.meanGapMs must be a finite number of at least 0, got ${meanGapMs}`)
   }
-  return play(bySession(calls), options)
-}
-
-function bySession(calls: readonly RecordedCall[]): readonly (readonly RecordedCall[])[] {
-  const sessions = new Map<string, RecordedCall[]>()
-  for (const call of calls) {
-    const session = sessions.get(call.session)
-    if (session === undefined) sessions.set(call.session, [call])
-    else session.push(call)
-  }
-  return [...sessions.values()]
+  return play(
+    bySession(calls, ({ session }) => session),
+    options,
+  )
 }
 
 function* play(
