@@ -5,9 +5,11 @@ import { fileURLToPath } from "node:url"
 import axe from "axe-core"
 import type { Browser, BrowserContextOptions, Page } from "playwright-core"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
+import { ensureState, readState } from "../../src/controller/verbs.js"
 import { dashboardHandler, operators, type DashboardOptions } from "../../src/dashboard.js"
 import { embed, type Embedded } from "../../src/embed.js"
 import type { DecisionLogEntry } from "../../src/model/decision-entry.js"
+import { parseSpec } from "../../src/rollout/spec.js"
 import { listen, type Listening } from "../../src/serve/listen.js"
 import { memoryStore } from "../../src/stores/memory.js"
 import { fakeClock, type FakeClock } from "../../src/testing/fake-clock.js"
@@ -158,6 +160,22 @@ describe.skipIf(path === null)("the dashboard's page in a browser", () => {
     await page.getByRole("dialog").getByRole("button", { name: "Promote" }).tap()
     await page.getByText(/^nothing was done: you saw revision \d+, and it is .* now \(pause by bo\)/).waitFor()
     expect(await page.locator("img").count()).toBe(0)
+  })
+
+  it("does to a rollout what was asked about it, though another is shown by then", async () => {
+    const { page, store, clock } = await open({ rollouts: [NAME, "chat-agent"] })
+    const spec = parseSpec(SPEC.replace(NAME, "chat-agent"), { path: "rollout.yaml" })
+    await ensureState(store, spec, { kind: "human", id: "ana" }, clock.now())
+    await page.getByText("◐ in shadow").waitFor()
+    await pressOn(page, "Kill")
+    await page.getByRole("dialog", { name: "Kill refund-agent?" }).waitFor()
+    await page.evaluate("location.hash = '#/chat-agent'")
+    await page.getByText("○ idle").waitFor()
+    await page.getByLabel("Reason").fill("it deletes accounts")
+    await page.getByRole("dialog").getByRole("button", { name: "Kill" }).click()
+    await page.getByRole("dialog").waitFor({ state: "hidden" })
+    expect(await readState(store, NAME)).toMatchObject({ kill: "stable" })
+    expect(await readState(store, "chat-agent")).toMatchObject({ kill: "off" })
   })
 
   it("shows where the releases disagree, has a call drawn, replayed and labelled by the keyboard alone", async () => {

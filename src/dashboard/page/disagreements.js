@@ -27,7 +27,7 @@ export function disagreementsPanel() {
   let reported = 0
 
   const list = h("div", {})
-  const draw = h("button", { type: "button", onclick: () => void drawOne() }, "Draw one to label")
+  const draw = h("button", { type: "button", hidden: true, onclick: () => void drawOne() }, "Draw one to label")
   const rate = h("p", {})
   const note = h("p", { class: "quiet" })
   const problem = h("p", { class: "alert", role: "alert" })
@@ -58,7 +58,11 @@ export function disagreementsPanel() {
   }
 
   function show() {
-    if (found === null) return
+    if (found === null) {
+      draw.hidden = true
+      for (const part of [list, rate, note]) fill(part)
+      return
+    }
     const mayLook = found.shows.calls && actor !== null
     const { groups, sessions } = found
     if (groups.length === 0) fill(list, h("p", { class: "quiet" }, "No disagreement was seen."))
@@ -161,8 +165,11 @@ export function disagreementsPanel() {
    * @param {(answer: any) => (Node | null)[]} shown
    */
   async function work(path, body, shown) {
+    const asked = rollout
     try {
-      detail.replaceChildren(...shown(await send(path, body)).filter((node) => node !== null))
+      const answer = await send(path, body)
+      if (asked !== rollout) return
+      detail.replaceChildren(...shown(answer).filter((node) => node !== null))
       detail.focus()
     } catch (error) {
       say(error)
@@ -196,7 +203,12 @@ export function disagreementsPanel() {
       reported = groups
       rollout = doc.rollout
       generation = doc.state.generation
-      if (isOther) detail.replaceChildren()
+      if (isOther) {
+        // What is shown is of another rollout, or of another generation, and must not be acted on.
+        found = null
+        detail.replaceChildren()
+        show()
+      }
       void look()
     },
   }

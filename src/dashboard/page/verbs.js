@@ -76,7 +76,7 @@ export function verbsPanel({ done, signIn }) {
   /** Revision that a verb of this page made: what it did is told until there is another. */
   let doneAt = 0
   /** What was seen when the question was asked: an answer is for that, and for nothing that came since. */
-  let seen = { revision: 0, generation: 0 }
+  let seen = { rollout: "", revision: 0, generation: 0 }
 
   /** @param {string} name */
   function open(name) {
@@ -84,7 +84,7 @@ export function verbsPanel({ done, signIn }) {
     if (actor === null) return signIn()
     verb = name
     const { revision, generation, rollout } = doc.state
-    seen = { revision, generation }
+    seen = { rollout, revision, generation }
     const { label, says: words, stop } = VERBS[name] ?? { label: name, says: "" }
     fill(title, `${label} ${rollout}?`)
     fill(says, `${words} Now: ${doc.words}. You act as ${actor}.`)
@@ -108,11 +108,12 @@ export function verbsPanel({ done, signIn }) {
     }
     yes.disabled = true
     const chosen = Object.fromEntries(new FormData(form))
+    const { rollout, ...asked } = seen
     try {
-      const { words, changed, revision } = await post(`${doc.rollout}/act`, {
+      const { words, changed, revision } = await post(`${rollout}/act`, {
         verb,
         reason: reason.value,
-        ...seen,
+        ...asked,
         ...chosen,
       })
       dialog.close()

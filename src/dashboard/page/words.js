@@ -37,7 +37,7 @@ export const count = (value) => Math.round(value).toLocaleString("en-US")
 export const share = (bp) => `${bp / 100} %`
 
 /** @param {string} name of a criterion, as the rollout file has it */
-export const criterionWords = (name) => name.replaceAll("_", " ").replace(/ max$/, "").replace("p99", "p99")
+export const criterionWords = (name) => name.replaceAll("_", " ").replace(/ max$/, "")
 
 /**
  * Write a rate, or a difference of rates: in points of a percent, as on the command line.
