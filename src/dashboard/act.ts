@@ -3,10 +3,11 @@ import { phaseWords } from "../operate/next-step.js"
 import { VERBS, verbEvent, type Verb } from "../operate/verb.js"
 import { phaseOf } from "../rollout/phase.js"
 import type { Actor, RolloutState } from "../rollout/state.js"
-import { json, Refusal } from "./answer.js"
+import { invalid, json, readOnly, Refusal } from "./answer.js"
 import type { Asked, Context, Route } from "./route.js"
 
-const MAX_REASON = 500
+/** Longest reason, characters. */
+export const MAX_REASON = 500
 
 /** Do a verb: `{ verb, reason, revision, generation, position?, to? }`. */
 export function actRoute({ stores, clock }: Context): Route {
@@ -15,7 +16,7 @@ export function actRoute({ stores, clock }: Context): Route {
     path: "act",
     access: "act",
     async answer({ rollout, actor, body }) {
-      if (stores === null) throw new Refusal(405, "READ_ONLY", "this store can only be read")
+      if (stores === null) throw readOnly()
       const { event, seen } = eventIn(body, actor)
       const { after, changed, overBroken } = await apply(
         stores,
@@ -60,8 +61,6 @@ function eventIn(body: Asked["body"], actor: Actor | null) {
   const event = verbEvent({ verb: verb satisfies Verb, reason: reason.trim(), actor, position, to })
   return { event, seen: { revision, generation } }
 }
-
-const invalid = (message: string): Refusal => new Refusal(422, "INVALID", message)
 
 const isOneOf = <T extends string>(list: readonly T[], value: unknown): value is T =>
   (list as readonly unknown[]).includes(value)

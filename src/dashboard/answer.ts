@@ -30,6 +30,12 @@ export class Refusal extends Error {
   }
 }
 
+/** What was asked for cannot be understood. */
+export const invalid = (message: string): Refusal => new Refusal(422, "INVALID", message)
+
+/** It would have to be written down, and cannot be. */
+export const readOnly = (): Refusal => new Refusal(405, "READ_ONLY", "this store can only be read")
+
 /** Say what went wrong, as far as it concerns whoever asked; null: it does not. */
 export function answerOf(error: unknown): Response | null {
   if (error instanceof Refusal) return refuse(error.status, error.code, error.message, {}, error.more)

@@ -5,10 +5,8 @@ import { readGrant, type ApprovalGrant } from "../notify/approval-token.js"
 import { phaseWords } from "../operate/next-step.js"
 import { isUnderWay, phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
+import { MAX_REASON } from "./act.js"
 import type { Context, Route } from "./route.js"
-
-/** Longest reason, characters. */
-const MAX_REASON = 500
 
 /**
  * Make the routes behind the link of a message: GET asks whether it is meant, and POST approves. Attack: a preview of a chat, or a

@@ -1,3 +1,4 @@
+import type { Disagreements } from "../disagreements/document.js"
 import { drawNext, keepLabel, readLabels } from "../disagreements/label.js"
 import { GROUP_ID, MAX_NOTE, SAYS } from "../disagreements/labels.js"
 import { groupOfExample } from "../disagreements/group-of-example.js"
@@ -7,9 +8,10 @@ import { wrongRate } from "../disagreements/wrong-rate.js"
 import { disagreementLog, type DisagreementLog, type ReadEntries } from "../disagreements/log.js"
 import { readState } from "../controller/verbs.js"
 import { isSerinError } from "../errors.js"
+import { keptAnswers } from "../model/kept-answers.js"
 import { replayOne } from "../replay/one-call.js"
 import type { ReplayableRelease } from "../replay.js"
-import { json, Refusal } from "./answer.js"
+import { invalid, json, readOnly, Refusal } from "./answer.js"
 import type { Asked, Context, Route } from "./route.js"
 
 /** What calls are shown from, and replayed with. */
@@ -39,17 +41,13 @@ export function disagreementRoutes(context: Context): readonly Route[] {
   const loaded = new Map<string, Promise<ReplayableRelease | undefined>>()
   const log = explored.log === undefined ? null : rarely(disagreementLog(explored.log), clock)
 
-  const looks = new Map<string, { readonly at: number; readonly found: ReturnType<typeof look> }>()
-  const look = (rollout: string) => storedDisagreements(read, rollout, clock.now(), null)
+  const looks = keptAnswers<number, Disagreements | null>()
 
   /** Whoever asks within two seconds is answered by the same look. */
-  function shared(rollout: string): ReturnType<typeof look> {
-    const last = looks.get(rollout)
-    if (last !== undefined && clock.monotonic() - last.at < SHARED_MS) return last.found
-    const next = { at: clock.monotonic(), found: look(rollout) }
-    looks.set(rollout, next)
-    next.found.catch(() => looks.get(rollout) === next && looks.delete(rollout))
-    return next.found
+  function shared(rollout: string): Promise<Disagreements | null> {
+    const now = clock.monotonic()
+    const isFresh = (at: number): boolean => now - at < SHARED_MS
+    return looks.get(rollout, now, isFresh, () => storedDisagreements(read, rollout, clock.now(), null))
   }
 
   /** The generation that was seen, where it is the one in force. */
@@ -67,7 +65,7 @@ export function disagreementRoutes(context: Context): readonly Route[] {
   }
 
   function writable() {
-    if (stores === null) throw new Refusal(405, "READ_ONLY", "this store can only be read")
+    if (stores === null) throw readOnly()
     return stores.store
   }
 
@@ -127,7 +125,7 @@ export function disagreementRoutes(context: Context): readonly Route[] {
           throw invalid("example was not drawn, and is no call of the log that the releases disagree on")
         const label = { group, example, says, by: nameIn(asked), at: clock.now(), note: note === "" ? undefined : note }
         await keepLabel(store, of, label)
-        looks.delete(asked.rollout)
+        looks.forget(asked.rollout)
         const said = await readLabels(store, of)
         return json({ label, wrongRate: wrongRate(said, "all") })
       },
@@ -173,5 +171,3 @@ function textIn({ body }: Asked, field: string, form: RegExp): string {
   if (typeof value === "string" && form.test(value)) return value
   throw invalid(`${field} must be the id of one that was shown`)
 }
-
-const invalid = (message: string): Refusal => new Refusal(422, "INVALID", message)

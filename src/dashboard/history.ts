@@ -1,5 +1,6 @@
 import { stateKey } from "../controller/keys.js"
 import { pastStates } from "../controller/verbs.js"
+import { keptAnswers } from "../model/kept-answers.js"
 import { phaseWords } from "../operate/next-step.js"
 import { phaseOf } from "../rollout/phase.js"
 import { json } from "./answer.js"
@@ -11,7 +12,7 @@ const SHOWN = 200
 /** What moved the rollout: every revision that is kept, newest first. */
 export function historyRoute({ read, watched }: Context): Route {
   // All viewers ask after the same change.
-  const kept = new Map<string, { readonly token: string; readonly answer: Promise<readonly object[]> }>()
+  const kept = keptAnswers<string, readonly object[]>()
 
   async function transitions(rollout: string): Promise<readonly object[]> {
     const found: object[] = []
@@ -47,13 +48,8 @@ export function historyRoute({ read, watched }: Context): Route {
     access: "read",
     async answer({ rollout }) {
       const token = (await read.get(stateKey(rollout)))?.token ?? ""
-      let known = kept.get(rollout)
-      if (known?.token !== token) {
-        const fresh = { token, answer: transitions(rollout) }
-        kept.set(rollout, (known = fresh))
-        fresh.answer.catch(() => kept.get(rollout) === fresh && kept.delete(rollout))
-      }
-      return json({ rollout, transitions: await known.answer })
+      const isSame = (known: string): boolean => known === token
+      return json({ rollout, transitions: await kept.get(rollout, token, isSame, () => transitions(rollout)) })
     },
   }
 }

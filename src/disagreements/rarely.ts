@@ -1,4 +1,5 @@
 import type { Clock } from "../model/clock.js"
+import { keptAnswers } from "../model/kept-answers.js"
 import type { LogExamples } from "./from-log.js"
 import type { DisagreementLog } from "./log.js"
 
@@ -7,21 +8,14 @@ const READ_EVERY_MS = 30_000
 
 /** Answer whoever asks at the same time, or soon after, by the same read. One that failed is not kept. */
 export function rarely(log: DisagreementLog, clock: Clock): DisagreementLog {
-  const known = new Map<
-    string,
-    { readonly at: number; readonly generation: number; readonly read: Promise<LogExamples> }
-  >()
+  const kept = keptAnswers<{ readonly at: number; readonly generation: number }, LogExamples>()
   return {
     ...log,
     examples(of) {
-      const last = known.get(of.rollout)
-      const fresh = last !== undefined && clock.monotonic() - last.at < READ_EVERY_MS
-      if (fresh && last.generation === of.generation) return last.read
-      const read = log.examples(of)
-      const next = { at: clock.monotonic(), generation: of.generation, read }
-      known.set(of.rollout, next)
-      read.catch(() => known.get(of.rollout) === next && known.delete(of.rollout))
-      return read
+      const mark = { at: clock.monotonic(), generation: of.generation }
+      const isFresh = ({ at, generation }: typeof mark): boolean =>
+        mark.at - at < READ_EVERY_MS && generation === mark.generation
+      return kept.get(of.rollout, mark, isFresh, () => log.examples(of))
     },
   }
 }
