@@ -1,10 +1,5 @@
-export {
-  dashboardHandler,
-  type DashboardAccess,
-  type DashboardAnswer,
-  type DashboardAuthorize,
-  type DashboardOptions,
-} from "./dashboard/handler.js"
+export { dashboardHandler, type DashboardOptions } from "./dashboard/handler.js"
+export type { DashboardAccess, DashboardAnswer, DashboardAuthorize } from "./dashboard/admission.js"
 export type { Explored, Releases as ExploredReleases } from "./dashboard/disagreements.js"
 export type { ReadEntries } from "./disagreements/log.js"
 export { operators } from "./dashboard/operators.js"

@@ -1,15 +1,15 @@
-import { isRecord } from "../model/record.js"
 import { requireClock, systemClock, type Clock } from "../model/clock.js"
 import { refuseUnknown, requireMethods, type KeysOf } from "../model/options.js"
 import { withDeadlines } from "../controller/deadline.js"
 import { ROLLOUT_NAME } from "../rollout/names.js"
 import type { Actor } from "../rollout/state.js"
 import { isWritable, type ReadStore, type StateStore } from "../rollout/store.js"
-import { readBody } from "../serve/body.js"
 import { lifetimeWithin } from "../serve/lifetime.js"
 import { sharedReads } from "../serve/reads.js"
+import { admissionBy, type DashboardAuthorize } from "./admission.js"
 import { answerOf, hardened, json, refuse } from "./answer.js"
 import type { Explored } from "./disagreements.js"
+import { readFields } from "./fields.js"
 import { pageAnswer, readPage, type PageFile } from "./page-files.js"
 import { rateLimit, type Rate } from "./rate-limit.js"
 import type { Context, Route } from "./route.js"
@@ -17,21 +17,6 @@ import { routesOf } from "./routes.js"
 import { approvalKeys } from "../notify/approval-token.js"
 import type { ApprovalLinks } from "../notify/notify-people.js"
 import { notTheSameOrigin } from "./same-origin.js"
-
-/** What a request wants to do. */
-export type DashboardAccess = "read" | "act"
-
-/**
- * Say whether a request may do what it asks for, and who asks: false, true, or a name. To act, a name is needed: it is kept in the history.
- * A throw is a no.
- */
-export type DashboardAuthorize = (
-  request: Request,
-  access: DashboardAccess,
-) => DashboardAnswer | Promise<DashboardAnswer>
-
-/** Whether a request may; and, for one that changes something, who asks. */
-export type DashboardAnswer = boolean | { readonly actor: string }
 
 /** Options of `dashboardHandler()`. */
 export interface DashboardOptions {
@@ -82,7 +67,6 @@ const OPTIONS: KeysOf<DashboardOptions> = {
 const READS: Rate = { burst: 1000, perSecond: 100 }
 /** Of an actor: nobody decides faster. */
 const ACTS: Rate = { burst: 10, perSecond: 0.5 }
-const MAX_BODY = 16 * 1024
 
 /**
  * Make a web handler that shows rollouts as a page, and takes verbs from whoever `authorize` names. It has no server of its own: mount it,
@@ -107,6 +91,7 @@ export function dashboardHandler(options: DashboardOptions): (request: Request) 
     signal: lifetime,
     tell,
   }
+  const admission = admissionBy(options.authorize, tell)
   const page = readPage()
   const routes = routesOf(context)
   const reads = rateLimit(READS, clock)
@@ -143,7 +128,7 @@ export function dashboardHandler(options: DashboardOptions): (request: Request) 
     const { access } = route
     let actor: Actor | null = null
     if (access !== "own") {
-      const admitted = await admit(request, access)
+      const admitted = await admission.admit(request, access)
       if (admitted instanceof Response) return admitted
       actor = admitted
     }
@@ -158,73 +143,25 @@ export function dashboardHandler(options: DashboardOptions): (request: Request) 
       const waitS = acts(client(request))
       if (waitS > 0) return tooMany(waitS)
     }
-    const body = posts ? await bodyOf(request, access) : {}
+    const body = posts ? await readFields(request, clock, access === "own") : {}
     if (body instanceof Response) return body
     // Not before it is known who asks: what there is, is told to whoever may read.
     if (!(await names()).includes(rollout)) return nothing()
     return await route.answer({ request, url, rollout, actor, body })
   }
 
-  /** Who asks, or the answer that keeps them out. */
-  async function admit(request: Request, access: DashboardAccess): Promise<Actor | null | Response> {
-    const answer = await ask(request, access)
-    const isNamed = typeof answer === "object"
-    if (answer !== false && (access === "read" || isNamed)) return isNamed ? { kind: "human", id: answer.actor } : null
-    if (authorize === undefined || answer === true || request.headers.has("authorization")) {
-      return refuse(403, "FORBIDDEN", `this is not allowed to ${access}`)
-    }
-    return refuse(401, "UNAUTHORIZED", "say who you are: Authorization: Bearer <token>", {
-      "www-authenticate": "Bearer",
-    })
-  }
-
-  async function ask(request: Request, access: DashboardAccess): Promise<DashboardAnswer> {
-    if (authorize === undefined) return access === "read"
-    try {
-      const answer = await authorize(request, access)
-      if (typeof answer === "object" && answer !== null && typeof answer.actor === "string" && answer.actor !== "")
-        return answer
-      if (answer === true && access === "act")
-        tell(new TypeError("authorize must answer { actor } to let somebody act, got true"))
-      return answer === true
-    } catch (error) {
-      tell(error)
-      return false
-    }
-  }
-
   /** What this page's user sees, and in whose name they may act; `acts`: whether anybody may. */
   async function answerRollouts(request: Request): Promise<Response> {
     if (request.method !== "GET") return refuse(405, "METHOD_NOT_ALLOWED", "this address takes GET", { allow: "GET" })
-    const admitted = await admit(request, "read")
+    const admitted = await admission.admit(request, "read")
     if (admitted instanceof Response) return admitted
-    const mayAct = context.stores === null ? false : await ask(request, "act")
-    const actor = typeof mayAct === "object" ? mayAct.actor : null
+    const actor = context.stores === null ? null : await admission.actorOf(request)
     return json({ rollouts: await names(), actor, acts: authorize !== undefined && context.stores !== null })
   }
 
   async function names(): Promise<readonly string[]> {
     const given = typeof rollouts === "function" ? await rollouts() : rollouts
     return given.filter((name) => ROLLOUT_NAME.test(name))
-  }
-
-  async function bodyOf(
-    request: Request,
-    access: Route["access"],
-  ): Promise<Readonly<Record<string, unknown>> | Response> {
-    const [type] = (request.headers.get("content-type") ?? "").split(";")
-    // A form of a page without script: what a page elsewhere could send as well, so it is for those who bring their own secret.
-    if (access === "own" && type?.trim().toLowerCase() === "application/x-www-form-urlencoded") {
-      const form = await readBody(request, MAX_BODY, clock)
-      return "refused" in form ? form.refused : Object.fromEntries(new URLSearchParams(form.text))
-    }
-    if (type?.trim().toLowerCase() !== "application/json") {
-      return refuse(415, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json")
-    }
-    const body = await readBody(request, MAX_BODY, clock)
-    if ("refused" in body) return body.refused
-    const value = parsed(body.text)
-    return isRecord(value) ? value : refuse(422, "INVALID", "the body must be a JSON object")
   }
 
   function withoutBase(pathname: string): string | null {
@@ -259,14 +196,6 @@ function answerFile(file: PageFile, request: Request): Response {
   const { method } = request
   if (method === "GET" || method === "HEAD") return pageAnswer(file, request)
   return refuse(405, "METHOD_NOT_ALLOWED", "this address takes GET and HEAD", { allow: "GET, HEAD" })
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 function checked({ rollouts, basePath = "", hosts }: DashboardOptions) {

@@ -1,5 +1,5 @@
 import { bearer } from "../serve/bearer.js"
-import type { DashboardAuthorize } from "./handler.js"
+import type { DashboardAuthorize } from "./admission.js"
 
 /**
  * Let those act who send `Authorization: Bearer <token>`, each in the name of their own token; they may read as well. `readers` says who else
