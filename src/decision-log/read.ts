@@ -1,12 +1,10 @@
-import { createReadStream } from "node:fs"
 import { stat } from "node:fs/promises"
 import { resolve } from "node:path"
-import { pipeline } from "node:stream"
-import { createGunzip } from "node:zlib"
 import { describeProblems, SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
 import { readEntry } from "../model/read-entry.js"
 import type { DecisionLogEntry } from "../model/decision-entry.js"
+import { linesIn, MAX_LINE, type Lines } from "./lines.js"
 import { rotatedFiles } from "./rotated.js"
 
 /** Options of `readDecisionLog()`. */
@@ -37,13 +35,17 @@ export async function* readDecisionLog(
 
   for (const file of await filesOf(active)) {
     let number = 0
-    for await (const line of linesOf(file)) {
-      number += 1
-      if ("failure" in line) report(file, `cannot be read to its end: ${line.failure}`)
-      else if (line.text.trim() !== "") {
-        const entry = parse(line.text)
+    for await (const given of linesOf(file)) {
+      if ("failure" in given) {
+        report(file, `cannot be read to its end: ${given.failure}`)
+        continue
+      }
+      for (const line of given.lines) {
+        number += 1
+        if (line.trim() === "") continue
+        const entry = line.length > MAX_LINE ? `is longer than ${MAX_LINE} characters` : parse(line)
         if (typeof entry !== "string") yield entry
-        else if (line.ended || file !== active) report(`${file}:${number}`, entry)
+        else if (given.ended || file !== active) report(`${file}:${number}`, entry)
       }
     }
   }
@@ -70,27 +72,13 @@ async function filesOf(active: string): Promise<string[]> {
   return files
 }
 
-type Line = { readonly text: string; readonly ended: boolean } | { readonly failure: string }
-
-/** Lines of a file as they come; `ended` is false for a last one without its end. A failure is the last. */
-async function* linesOf(file: string): AsyncGenerator<Line> {
-  const source = createReadStream(file)
-  // Iterating it fails when either does, and closes both.
-  const bytes = file.endsWith(".gz") ? pipeline(source, createGunzip(), () => {}) : source
-  const decoder = new TextDecoder()
-  let rest = ""
+/** The lines of a file, and at last what they ended of, where that was not the end of it. */
+async function* linesOf(file: string): AsyncGenerator<Lines | { readonly failure: string }> {
   try {
-    for await (const chunk of bytes as AsyncIterable<Uint8Array>) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n")
-      rest = lines.pop()!
-      for (const text of lines) yield { text, ended: true }
-    }
+    yield* linesIn(file, { fatal: false })
   } catch (error) {
     yield { failure: error instanceof Error ? error.message : String(error) }
-    return
   }
-  rest += decoder.decode()
-  if (rest !== "") yield { text: rest, ended: false }
 }
 
 function parse(line: string): DecisionLogEntry | string {

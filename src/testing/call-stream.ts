@@ -1,8 +1,6 @@
 import { createHash } from "node:crypto"
-import { createReadStream } from "node:fs"
 import type { ReadStream } from "node:fs"
-import { pipeline } from "node:stream"
-import { createGunzip } from "node:zlib"
+import { linesIn, MAX_LINE, type Lines } from "../decision-log/lines.js"
 import { describeProblems, SerinError } from "../errors.js"
 import type { Problem } from "../errors.js"
 import { whyUnread } from "../model/file-error.js"
@@ -24,9 +22,6 @@ export interface StreamOptions {
 }
 
 const SHOWN_PROBLEMS = 20
-const CHUNK_BYTES = 2 ** 18
-/** What one line may hold, characters: whatever the file is, no more of it is in memory than this. */
-const MAX_LINE = 2 ** 22
 
 /**
  * Read recorded calls from a file of JSON lines, `.gz` or not, line by line as `parseCalls` does. May be iterated once. Bad lines lose none of the others: when all calls
@@ -57,6 +52,7 @@ export function streamCalls(path: string, options: StreamOptions = {}): CallStre
         }
       }
     }
+    digest = hash && `sha256:${hash.digest("hex")}`
     if (bad > SHOWN_PROBLEMS) problems.push({ where: path, message: `and ${bad - SHOWN_PROBLEMS} more bad lines` })
     if (bad === 0 && calls === 0) {
       problems.push({ where: path, message: "has no calls", fix: "record at least one, a line each" })
@@ -64,39 +60,14 @@ export function streamCalls(path: string, options: StreamOptions = {}): CallStre
     if (problems.length > 0) throw new SerinError("CALLS_INVALID", describeProblems(problems), { problems })
   }
 
-  /** Lines as they come, many at a time; `ended` is false for a last one without its end. */
-  async function* linesOf(): AsyncGenerator<{ readonly lines: readonly string[]; readonly ended: boolean }> {
-    const decoder = new TextDecoder("utf-8", { fatal: true })
-    let rest = ""
-    let isCut = false
+  async function* linesOf(): AsyncGenerator<Lines, void, void> {
+    const onBytes = hash === null ? undefined : (bytes: Uint8Array): void => void hash.update(bytes)
     try {
-      for await (const chunk of chunksOf()) {
-        hash?.update(chunk)
-        const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n")
-        rest = lines.pop()!
-        // The beginning of a line that is too long was given; what is left of it is nobody's.
-        if (isCut && lines.length > 0) isCut = lines.shift() === undefined
-        if (isCut) rest = ""
-        else if (rest.length > MAX_LINE) {
-          lines.push(rest)
-          rest = ""
-          isCut = true
-        }
-        yield { lines, ended: true }
-      }
-      rest += decoder.decode()
+      yield* linesIn(path, { fatal: true, onBytes, onOpen: (opened) => void (source = opened) })
     } catch (cause) {
       const message = `cannot be read: ${whyUnread(cause)}`
       throw new SerinError("CALLS_INVALID", `${path}: ${message}`, { cause, problems: [{ where: path, message }] })
     }
-    digest = hash && `sha256:${hash.digest("hex")}`
-    if (rest !== "") yield { lines: [rest], ended: false }
-  }
-
-  function chunksOf(): AsyncIterable<Uint8Array> {
-    source = createReadStream(path, { highWaterMark: CHUNK_BYTES })
-    // Iterating it fails when either does, and closes both.
-    return path.endsWith(".gz") ? pipeline(source, createGunzip(), () => {}) : source
   }
 
   return { [Symbol.asyncIterator]: read, bytes: () => source?.bytesRead ?? 0, digest: () => digest }

@@ -127,7 +127,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
     packages: ["@opentelemetry/api", "type:@openfeature/server-sdk", "type:langchain"],
   },
   // A guard: an application's test tries whether its agent has one.
-  testing: { units: [...PORTS, "guard", "decision-log/rotated"], node: true },
+  testing: { units: [...PORTS, "guard", "decision-log/lines", "decision-log/rotated"], node: true },
   // Serves a store to whoever may not have it.
   serve: {
     units: ["rollout", "evidence/publication", "controller/keys", "controller/deadline", "stores/document"],

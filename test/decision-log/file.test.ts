@@ -226,6 +226,18 @@ describe("readDecisionLog", () => {
     })
   })
 
+  it("keeps no more of an endless line in memory than may be in one, and reads on behind it", async () => {
+    const path = fresh()
+    mkdirSync(join(path, ".."))
+    const good = (id: number) => JSON.stringify(entry(id, 1))
+    writeFileSync(path, `${good(0)}\n${"x".repeat(2 ** 23)}\n${good(1)}\n`)
+    const problems: unknown[] = []
+    const ids: string[] = []
+    for await (const { id } of readDecisionLog(path, { onProblem: (problem) => problems.push(problem) })) ids.push(id)
+    expect(ids).toEqual(["p-0", "p-1"])
+    expect(problems).toEqual([{ where: `${path}:2`, message: `is longer than ${2 ** 22} characters` }])
+  })
+
   it("takes a last line without its end when it is whole, and passes over half of one", async () => {
     for (const [end, ids] of [
       [JSON.stringify(entry(1, 1)), ["p-0", "p-1"]],
