@@ -1,5 +1,7 @@
-import type { StateStore, Versioned } from "../rollout/store.js"
-import type { StoreFixture, TestFramework } from "./store-contract.js"
+import type { StateStore } from "../rollout/store.js"
+import { contents, eachOnItsOwn, type TestFramework } from "./contract.js"
+import { DEADLINE_MS, follow, type ReadingFollower } from "./reading-follower.js"
+import type { StoreFixture } from "./store-contract.js"
 import { codeIn, codeOf, drain } from "./outcome.js"
 
 /** A store behind a network that fails when it is told to, for one test, empty at first. */
@@ -28,9 +30,6 @@ export interface NetworkFixture extends StoreFixture {
   }
 }
 
-/** Longest wait of a follower for one answer, and the time between two looks of its own, ms. */
-const DEADLINE_MS = 2000
-const RECONCILE_MS = 5000
 /** A timer's own lateness on a busy machine, ms. */
 const LATE_MS = 500
 /** Goals, ms: from the change, or from the end of the failure, until a follower has read it. */
@@ -46,19 +45,7 @@ export function networkStoreContract(
   driver: { create(): Promise<NetworkFixture>; readonly compacts?: boolean },
   { describe, it, expect }: TestFramework,
 ): void {
-  function requires(requirement: string, body: (fixture: NetworkFixture) => Promise<void>): void {
-    const run = async (): Promise<void> => {
-      const fixture = await driver.create()
-      try {
-        await body(fixture)
-      } finally {
-        await fixture.destroy()
-      }
-    }
-    it(requirement, run, TIMEOUT_MS)
-  }
-
-  const contents = (found: Versioned | null) => found && { revision: found.revision, envelope: found.envelope }
+  const requires = eachOnItsOwn(driver, it, TIMEOUT_MS)
 
   async function expectUnavailable(work: () => Promise<unknown>): Promise<void> {
     const before = performance.now()
@@ -256,72 +243,4 @@ export function networkStoreContract(
       follower.close()
     })
   })
-}
-
-interface ReadingFollower {
-  revision(): number
-  /** Wait until it has read the revision, `ms` at most. */
-  until(revision: number, ms: number): Promise<void>
-  close(): void
-}
-
-/** Read as the controller's follower does: at a hint, every 5 s, each with a deadline of 2 s, and soon again when that failed. */
-function follow(store: StateStore, key: string): ReadingFollower {
-  const lifetime = new AbortController()
-  let newest = 0
-  let again = (): void => {}
-  let seen = (): void => {}
-
-  let hinted = Promise.resolve()
-
-  async function run(): Promise<void> {
-    while (!lifetime.signal.aborted) {
-      // Made before the read: what is hinted at while it is under way may not be in the answer.
-      hinted = new Promise((resolve) => (again = resolve))
-      const deadline = new AbortController()
-      const timer = setTimeout(() => deadline.abort(), DEADLINE_MS)
-      const answered = await store.get(key, { signal: deadline.signal }).then(
-        (found) => {
-          newest = found?.revision ?? newest
-          return true
-        },
-        () => false,
-      )
-      clearTimeout(timer)
-      seen()
-      await rest(answered ? RECONCILE_MS : 50)
-    }
-  }
-
-  function rest(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer)
-        lifetime.signal.removeEventListener("abort", end)
-        resolve()
-      }
-      const timer = setTimeout(end, ms)
-      lifetime.signal.addEventListener("abort", end)
-      void hinted.then(end)
-    })
-  }
-
-  store.watch(key, () => again(), { signal: lifetime.signal })
-  void run()
-
-  return {
-    revision: () => newest,
-    until(revision, ms) {
-      return new Promise((resolve) => {
-        const timer = setTimeout(resolve, ms)
-        seen = () => {
-          if (newest < revision) return
-          clearTimeout(timer)
-          resolve()
-        }
-        seen()
-      })
-    },
-    close: () => lifetime.abort(),
-  }
 }

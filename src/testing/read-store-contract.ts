@@ -1,6 +1,6 @@
-import type { ReadStore, Versioned } from "../rollout/store.js"
+import type { ReadStore } from "../rollout/store.js"
+import { BAD_KEYS, contents, eachOnItsOwn, TEXTS, type TestFramework } from "./contract.js"
 import { hintCounter } from "./hint-counter.js"
-import type { TestFramework } from "./store-contract.js"
 import { codeOf, nameOf } from "./outcome.js"
 
 /** A store to read from for one test, empty at first. */
@@ -19,19 +19,7 @@ export function readStoreContract(
   driver: { create(): Promise<ReadStoreFixture> },
   { describe, it, expect }: TestFramework,
 ): void {
-  /** One test on a store of its own. */
-  function requires(requirement: string, body: (fixture: ReadStoreFixture) => Promise<void>): void {
-    it(requirement, async () => {
-      const fixture = await driver.create()
-      try {
-        await body(fixture)
-      } finally {
-        await fixture.destroy()
-      }
-    })
-  }
-
-  const contents = (found: Versioned | null) => found && { revision: found.revision, envelope: found.envelope }
+  const requires = eachOnItsOwn(driver, it)
 
   describe(`${name} keeps the contract of a store that is read`, () => {
     requires("a document that was never written is null", async ({ store, write }) => {
@@ -61,8 +49,7 @@ export function readStoreContract(
     })
 
     requires("the exact text comes back", async ({ store, write }) => {
-      const texts = ["", "\uFEFF{}", '{"a": 1 }\r\n', "ünï\u0000cødé", "🐤👩‍🚀", "e\u0301 é", "x".repeat(100_000)]
-      for (const [written, text] of texts.entries()) {
+      for (const [written, text] of TEXTS.entries()) {
         await write("a/state", text)
         expect(contents(await store.get("a/state"))).toEqual({ revision: written + 1, envelope: text })
       }
@@ -133,22 +120,7 @@ export function readStoreContract(
     })
 
     requires("keys that could leave their place are the programmer's error", async ({ store }) => {
-      for (const key of [
-        "",
-        "/",
-        "a/",
-        "/a",
-        "a//b",
-        "..",
-        "a/../b",
-        ".hidden",
-        "a b",
-        "a\\b",
-        "a\u0000",
-        "é",
-        "a?b",
-        "a#b",
-      ]) {
+      for (const key of BAD_KEYS) {
         expect(await nameOf(store.get(key))).toBe("RangeError")
       }
     })

@@ -1,13 +1,7 @@
-import type { CasResult, StateStore, Versioned } from "../rollout/store.js"
+import type { CasResult, StateStore } from "../rollout/store.js"
+import { BAD_KEYS, contents, eachOnItsOwn, TEXTS, type TestFramework } from "./contract.js"
 import { hintCounter } from "./hint-counter.js"
 import { codeOf, drain, nameOf } from "./outcome.js"
-
-/** What the contract needs of a test framework; vitest, jest and bun:test have it. */
-export interface TestFramework {
-  describe(name: string, body: () => void): unknown
-  it(name: string, body: () => Promise<void>, timeoutMs?: number): unknown
-  expect(value: unknown): { toEqual(expected: unknown): unknown; toBe(expected: unknown): unknown }
-}
 
 /** A store for one test, empty at first. */
 export interface StoreFixture {
@@ -23,19 +17,10 @@ export function storeContract(
   driver: { create(): Promise<StoreFixture> },
   { describe, it, expect }: TestFramework,
 ): void {
-  /** One test on a store of its own. */
-  function requires(requirement: string, body: (store: StateStore, other: StateStore) => Promise<void>): void {
-    it(requirement, async () => {
-      const fixture = await driver.create()
-      try {
-        await body(fixture.store, fixture.reopen?.() ?? fixture.store)
-      } finally {
-        await fixture.destroy()
-      }
-    })
-  }
+  const onStore = eachOnItsOwn(driver, it)
+  const requires = (requirement: string, body: (store: StateStore, other: StateStore) => Promise<void>): void =>
+    onStore(requirement, ({ store, reopen }) => body(store, reopen?.() ?? store))
 
-  const contents = (found: Versioned | null) => found && { revision: found.revision, envelope: found.envelope }
   const refusal = (result: CasResult) => !result.ok && { current: contents(result.current) }
 
   describe(`${name} keeps the store contract`, () => {
@@ -138,17 +123,7 @@ export function storeContract(
     })
 
     requires("the exact text comes back", async (store) => {
-      const texts = [
-        "",
-        "\uFEFFmark",
-        "a\r\nb\nc\r",
-        "ünï\u0000cødé",
-        "🐤👩‍🚀",
-        "e\u0301 é",
-        '{"a": 1 }\n',
-        "x".repeat(100_000),
-      ]
-      for (const [revision, text] of texts.entries()) {
+      for (const [revision, text] of TEXTS.entries()) {
         await store.compareAndSet("a/text", revision, text)
         expect(contents(await store.get("a/text"))).toEqual({ revision: revision + 1, envelope: text })
       }
@@ -243,21 +218,7 @@ export function storeContract(
     })
 
     requires("keys that could leave their place are the programmer's error", async (store) => {
-      for (const key of [
-        "",
-        "/",
-        "a/",
-        "/a",
-        "a//b",
-        "..",
-        "a/../b",
-        "a/..",
-        ".hidden",
-        "a b",
-        "a\\b",
-        "a\u0000",
-        "é",
-      ]) {
+      for (const key of BAD_KEYS) {
         expect(await nameOf(store.get(key))).toBe("RangeError")
         expect(await nameOf(store.compareAndSet(key, 0, "x"))).toBe("RangeError")
       }

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { networkStoreContract } from "../../src/testing/network-contract.js"
-import { storeContract, type TestFramework } from "../../src/testing/store-contract.js"
+import type { TestFramework } from "../../src/testing/contract.js"
+import { storeContract } from "../../src/testing/store-contract.js"
 import { readPage, tableRows } from "./pages.js"
 
 /** Names of the tests that a contract would run, in order. */
