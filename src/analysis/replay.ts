@@ -1,3 +1,4 @@
+import { isRecord, own } from "../model/record.js"
 import type { Criterion, Verdict } from "../model/verdict.js"
 import { compactEvidence, expandEvidence, type CompactEvidence } from "./compact.js"
 import { judge, type JudgeInput } from "./judge.js"
@@ -131,7 +132,7 @@ function compare(recorded: unknown, replayed: unknown, where: string, found: Dif
   if (Array.isArray(replayed) && Array.isArray(recorded)) {
     const length = Math.max(replayed.length, recorded.length)
     for (let i = 0; i < length; i++) compare(recorded[i], replayed[i], `${where}[${i}]`, found)
-  } else if (isObject(replayed) && isObject(recorded)) {
+  } else if (isRecord(replayed) && isRecord(recorded)) {
     for (const key of new Set([...Object.keys(replayed), ...Object.keys(recorded)])) {
       compare(own(recorded, key), own(replayed, key), `${where}.${key}`, found)
     }
@@ -139,11 +140,6 @@ function compare(recorded: unknown, replayed: unknown, where: string, found: Dif
     found.push({ where, recorded, replayed })
   }
 }
-
-const isObject = (value: unknown): value is object =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const own = (value: object, key: string): unknown => Object.getOwnPropertyDescriptor(value, key)?.value
 
 function distance(a: unknown, b: unknown): number {
   if (typeof a !== "number" || typeof b !== "number") return Infinity

@@ -1,4 +1,5 @@
 import type { Effect } from "../model/decision.js"
+import { own } from "../model/record.js"
 import type { Evaluation } from "../release/ports.js"
 
 /** What policies of this kind answer, in serin's words. Who is over a limit is denied, and told so. */
@@ -41,9 +42,3 @@ function ruleOf(decision: unknown): string | undefined {
 }
 
 const textOf = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
-
-/** The answer must be the object's own: with a polluted prototype, an empty object would be an allow. */
-export function own(value: unknown, key: string): unknown {
-  const isObject = typeof value === "object" && value !== null
-  return isObject && Object.hasOwn(value, key) ? (value as Readonly<Record<string, unknown>>)[key] : undefined
-}

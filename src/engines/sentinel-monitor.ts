@@ -1,7 +1,7 @@
 import { refuseUnknown, requireMethods } from "../model/options.js"
 import type { KeysOf } from "../model/options.js"
+import { own } from "../model/record.js"
 import type { Alert, EvaluationContext, Monitor } from "../release/ports.js"
-import { own } from "./authensor-outcome.js"
 import { ownCopy } from "./own-copy.js"
 
 /** What is needed of a `Sentinel`. */

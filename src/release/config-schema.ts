@@ -1,5 +1,6 @@
 import { z } from "zod"
 import type { Problem } from "../errors.js"
+import { isRecord } from "../model/record.js"
 import { clip, suggest } from "./problems.js"
 
 /** One thing in a config that its schema does not take. */
@@ -174,8 +175,4 @@ function readSchemas(value: unknown, below: Below, refuse: Refuse, key: string):
 function number(): Readonly<Record<string, Kind>> {
   const names = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]
   return Object.fromEntries(names.map((name) => [name, "number"]))
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }

@@ -1,5 +1,6 @@
 import type { ParsedNode } from "yaml"
 import type { Problem } from "../errors.js"
+import { own } from "../model/record.js"
 import { openDocument } from "./document.js"
 import { clip } from "./problems.js"
 import type { SourceDocument } from "./document.js"
@@ -85,15 +86,10 @@ function typeOf(event: unknown): string | null {
 
 function valueOf(event: unknown, { path, alert }: Threshold): number {
   if (path.length === 0) return 1
-  const value = path.reduce(own, event)
+  const value = path.reduce((at, key) => own(at, key), event)
   if (typeof value === "number" && Number.isFinite(value)) return value
   throw new TypeError(`alert \`${alert.name}\`: the event has no number at ${path.join(".")}, but a ${typeof value}`)
 }
-
-const own = (value: unknown, key: string): unknown =>
-  typeof value === "object" && value !== null && Object.hasOwn(value, key)
-    ? (value as Record<string, unknown>)[key]
-    : undefined
 
 function readThreshold(document: SourceDocument, node: ParsedNode): Threshold | null {
   const fields = document.fields(node, "the threshold", KEYS)
