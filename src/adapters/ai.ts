@@ -3,6 +3,7 @@ import type { Mode } from "../guard/guard-options.js"
 import type { Ruling, ToolPort, ToolPortOptions } from "../guard/tool-port.js"
 import { around } from "../guard/tool-shape.js"
 import type { Call } from "../model/call.js"
+import { sessionIdOf } from "./session-id.js"
 
 /** What the AI SDK hands over with a call of a tool. Version 6 has `experimental_context`, version 7 `context` of the tool. */
 export interface ToolCallContext {
@@ -161,14 +162,9 @@ const valueOf = (value: unknown): PropertyDescriptor => ({
   writable: true,
 })
 
-/** The SDK has no id of a conversation; by custom it is `sessionId` of what the host passes on to its tools. */
-function sessionIn({ experimental_context: shared, context }: ToolCallContext): string | undefined {
-  for (const from of [shared, context]) {
-    const id = typeof from === "object" && from !== null ? (from as { sessionId?: unknown }).sessionId : undefined
-    if (typeof id === "string") return id
-  }
-  return undefined
-}
+/** The SDK has no id of a conversation. */
+const sessionIn = ({ experimental_context: shared, context }: ToolCallContext): string | undefined =>
+  sessionIdOf(shared) ?? sessionIdOf(context)
 
 /** Whether this call is executed because it was approved: as the SDK itself reads it, from the last message. */
 function isApproved({ messages, toolCallId }: ToolCallContext): boolean {

@@ -1,12 +1,16 @@
 import type { Call } from "../model/call.js"
+import { orGiveUp } from "../model/or-give-up.js"
 import type { Guard } from "../guard.js"
 import type { Mode } from "../guard/guard-options.js"
-import { refusalText, withheldText } from "../guard/refusal.js"
+import { withheldText } from "../guard/refusal.js"
 import type { Ruling, ToolPort, ToolPortOptions } from "../guard/tool-port.js"
+import { answer, notJudged, questionOf, rewritten } from "./claude-agent-sdk/hook-answer.js"
+import type { HookAnswer } from "./claude-agent-sdk/hook-answer.js"
 import { blank } from "./claude-agent-sdk/blank.js"
 import { readBatch, readToolHook } from "./claude-agent-sdk/hook-input.js"
 import type { ToolHook, ToolResult } from "./claude-agent-sdk/hook-input.js"
 
+export type { HookAnswer } from "./claude-agent-sdk/hook-answer.js"
 export type { ToolHook, ToolResult } from "./claude-agent-sdk/hook-input.js"
 export { mergeHooks } from "./claude-agent-sdk/merge-hooks.js"
 export type { HookMap } from "./claude-agent-sdk/merge-hooks.js"
@@ -17,20 +21,6 @@ export interface ClaudeOptions<C extends Call = Call> extends ToolPortOptions<C,
   readonly action?: ((tool: string, hook: ToolHook) => string) | undefined
   /** How long the SDK waits for a hook, in ms; a call that is not judged by then is not run. Default: as the SDK has it. */
   readonly timeoutMs?: number | undefined
-}
-
-/** What a hook answers. `{}` is no opinion. */
-export interface HookAnswer {
-  readonly hookSpecificOutput?:
-    | {
-        readonly hookEventName: "PreToolUse"
-        readonly permissionDecision: "deny" | "ask"
-        readonly permissionDecisionReason: string
-      }
-    | { readonly hookEventName: "PostToolUse"; readonly updatedToolOutput: unknown }
-  /** The agent stops before the model reads on. */
-  readonly continue?: false
-  readonly stopReason?: string
 }
 
 /** Hooks of one event, as the SDK takes them. */
@@ -193,32 +183,9 @@ const stray = ({ tool_name: tool, tool_input: input }: ToolHook) => ({ use: { to
 
 const keyOf = ({ session_id: session, tool_use_id: id }: ToolHook): string => `${session} ${id}`
 
-/** The person reads it; and where there is none, the model. */
-const questionOf = (reason: string | undefined): string =>
-  `Policy asks for the approval of a person${reason === undefined ? "" : `: ${reason}`}. Without it, do not retry the same call.`
-
-const notJudged = (tool: string): HookAnswer => answer("deny", refusalText(tool, "denied", null))
-
-const answer = (permissionDecision: "deny" | "ask", permissionDecisionReason: string): HookAnswer => ({
-  hookSpecificOutput: { hookEventName: "PreToolUse", permissionDecision, permissionDecisionReason },
-})
-
-const rewritten = (updatedToolOutput: unknown): HookAnswer => ({
-  hookSpecificOutput: { hookEventName: "PostToolUse", updatedToolOutput },
-})
-
 /** Wait until the SDK does not any more. Null: it has given up. */
-async function inTime<T>(pending: T | Promise<T>, signal: AbortSignal | undefined): Promise<T | null> {
-  if (!(pending instanceof Promise) || signal === undefined) return pending
-  let stop = (): void => {}
-  const given = new Promise<null>((resolve) => (stop = () => resolve(null)))
-  if (signal.aborted) return null
-  signal.addEventListener("abort", stop, { once: true })
-  try {
-    return await Promise.race([pending, given])
-  } finally {
-    signal.removeEventListener("abort", stop)
-  }
+function inTime<T>(pending: T | Promise<T>, signal: AbortSignal | undefined): T | Promise<T | null> {
+  return pending instanceof Promise && signal !== undefined ? orGiveUp(signal, pending).catch(() => null) : pending
 }
 
 /** Answer in any case. A hook that throws lets the tool run, and lets its output pass. */

@@ -2,6 +2,7 @@ import type { Guard } from "../guard.js"
 import type { Mode } from "../guard/guard-options.js"
 import type { Ruling, ToolPort, ToolPortOptions } from "../guard/tool-port.js"
 import type { Call } from "../model/call.js"
+import { sessionIdOf } from "./session-id.js"
 
 /** What of the SDK's `RunContext` is read. */
 export interface RunContext {
@@ -91,7 +92,7 @@ function putGuard<C extends Call>(port: ToolPort<C, ToolCallContext>, tool: Func
   const { name, invoke, needsApproval, parameters } = tool
 
   const judge = (runContext: RunContext, input: unknown, callId: string | undefined) =>
-    port.decide({ tool: name, input, callId }, { runContext, callId }, sessionIn(runContext))
+    port.decide({ tool: name, input, callId }, { runContext, callId }, sessionIdOf(runContext.context))
 
   /** The model's arguments as the SDK hands them to `needsApproval`, so that approval and execution are one call. */
   function parsed(input: string): unknown {
@@ -150,11 +151,6 @@ function isApproved(runContext: RunContext, { name, namespace, callId }: NonNull
   const names = namespace === undefined || namespace === "" ? [name] : [`${namespace}.${name}`]
   if (namespace === name) names.push(name)
   return names.some((toolName) => runContext.isToolApproved({ toolName, callId }) === true)
-}
-
-function sessionIn({ context }: RunContext): string | undefined {
-  if (typeof context !== "object" || context === null || !("sessionId" in context)) return undefined
-  return typeof context.sessionId === "string" ? context.sessionId : undefined
 }
 
 const isFunctionTool = (tool: NamedTool): tool is FunctionTool => tool.type === "function"

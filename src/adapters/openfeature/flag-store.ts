@@ -2,6 +2,7 @@ import type { EvaluationContext, JsonValue } from "@openfeature/server-sdk"
 import { SerinError } from "../../errors.js"
 import { refuseUnknown } from "../../model/options.js"
 import type { KeysOf } from "../../model/options.js"
+import { orGiveUp } from "../../model/or-give-up.js"
 import type { ReadStore } from "../../rollout/store.js"
 import { keySegments, refuseAborted, versioned } from "../../stores/document.js"
 import { onFlagsChanged, readObject, requireClient, requireFlagKey } from "./flag-client.js"
@@ -106,14 +107,8 @@ function objectIn(text: string): unknown {
 /** An evaluation cannot be called off: its answer is dropped. */
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      reject(
-        new SerinError("STORE_UNAVAILABLE", "the caller gave up before the flag had a value", { cause: signal.reason }),
-      )
-    }
-    signal.addEventListener("abort", stop, { once: true })
-    void work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop))
+  return orGiveUp(signal, work).catch((cause: unknown) => {
+    throw new SerinError("STORE_UNAVAILABLE", "the caller gave up before the flag had a value", { cause })
   })
 }
 

@@ -4,6 +4,7 @@ import type { Clock } from "../../model/clock.js"
 import { refuseUnknown, requireMethods } from "../../model/options.js"
 import type { KeysOf } from "../../model/options.js"
 import type { Kill } from "../../rollout/state.js"
+import { isWritable } from "../../rollout/store.js"
 import type { ReadStore, StandingKill, StateStore } from "../../rollout/store.js"
 import { callSafely } from "../../stores/document.js"
 import { onFlagsChanged, readBoolean, readObject, requireClient, requireFlagKey } from "./flag-client.js"
@@ -135,7 +136,7 @@ export function withKillFlag(store: ReadStore | StateStore, options: KillFlagOpt
     },
     killFlag: () => ({ position: standing?.position ?? "off", answeredAt, problem }),
   }
-  return "compareAndSet" in store ? { ...writing(store), ...reading } : reading
+  return isWritable(store) ? { ...writing(store), ...reading } : reading
 }
 
 /** The half that the flag has no part in. */
