@@ -5,13 +5,12 @@ export function formatTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z")
 }
 
-const STEPS = [86_400_000, 3_600_000, 60_000]
+const [DAY, HOUR, MINUTE] = [86_400_000, 3_600_000, 60_000]
 
 /** Write a time span for people: to the second below an hour, to the minute below a day, else to the hour. */
 export function formatSpan(ms: number): string {
   const positive = Math.max(0, ms)
-  const [day = 0, hour = 0, minute = 0] = STEPS
-  const unit = positive >= day ? hour : positive >= hour ? minute : 1000
+  const unit = positive >= DAY ? HOUR : positive >= HOUR ? MINUTE : 1000
   return formatDuration(Math.floor(positive / unit) * unit)
 }
 
