@@ -154,6 +154,14 @@ describe("calibrate", { timeout: 120_000 }, () => {
     expect(measured.rates.deny + measured.rates.escalate + measured.rates.error).toBeGreaterThan(1)
   })
 
+  it("can be ended while it waits for an answer that never comes", async () => {
+    const never = { version: "1", policy: { evaluate: () => new Promise<Evaluation>(() => {}) } }
+    const stop = new AbortController()
+    const calibrating = calibrate(calls, never, { ...OPTIONS, signal: stop.signal })
+    stop.abort(new Error("that is enough"))
+    await expect(calibrating).rejects.toThrow("that is enough")
+  })
+
   it("asks a stateful policy once, and says that its churn is not known", async () => {
     let asked = 0
     const stateful = { version: "1", policy: { stateful: true, evaluate: () => (asked++, "allow" as const) } }

@@ -3,6 +3,7 @@ import { ICC_PRIOR } from "../analysis/rates.js"
 import { MOST_CALLS, type Traffic } from "../analysis/workload.js"
 import type { Call } from "../model/call.js"
 import { OUTCOMES, type Outcome } from "../model/decision.js"
+import { orGiveUp } from "../model/or-give-up.js"
 import type { Evaluation, Release } from "../release/ports.js"
 import { readEvaluation } from "../release/run.js"
 import { bySession, callOf, type RecordedCall } from "../testing/calls.js"
@@ -68,18 +69,25 @@ export async function answerCalls(
     for (const { recorded, outcomes, durationsMs } of answered) {
       options.signal?.throwIfAborted()
       const startedAt = options.monotonic()
-      outcomes.push(await outcomeOf(release, recorded))
+      outcomes.push(await outcomeOf(release, recorded, options.signal))
       durationsMs.push(options.monotonic() - startedAt)
     }
   }
   return answered
 }
 
-async function outcomeOf({ policy }: AnyRelease, recorded: RecordedCall): Promise<Outcome> {
+async function outcomeOf(
+  { policy }: AnyRelease,
+  recorded: RecordedCall,
+  signal: AbortSignal | undefined,
+): Promise<Outcome> {
   try {
-    const answer = await policy.evaluate(callOf(recorded), { sessionId: recorded.session, startedAt: 0 })
-    return readEvaluation(answer)?.outcome ?? "error"
+    const asked = policy.evaluate(callOf(recorded), { sessionId: recorded.session, startedAt: 0 })
+    // It may never come.
+    const answer = asked instanceof Promise && signal !== undefined ? orGiveUp(signal, asked) : asked
+    return readEvaluation(await answer)?.outcome ?? "error"
   } catch {
+    signal?.throwIfAborted()
     return "error"
   }
 }
