@@ -162,8 +162,11 @@ describe.skipIf(path === null)("the dashboard's page in a browser", () => {
     expect(await page.locator("img").count()).toBe(0)
   })
 
-  it("does to a rollout what was asked about it, though another is shown by then", async () => {
-    const { page, store, clock } = await open({ rollouts: [NAME, "chat-agent"] })
+  it("finds rollouts that come later, and does to one what was asked about it, though another is shown by then", async () => {
+    let names: string[] = []
+    const { page, store, clock } = await open({ rollouts: () => names })
+    await page.getByText("There is no rollout here yet.").waitFor()
+    names = [NAME, "chat-agent"]
     const spec = parseSpec(SPEC.replace(NAME, "chat-agent"), { path: "rollout.yaml" })
     await ensureState(store, spec, { kind: "human", id: "ana" }, clock.now())
     await page.getByText("◐ in shadow").waitFor()

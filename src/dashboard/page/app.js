@@ -55,10 +55,12 @@ async function begin() {
     )
     const chosen = rollouts.includes(wanted()) ? wanted() : rollouts[0]
     fill(select, ...rollouts.map((/** @type {string} */ name) => h("option", { value: name }, name)))
-    if (chosen === undefined) return say("✗ There is no rollout here yet.")
-    select.value = chosen
-    document.title = `${chosen} · serin`
-    await follow(chosen, own.signal)
+    if (chosen === undefined) say("✗ There is no rollout here yet.")
+    else {
+      select.value = chosen
+      document.title = `${chosen} · serin`
+      await follow(chosen, own.signal)
+    }
   } catch (error) {
     if (own.signal.aborted) return
     if (error instanceof Refused && (error.status === 401 || error.status === 403)) return refused(error)
