@@ -8,7 +8,7 @@ import type { Provenance } from "./manifest-origin.js"
 import { readModule, readMonitorPart, readScannerParts } from "./manifest-parts.js"
 import type { ModulePart, MonitorPart, ReadPath, ScannerPart } from "./manifest-parts.js"
 import type { SourceFile } from "./ports.js"
-import { MANIFEST, SIGNATURES } from "./tree.js"
+import { isPlainPath, MANIFEST, SIGNATURES } from "./tree.js"
 import { VERSION, VERSION_FIX } from "./version.js"
 
 /** What a release's `release.yaml` says. */
@@ -176,11 +176,3 @@ function readPaths(document: SourceDocument, node: ParsedNode, what: string): re
   }
   return paths.length > MAX_FILES || bad.length > 0 ? null : paths
 }
-
-/** Attack: `../../etc/passwd`, `/etc/passwd`, `C:\\x`, `rules.yaml:stream` or a line break in a manifest. */
-export function isPlainPath(path: string): boolean {
-  return path.split("/").every((name) => name !== "" && name !== "." && name !== ".." && !UNSAFE.test(name))
-}
-
-// oxlint-disable-next-line no-control-regex
-const UNSAFE = /[\\:\u0000-\u001f]/

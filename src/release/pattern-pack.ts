@@ -1,23 +1,16 @@
 import type { ParsedNode } from "yaml"
 import type { Problem } from "../errors.js"
 import { openDocument } from "./document.js"
-import { clip, suggest } from "./problems.js"
 import type { SourceDocument } from "./document.js"
+import { look, type Pattern } from "./pattern-look.js"
+import { clip, suggest } from "./problems.js"
 import { DIRECTIONS } from "./ports.js"
-import type { Direction, Scanner, ScanReport, SourceFile } from "./ports.js"
+import type { Scanner, SourceFile } from "./ports.js"
 import { watched } from "./watched.js"
 
-/** One pattern as it is looked for. */
-interface Pattern {
-  readonly id: string
-  readonly category: string
-  /** Where the expression is written. */
+/** A pattern, and where its expression is written. */
+interface Placed extends Pattern {
   readonly node: ParsedNode
-  readonly expression: RegExp
-  readonly directions: readonly Direction[]
-  readonly result: "flagged" | "blocked"
-  /** What takes the place of what it matches; null: it masks nothing. */
-  readonly redact: string | null
 }
 
 const MAX_PATTERNS = 500
@@ -61,53 +54,6 @@ export function readPatternPack(name: string, file: SourceFile, problems: Proble
   } satisfies Scanner)
 }
 
-interface Span {
-  readonly start: number
-  readonly end: number
-  readonly redact: string
-}
-
-/** One finding for each pattern that matches: a text of a million matches gives no million findings. */
-function look(text: string, patterns: readonly Pattern[]): ScanReport {
-  const found: Pattern[] = []
-  const spans: Span[] = []
-  for (const pattern of patterns) {
-    const { expression, redact } = pattern
-    if (redact === null) {
-      if (text.search(expression) >= 0) found.push(pattern)
-      continue
-    }
-    const before = spans.length
-    // Not `matchAll`: it works on a copy of the expression, which may have to be compiled anew.
-    expression.lastIndex = 0
-    for (let match = expression.exec(text); match !== null; match = expression.exec(text)) {
-      const { 0: matched, index } = match
-      spans.push({ start: index, end: index + matched.length, redact })
-      if (matched === "") expression.lastIndex += text.codePointAt(index)! > 0xffff ? 2 : 1
-    }
-    if (spans.length > before) found.push(pattern)
-  }
-  if (found.length === 0) return { result: "clean" }
-  return {
-    result: found.some(({ result }) => result === "blocked") ? "blocked" : "flagged",
-    // Never what was matched: that is the secret.
-    findings: found.map(({ id, category }) => ({ category, message: id })),
-    ...(spans.length > 0 && { redacted: mask(text, spans) }),
-  }
-}
-
-/** Mask all that any pattern matched in the text as it came: masked one after the other, one would hide half of what another matches. */
-function mask(text: string, spans: readonly Span[]): string {
-  const sorted = [...spans].sort((a, b) => a.start - b.start || b.end - a.end)
-  let masked = ""
-  let end = 0
-  for (const span of sorted) {
-    if (span.start >= end) masked += text.slice(end, span.start) + span.redact
-    end = Math.max(end, span.end)
-  }
-  return masked + text.slice(end)
-}
-
 /**
  * Texts of one byte and of two a character: V8 compiles an expression for each of them, when it is first used and, better, when it is used
  * again. Left to the first texts of a session, this takes several times the limit of a scan.
@@ -115,7 +61,7 @@ function mask(text: string, spans: readonly Span[]): string {
 const TRIAL_TEXTS = ["", "", "\u2713", "\u2713"]
 
 /** Have all patterns compiled, and refuse those that cannot be used. Attack: patterns that take a second each, 500 of them. */
-function tryOut(document: SourceDocument, patterns: readonly Pattern[]): void {
+function tryOut(document: SourceDocument, patterns: readonly Placed[]): void {
   let tried = 0
   const tryNext = (): void => {
     for (; tried < patterns.length; tried++) {
@@ -142,7 +88,7 @@ function tryOut(document: SourceDocument, patterns: readonly Pattern[]): void {
   }
 }
 
-function readPattern(document: SourceDocument, node: ParsedNode, ids: Set<string>): Pattern | null {
+function readPattern(document: SourceDocument, node: ParsedNode, ids: Set<string>): Placed | null {
   const fields = document.fields(node, "the pattern", KEYS)
   if (fields === null) return null
   const idNode = document.need(fields, "id", "the pattern", `name it: ${NAMED_ONCE}`)

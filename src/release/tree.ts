@@ -54,3 +54,11 @@ export function treeFile(name: string, path: string, bytes: Uint8Array): TreeFil
     return null
   }
 }
+
+/** Tell whether a path stays in the release. Attack: `../../etc/passwd`, `/etc/passwd`, `C:\\x`, `rules.yaml:stream` or a line break in a manifest. */
+export function isPlainPath(path: string): boolean {
+  return path.split("/").every((name) => name !== "" && name !== "." && name !== ".." && !UNSAFE.test(name))
+}
+
+// oxlint-disable-next-line no-control-regex
+const UNSAFE = /[\\:\u0000-\u001f]/

@@ -4,9 +4,8 @@ import type { InflateRaw } from "node:zlib"
 import { unpackTar } from "modern-tar"
 import { SerinError } from "../errors.js"
 import { clip } from "./problems.js"
-import { isPlainPath } from "./manifest.js"
 import { tarOf } from "./pack.js"
-import { MAX_PACKED_BYTES, SIGNATURES, treeFile } from "./tree.js"
+import { isPlainPath, MAX_PACKED_BYTES, SIGNATURES, treeFile } from "./tree.js"
 import type { ReleaseFiles, TreeFile } from "./tree.js"
 
 /** Of all that comes out of it, bytes. */

@@ -126,10 +126,10 @@ describe("a pack of patterns", () => {
 
   it("with a pattern that backtracks without end is ended at its limit, and goes on", async () => {
     const slow = { id: "slow", category: "pii", pattern: "^([a-z]+)+$" }
-    const { scanners } = await loadPack({ timeout_ms: 20, patterns: [slow] })
+    const { scanners } = await loadPack({ timeout_ms: 100, patterns: [slow] })
     const evil = `${"a".repeat(60)}!`
     const at = { ...context, direction: "input" } as const
-    for (const _ of ["once", "again"]) expect(() => scanners![0]!.scan(evil, at)).toThrow("no answer within 20 ms")
+    for (const _ of ["once", "again"]) expect(() => scanners![0]!.scan(evil, at)).toThrow("no answer within 100 ms")
     expect(scanners![0]!.scan("fine", at)).toMatchObject({ result: "flagged" })
   })
 
