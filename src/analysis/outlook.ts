@@ -11,7 +11,7 @@ import { precisionFor } from "./reading.js"
 export type Outlook = { readonly criterion: CriterionName } & (
   | {
       readonly heading: "pass" | "breach"
-      /** Sessions of both arms that are still needed. */
+      /** Sessions that are still needed: of both arms or, for pairs, of those that both judge. */
       readonly sessions: number
       readonly ms: number
     }
