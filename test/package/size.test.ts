@@ -29,6 +29,8 @@ interface Bundle {
   /** Minified. */
   readonly bytes: number
   readonly compressed: number
+  /** Packages and modules of Node.js that it imports. */
+  readonly needs: readonly string[]
   /** Bytes of each file in it, the biggest first. */
   readonly inputs: readonly (readonly [path: string, bytes: number])[]
 }
@@ -53,6 +55,7 @@ async function bundle(contents: string): Promise<Bundle> {
   return {
     bytes: text.length,
     compressed: gzipSync(text, { level: 9 }).length,
+    needs: [...new Set(output!.imports.filter(({ kind }) => kind === "import-statement").map(({ path }) => path))],
     inputs: inputs.filter(([path]) => path !== "<stdin>").toSorted(([, a], [, b]) => b - a),
   }
 }
@@ -84,6 +87,16 @@ describe("the size of", () => {
   it("what decides a call keeps its limit, tree-shaken out of the main entry", async () => {
     const text = (from: string): string => `export { createGuard } from "${from}"`
     expect(await tooLarge("createGuard", text, exports["."]!.default, CORE_LIMIT)).toEqual([])
+  })
+
+  it("the main entry is all that is loaded, but for what decides, hashes and counts: nothing that reads documents, and no server or client", async () => {
+    const { needs } = await bundle(`export * from "${exports["."]!.default}"`)
+    const light = ["async_hooks", "crypto", "fs", "fs/promises", "os", "path", "process", "url", "util"]
+    expect(needs.filter((one) => !light.includes(one.replace("node:", ""))).toSorted()).toEqual([
+      "@opentelemetry/api",
+      "fastest-levenshtein",
+      "murmurhash3js-revisited",
+    ])
   })
 
   it("every entry is nothing where nothing of it is used", async () => {
