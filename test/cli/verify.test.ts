@@ -205,7 +205,7 @@ describe("a file that is no verdict", () => {
     expect(await broken("null")).toContain("record:")
     expect(await broken('{"format":"serin/state/1"}')).toContain("format:")
     expect((await bench().serin("verify", "none.json")).err).toContain("none.json cannot be read: there is no such file")
-    expect((await bench().serin("verify", "safety")).err).toContain("safety is no file")
+    expect((await bench().serin("verify", "safety")).err).toContain("safety is a folder; name a file")
   })
 
   it("is refused where it names a prototype, wherever that is", async () => {
