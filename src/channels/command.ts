@@ -1,6 +1,5 @@
 import type { ChildProcess } from "node:child_process"
 import type { Socket } from "node:net"
-import process from "node:process"
 import { SerinError } from "../errors.js"
 import { requireClock, systemClock, type Clock } from "../model/clock.js"
 import { refuseUnknown, type KeysOf } from "../model/options.js"

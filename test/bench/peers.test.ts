@@ -112,6 +112,9 @@ describe("npm run bench:peers", () => {
 })
 
 const areThere = existsSync("bench/peers/node_modules")
+if (!areThere && process.env["SERIN_REQUIRE_PEERS"] === "1") {
+  throw new Error("peers are not there, and must be: npm ci --prefix bench/peers")
+}
 const peers = SIDES.filter(({ is }) => is === "peer")
 if (!areThere) console.warn(`SKIPPED ${peers.length}: peers are not there: npm ci --prefix bench/peers`)
 
