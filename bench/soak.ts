@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { getHeapCodeStatistics } from "node:v8"
 import { AggregationTemporality, MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics"
 import { embed } from "serin"
 import { decisionLogFile } from "serin/decision-log"
@@ -42,7 +43,10 @@ canary:
 
 interface Sample {
   readonly at: number
+  /** But for compiled code. */
   readonly heap: number
+  /** What V8 has made of functions so far; it goes on for as long as some become hot. */
+  readonly code: number
   readonly arrays: number
   readonly rss: number
   readonly handles: number
@@ -97,14 +101,14 @@ export async function soak(minutes: number): Promise<number> {
   const [begun, cpu] = [performance.now(), process.cpuUsage()]
   try {
     console.log(`${RATE} calls a second for ${minutes} minutes, looked at every ${everyMs / 1000} s`)
-    console.log("minutes       heap     arrays        RSS  handles       calls   sessions  changes of state")
+    console.log("minutes       heap       code     arrays        RSS  handles       calls   sessions  changes of state")
     const calling = paced("everything at once", RATE, minutes * 60, traffic.call)
     for (let i = 0; i < Math.round((minutes * 60_000) / everyMs); i++) {
       await course.round(begun + i * everyMs, everyMs)
       // Always after the last step: what a stage takes is the same each time.
       const sample = look((performance.now() - begun) / 1000)
       samples.push(sample)
-      const sizes = [sample.heap, sample.arrays, sample.rss].map((bytes) => megabytes(bytes).padStart(10))
+      const sizes = [sample.heap, sample.code, sample.arrays, sample.rss].map((bytes) => megabytes(bytes).padStart(10))
       const counts = [sample.handles, traffic.calls(), traffic.sessions(), course.steps()]
       const [handles = "", ...more] = counts.map(count)
       const rest = more.map((text) => text.padStart(11)).join("")
@@ -134,7 +138,16 @@ function look(at: number): Sample {
   // What was kept alive by something that the first one took.
   collect()
   const { heapUsed, arrayBuffers, rss } = process.memoryUsage()
-  return { at, heap: heapUsed, arrays: arrayBuffers, rss, handles: process.getActiveResourcesInfo().length }
+  const { code_and_metadata_size, bytecode_and_metadata_size } = getHeapCodeStatistics()
+  const code = code_and_metadata_size + bytecode_and_metadata_size
+  return {
+    at,
+    heap: heapUsed - code,
+    code,
+    arrays: arrayBuffers,
+    rss,
+    handles: process.getActiveResourcesInfo().length,
+  }
 }
 
 const WORDS: Readonly<Record<Growth, string>> = { flat: "flat", grows: "GROWS", open: "NOT SHOWN TO BE FLAT" }
@@ -152,8 +165,11 @@ function verdictOf(samples: readonly Sample[]): number {
     const unit = name === "handles" ? "a minute" : "bytes a call"
     console.log(`${WORDS[growth]}: ${name} grew by ${slope} ${unit} (95 %: ${low} to ${high}; flat is less than 1)`)
   }
-  const { slope, low, high } = trendOf(judged.map(({ at, rss }) => ({ at, value: rss })))
-  const [by, from, to] = [slope, low, high].map((value) => (value / RATE).toFixed(3))
-  console.log(`not judged, for an allocator keeps what it once had: RSS grew by ${by} bytes a call (${from} to ${to})`)
+  const told = { code: "functions become hot for minutes yet", rss: "an allocator keeps what it once had" }
+  for (const [name, why] of Object.entries(told) as [keyof typeof told, string][]) {
+    const { slope, low, high } = trendOf(judged.map((sample) => ({ at: sample.at, value: sample[name] })))
+    const [by, from, to] = [slope, low, high].map((value) => (value / RATE).toFixed(3))
+    console.log(`not judged, for ${why}: ${name} grew by ${by} bytes a call (${from} to ${to})`)
+  }
   return isFlat ? 0 : 1
 }

@@ -55,7 +55,10 @@ describe("serin controller --serve", () => {
       ["--serve", "--host", "0.0.0.0"],
       "serin controller: 0.0.0.0 can be reached from elsewhere, and that needs --token-file",
     ],
-    [["--serve", "--token-file", "nowhere"], "serin controller: --token-file nowhere cannot be read: there is no such file"],
+    [
+      ["--serve", "--token-file", "nowhere"],
+      "serin controller: --token-file nowhere cannot be read: there is no such file",
+    ],
   ])("refuses %j before it leads", async (flags, message) => {
     const { code, err } = await bench().serin("controller", ...flags)
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(message) })

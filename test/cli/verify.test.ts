@@ -204,7 +204,9 @@ describe("a file that is no verdict", () => {
     expect(await broken(" ".repeat(8 * 1024 * 1024 + 1))).toContain("has 8388609 bytes")
     expect(await broken("null")).toContain("record:")
     expect(await broken('{"format":"serin/state/1"}')).toContain("format:")
-    expect((await bench().serin("verify", "none.json")).err).toContain("none.json cannot be read: there is no such file")
+    expect((await bench().serin("verify", "none.json")).err).toContain(
+      "none.json cannot be read: there is no such file",
+    )
     expect((await bench().serin("verify", "safety")).err).toContain("safety is a folder; name a file")
   })
 

@@ -63,7 +63,7 @@ describe.skipIf(path === null)("the dashboard's page in a browser", () => {
     })
     page.on("pageerror", (error) => wrong.push(String(error)))
     ends.push(() => expect(wrong).toEqual([]))
-    page.setDefaultTimeout(8000)
+    page.setDefaultTimeout(20_000)
     await page.goto(`${server.url}${options.basePath ?? ""}/`)
     return { page, ...app, url: server.url }
   }
