@@ -19,7 +19,7 @@ const PACKAGE_TESTS = ["test/package.test.ts", "test/package/*.test.ts"]
 /** Texts of the project, simulations of which the seed says how they end, and what takes long and asks the runtime for nothing that others do not. */
 const ONCE = [
   "test/{architecture,docs,calibrate,replay}.test.ts",
-  "test/{analysis,bench,channels,disagreements,docs,examples,notify,operate,rollout,scripts}/**",
+  "test/{analysis,bench,channels,controller,disagreements,docs,evidence,examples,notify,operate,rollout,scripts,session}/**",
   "test/testing/traffic.test.ts",
   "test/sources/{prometheus,rules}.test.ts",
   "test/sources/prometheus-server.test.ts",
