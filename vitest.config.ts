@@ -51,6 +51,8 @@ export default defineConfig(({ mode }) => ({
     pool: "threads",
     // The default leaves a core idle, which is half of a machine of two.
     maxWorkers: "100%",
+    // What fails where nobody can look is to be told whole.
+    chaiConfig: { truncateThreshold: 0 },
     testTimeout: mode === "package" ? 120_000 : 60_000,
     hookTimeout: mode === "package" ? 120_000 : 60_000,
   },

@@ -49,7 +49,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const origin = Date.now()
   const names = [...leaders, ...agents]
   const links = new Map<string, Proxy>()
-  for (const name of names) links.set(name, await startProxy(server.port))
+  for (const name of names) links.set(name, await startProxy(server.port, { resetMs: 200 / speed }))
   const lines = new Map(names.map((name) => [name, join(root, `${name}.jsonl`)]))
   const actors = new Map<string, Actor>()
   const losses: number[] = []
@@ -78,7 +78,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     stalls.set(name, left)
     // Before it is healed: what comes through at the same moment is no violation.
     isolation.to = commonMs()
-    if (left === 0) link(name).heal()
+    if (left === 0) await link(name).heal()
   }
 
   async function apply(one: Disturbance): Promise<void> {
@@ -162,7 +162,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     },
     apply,
     async end() {
-      for (const one of links.values()) one.heal()
+      await Promise.all([...links.values()].map((one) => one.heal()))
       const stuck: string[] = []
       // Leaders last: what agents publish as they end still counts.
       for (const group of [agents, leaders]) {

@@ -9,7 +9,7 @@ afterEach(async () => {
 })
 
 /** A server that remembers what it was sent, behind a network. */
-async function setting() {
+async function setting(options?: { readonly resetMs: number }) {
   let received = ""
   const server = createServer((socket) => {
     socket.on("data", (chunk: Buffer) => (received += chunk.toString()))
@@ -18,7 +18,7 @@ async function setting() {
   })
   await once(server.listen(0, "127.0.0.1"), "listening")
   ends.push(() => server.close())
-  const network = await startProxy((server.address() as AddressInfo).port)
+  const network = await startProxy((server.address() as AddressInfo).port, options)
   ends.push(() => network.close())
   return {
     network,
@@ -42,27 +42,41 @@ describe("a network that is stalled", () => {
     ["at once with what it had sent", async () => {}],
     ["after it", (turn) => turn()],
   ])("never delivers what was sent on a connection that was reset %s, however soon it is back", async (_, between) => {
-    for (let i = 0; i < 10; i++) {
+    async function oneGhost(): Promise<string> {
       const { network, received, open, arrives } = await setting()
       network.stall("all")
       const socket = await open()
       socket.write("ghost")
       await between(() => new Promise((resolve) => setImmediate(resolve)))
       socket.resetAndDestroy()
-      network.heal()
+      await network.heal()
       await arrives()
-      expect(received()).toBe("|")
+      return received()
     }
+    expect(await Promise.all(Array.from({ length: 10 }, oneGhost))).toEqual(Array(10).fill("|"))
+  })
+
+  it("waits for a reset that is late", async () => {
+    const { network, received, open, arrives } = await setting()
+    network.stall("all")
+    const socket = await open()
+    socket.write("ghost")
+    const healed = network.heal()
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setTimeout(resolve, 1))
+    socket.resetAndDestroy()
+    await healed
+    await arrives()
+    expect(received()).toBe("|")
   })
 
   it("delivers what was sent on a connection that was closed, when it is back", async () => {
-    const { network, received, open } = await setting()
+    const { network, received, open } = await setting({ resetMs: 100 })
     network.stall("all")
     const socket = await open()
     socket.end("late")
     await new Promise((resolve) => setImmediate(resolve))
     expect(received()).toBe("")
-    network.heal()
+    await network.heal()
     await once(socket.resume(), "close")
     expect(received()).toBe("late")
   })

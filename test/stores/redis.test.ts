@@ -60,7 +60,7 @@ describe.skipIf(!hasServer("redis-server"))("redisStore on a server", () => {
   })
 
   it("has a write refused that was held up on its way, also where a reset does not reach", async () => {
-    const proxy = await startProxy(server.port, { keeps: true })
+    const proxy = await startProxy(server.port, { keeps: true, resetMs: 0 })
     const { store: direct, prefix } = open()
     await direct.compareAndSet("r/state", 0, "one")
     const { store } = open({ port: proxy.port, prefix, timeoutMs: 1000 })
@@ -76,7 +76,7 @@ describe.skipIf(!hasServer("redis-server"))("redisStore on a server", () => {
       )
     })
     const delivered = proxy.delivered("ghost")
-    proxy.heal()
+    await proxy.heal()
     await delivered
     await open({ prefix }).store.get("r/state")
     expect(await direct.compareAndSet("r/state", 1, "two")).toEqual({ ok: true })
