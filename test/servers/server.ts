@@ -36,6 +36,8 @@ export interface ServerProgram {
 
 const START_MS = 20_000
 const ASK_EVERY_MS = 10
+/** Longest wait for one answer, ms: what is asked can be another's, for a moment, or a server that does not answer yet. */
+const ANSWER_MS = 1000
 
 /** Whether a program is on PATH. With SERIN_REQUIRE_SERVERS=1 one that is missing is a failure. */
 export function hasServer(program: string): boolean {
@@ -80,7 +82,9 @@ export async function startServer(program: ServerProgram): Promise<TestServer> {
     for (const stream of [started.stdout, started.stderr]) {
       stream.on("data", (chunk: Buffer) => (told = (told + chunk.toString()).slice(-2000)))
     }
-    while (!(await program.isReady(port).catch(() => false))) {
+    const isReady = (): Promise<boolean> =>
+      Promise.race([program.isReady(port).catch(() => false), setTimeout(ANSWER_MS, false, { ref: false })])
+    while (!(await isReady())) {
       const isLate = performance.now() > endAt
       const isOver = started.exitCode !== null || started.signalCode !== null
       if (isOver && !isLate && /address already in use/i.test(told)) return false
