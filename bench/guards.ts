@@ -5,10 +5,11 @@ import {
   type PushMetricExporter,
 } from "@opentelemetry/sdk-metrics"
 import { createGuard } from "serin"
-import type { Call, GuardOptions, Release, RolloutState, StateReader } from "serin"
+import type { Call, GuardOptions, Release, StateReader } from "serin"
 import { metricProducer } from "serin/metric-producer"
 import { initialState, parseSpec } from "serin/rollout"
 import type { Batch } from "./measure.js"
+import { standingState } from "./standing-rollout.js"
 
 /** An exporter that keeps nothing. */
 export const nowhere = (temporality: AggregationTemporality): PushMetricExporter => ({
@@ -24,30 +25,9 @@ export function provider(): MeterProvider {
   return new MeterProvider({ readers: [new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 60_000 })] })
 }
 
-export const SPEC = `
-rollout: bench
-stable: "1"
-canary:
-  release: "2"
-  traffic_percentage: 5
-  acceptance_criteria: { deny_rate_delta_max: 0.02 }
-`
-const spec = parseSpec(SPEC, { path: "bench.yaml" })
-
-function stateOf(shadowSampleBp: number): RolloutState {
-  const idle = initialState(spec, 0, "salt", { kind: "human", id: "bench" })
-  return {
-    ...idle,
-    generation: 1,
-    canary: "2",
-    ramp: [{ at: 0, weightBp: 500, stage: 1 }],
-    spec: { ...spec, shadowSampleBp },
-  }
-}
-
 /** A rollout at 5 % that stays where it is. */
 export function standing(shadowSampleBp: number): StateReader {
-  const state = stateOf(shadowSampleBp)
+  const state = standingState({ initialState, parseSpec }, shadowSampleBp)
   return { current: () => state, onChange: () => () => {} }
 }
 

@@ -1,7 +1,8 @@
 import type * as Serin from "serin"
-import type { Arm, RolloutState } from "serin"
+import type { Arm } from "serin"
 import type * as Producer from "serin/metric-producer"
 import type * as Rollout from "serin/rollout"
+import { standingState } from "../standing-rollout.js"
 import { importBuilt, openMetrics, policy } from "./app.js"
 import type { Metrics } from "./app.js"
 import type { AppCall, Side } from "./side.js"
@@ -18,29 +19,12 @@ export interface SerinWay {
 /** A guard at 5 %; what peers do not have, the comparison of both releases, is off where it is not asked for. */
 export async function openSerin({ kept, metrics, shadow }: SerinWay): Promise<{ side: Side; metrics: Metrics }> {
   const { createGuard } = (await importBuilt("index.js")) as typeof Serin
-  const { initialState, parseSpec } = (await importBuilt("rollout.js")) as typeof Rollout
+  const rollout = (await importBuilt("rollout.js")) as typeof Rollout
   const { metricProducer } = (await importBuilt("telemetry/producer.js")) as typeof Producer
   const producer = metrics === "producer" ? metricProducer() : undefined
   const app = await openMetrics(producer)
 
-  const spec = parseSpec(
-    `
-rollout: bench
-stable: "1"
-canary:
-  release: "2"
-  traffic_percentage: 5
-  acceptance_criteria: { deny_rate_delta_max: 0.02 }
-`,
-    { path: "bench.yaml" },
-  )
-  const state: RolloutState = {
-    ...initialState(spec, 0, "salt", { kind: "human", id: "bench" }),
-    generation: 1,
-    canary: "2",
-    ramp: [{ at: 0, weightBp: 500, stage: 1 }],
-    spec: { ...spec, shadowSampleBp: shadow ? 10_000 : 0 },
-  }
+  const state = standingState(rollout, shadow ? 10_000 : 0)
   const releases = new Map(["1", "2"].map((version) => [version, { version, policy: { evaluate: policy } }]))
   const makeGuard = () =>
     createGuard<AppCall>({
