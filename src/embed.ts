@@ -13,6 +13,7 @@ import { refuseUnknown, requireMethods } from "./model/options.js"
 import type { KeysOf } from "./model/options.js"
 import type { NotifyChannel } from "./notify/notify-channel.js"
 import type { ApprovalLinks } from "./notify/notify-people.js"
+import { requireAsync } from "./release/code-options.js"
 import type { CodeOptions } from "./release/code-options.js"
 import type { LoadedModules } from "./release/module-code.js"
 import type { Phase } from "./rollout/phase.js"
@@ -155,7 +156,7 @@ function checkOptions<C extends Call>(options: EmbedOptions<C, Mode>): void {
     throw new TypeError(`embed takes its options as an object, got ${String(options)}; write ${least}`)
   }
   refuseUnknown("embed", options, EMBED_KEYS)
-  const { rollout, store, source, clock, judgeEveryMs, modules } = options
+  const { rollout, store, source, clock, judgeEveryMs } = options
   if (typeof rollout !== "string") {
     throw new TypeError(
       `rollout must be the path of a rollout file, got ${typeof rollout}; \`serin init\` writes one in safety/rollout.yaml`,
@@ -177,7 +178,5 @@ function checkOptions<C extends Call>(options: EmbedOptions<C, Mode>): void {
   if (judgeEveryMs !== undefined && !(judgeEveryMs > 0)) {
     throw new RangeError(`judgeEveryMs must be a number of ms greater than 0, got ${String(judgeEveryMs)}`)
   }
-  if (modules === "isolated" && (options as { readonly async?: unknown }).async !== true) {
-    throw new TypeError('modules: "isolated" needs async: true, since a scanner in a worker answers later')
-  }
+  requireAsync(options)
 }

@@ -1,4 +1,5 @@
 import { SerinError } from "./errors.js"
+import { errorText } from "./model/error-text.js"
 import type { Mode, ReleaseFor } from "./guard/guard-options.js"
 import type { Call } from "./model/call.js"
 import { releaseBundles } from "./release/bundles.js"
@@ -44,7 +45,7 @@ export async function createShelf<C extends Call>(from: ReleasesFrom<C, Mode> | 
       releases.set(version, release)
       problems.delete(version)
     } catch (error) {
-      problems.set(version, error instanceof Error ? error.message : String(error))
+      problems.set(version, errorText(error))
       // What is not on the shelf nobody will drop.
       if (got) void (async () => drop?.(version))().catch(() => {})
       throw error

@@ -1,9 +1,9 @@
 import { isSerinError, SerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
 import { isLoopback } from "../model/loopback.js"
-import { orGiveUp } from "../model/or-give-up.js"
-import { reasonOf } from "../model/reason-of.js"
+import { reasonOf } from "../model/error-text.js"
 import { SERIN_VERSION } from "../model/version.js"
+import { GIVEN_UP, within } from "../model/within.js"
 
 /** What every channel takes that posts to an address. */
 export interface HttpOptions {
@@ -34,35 +34,24 @@ const MAX_TOLD = 200
  * with `CHANNEL_UNAVAILABLE` for every other that is no success. Messages name the host alone: the path of an address may be a secret.
  */
 export async function post({ url, body, headers, timeoutMs, fetch, clock, signal }: Post): Promise<void> {
-  const own = new AbortController()
-  const abort = (): void => own.abort()
-  // A timer and a listener of our own: `AbortSignal.any` forgets time-outs on Node.js 20.
-  const cancel = clock.schedule(abort, timeoutMs)
-  signal.addEventListener("abort", abort, { once: true })
-  if (signal.aborted) abort()
-  async function exchange(): Promise<void> {
+  async function exchange(own: AbortSignal): Promise<void> {
     const response = await fetch(url, {
       method: "POST",
       headers: { "content-type": "application/json", "user-agent": `serin/${SERIN_VERSION}`, ...headers },
       body,
       // Attack: a redirect to somebody inside, or to another who is then told.
       redirect: "manual",
-      signal: own.signal,
+      signal: own,
     })
     if (response.ok) return void response.body?.cancel().catch(() => {})
     throw refusedBy(url, response, await firstWords(response), clock.now())
   }
-  try {
-    await orGiveUp(own.signal, exchange())
-  } catch (cause) {
-    if (isSerinError(cause)) throw cause
-    const why = own.signal.aborted ? `does not answer within ${timeoutMs} ms` : `cannot be reached: ${reasonOf(cause)}`
-    throw new SerinError("CHANNEL_UNAVAILABLE", `${url.host} ${why}`, { cause })
-  } finally {
-    cancel()
-    signal.removeEventListener("abort", abort)
-    own.abort() // a body that is still being read
-  }
+  const unavailable = (why: string, cause?: unknown): SerinError =>
+    new SerinError("CHANNEL_UNAVAILABLE", `${url.host} ${why}`, { cause })
+  const ended = await within({ clock, ms: timeoutMs, stop: signal }, exchange).catch((cause: unknown) => {
+    throw isSerinError(cause) ? cause : unavailable(`cannot be reached: ${reasonOf(cause)}`, cause)
+  })
+  if (ended === GIVEN_UP) throw unavailable(`does not answer within ${timeoutMs} ms`)
 }
 
 /** Read the address of a channel. Throws `TypeError`, and shows nothing of it but its host. */

@@ -8,7 +8,7 @@ import { usage } from "./command.js"
 import { EXIT } from "./exit-code.js"
 import { nextSteps, phaseWords } from "../operate/next-step.js"
 import { placeOf, requireWritable, rolloutName, type Place } from "./place.js"
-import { isUnderWay } from "../operate/snapshot.js"
+import { isUnderWay } from "../rollout/phase.js"
 
 type ChangeInvocation = Pick<
   Invocation<typeof PLACE_FLAGS & typeof JSON_FLAG & typeof ACTOR_FLAGS, AnswerOf<typeof CHANGE>>,

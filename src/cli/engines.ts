@@ -1,5 +1,6 @@
 import { resolve } from "node:path"
 import { pathToFileURL } from "node:url"
+import { errorText } from "../model/error-text.js"
 import { cedarEngine } from "../engines/cedar.js"
 import { opaEngine } from "../engines/opa.js"
 import { rulesEngine } from "../engines/rules.js"
@@ -60,7 +61,7 @@ async function load(flag: string, path: string): Promise<readonly Engine[]> {
     const { code } = error as NodeJS.ErrnoException
     const why = code === "ERR_MODULE_NOT_FOUND" || code === "ENOENT" ? "is not there, or imports what is not" : "fails"
     const fix = path.endsWith("ts") ? "; it must be JavaScript" : ""
-    throw usage(`${flag} ${why}: ${error instanceof Error ? error.message : String(error)}${fix}`)
+    throw usage(`${flag} ${why}: ${errorText(error)}${fix}`)
   }
   const engines = module.default ?? module.engines
   try {

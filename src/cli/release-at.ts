@@ -6,7 +6,7 @@ import { releaseDirectory, resolveLoad } from "../release/load.js"
 import { openRelease } from "../release/open.js"
 import type { Release } from "../release/ports.js"
 import type { LoadOptions } from "../release/load.js"
-import { VERSION } from "../rollout/names.js"
+import { VERSION } from "../model/names.js"
 import { choice, type Flags } from "./command.js"
 import type { Io } from "./io.js"
 

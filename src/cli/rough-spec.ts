@@ -1,5 +1,5 @@
 import { isScalar, parseDocument } from "yaml"
-import { ROLLOUT_NAME, VERSION } from "../rollout/names.js"
+import { ROLLOUT_NAME, VERSION } from "../model/names.js"
 
 /** What can be read of a rollout file that is not valid: enough to stop the rollout, and to check its releases. */
 export interface RoughSpec {

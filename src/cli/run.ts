@@ -1,4 +1,5 @@
 import { isSerinError, type Problem } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 import { nearest } from "../model/nearest.js"
 import { SERIN_VERSION } from "../model/version.js"
 import { usage } from "./command.js"
@@ -67,7 +68,7 @@ async function fail(error: unknown, argv: readonly string[], io: Io): Promise<nu
   const code = isSerinError(error) ? error.code : "UNEXPECTED"
   const problems = isSerinError(error) ? error.problems : []
   // Problems are in the message as well, for those who only log it.
-  const full = error instanceof Error ? error.message : String(error)
+  const full = errorText(error)
   const message = problems.length > 0 ? (full.split("\n", 1)[0] ?? "") : full
   if (argv.includes("--json")) {
     const { FAILURE } = await import("./answer.js")

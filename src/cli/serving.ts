@@ -5,6 +5,7 @@ import { dashboardHandler } from "../dashboard/handler.js"
 import { approvalKeys } from "../notify/approval-token.js"
 import { operators } from "../dashboard/operators.js"
 import type { Problem } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 import { whyUnread } from "../model/file-error.js"
 import { releaseDirectory } from "../release/load.js"
 import { isLoopback } from "../model/loopback.js"
@@ -240,7 +241,7 @@ const thisMachine: Authorize = ({ headers }) => isLoopback((headers.get("host") 
 function oncePerMessage(command: string, out: Printer): (error: unknown) => void {
   let last = ""
   return (error) => {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = errorText(error)
     if (message === last) return
     last = message
     out.note(`serin ${command}: ${message}`)

@@ -6,7 +6,8 @@ import { formatShare, formatSpan, formatTime, formatWhen } from "../operate/form
 import { outlookOf, outlookOn } from "../operate/outlook-words.js"
 import { nextSteps, phaseWords, type Say } from "../operate/next-step.js"
 import { table, type Line, type Style, type Text } from "./printer.js"
-import { isUnderWay, type Snapshot } from "../operate/snapshot.js"
+import type { Snapshot } from "../operate/snapshot.js"
+import { isUnderWay } from "../rollout/phase.js"
 
 /** Show where a rollout stands. */
 export function statusLines(snapshot: Snapshot, say: Say): Line[] {

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises"
 import { resolve } from "node:path"
+import { errorText } from "../model/error-text.js"
 import { whyUnread } from "../model/file-error.js"
 import { resolveTrust } from "../signing/trust.js"
 import type { TrustedKeys } from "../signing/trust.js"
@@ -39,7 +40,7 @@ export function trustOf(
     resolveTrust(trusted)
     return trusted
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = errorText(error)
     const told = message
       .replaceAll("trustedKeys.keys[0]", flags.keys)
       .replaceAll("trustedKeys.threshold", flags.threshold)

@@ -5,6 +5,7 @@ import type { Call } from "../model/call.js"
 import { requireClock } from "../model/clock.js"
 import { refuseUnknown, requireMethods } from "../model/options.js"
 import type { KeysOf } from "../model/options.js"
+import { requireAsync } from "../release/code-options.js"
 import type { CodeOptions } from "../release/code-options.js"
 import type { ReadStore, StateStore } from "../rollout/store.js"
 import type { ReleasesFrom } from "../shelf.js"
@@ -76,7 +77,7 @@ export function checkConnect<C extends Call>(options: ConnectOptions<C, Mode>): 
     throw new TypeError(`connect takes its options as an object, got ${String(options)}; write ${least}`)
   }
   refuseUnknown("connect", options, CONNECT_KEYS)
-  const { rollout, store, bootstrap, lastKnownGood, clock, modules } = options
+  const { rollout, store, bootstrap, lastKnownGood, clock } = options
   if (typeof rollout !== "string" || rollout === "") {
     throw new TypeError(`rollout must be the name of the rollout, as in its file, got ${shown(rollout)}`)
   }
@@ -101,9 +102,7 @@ export function checkConnect<C extends Call>(options: ConnectOptions<C, Mode>): 
   }
   requireWithin("canaryLeaseMs", options.canaryLeaseMs, 1000, DEFAULT_LEASE_MS)
   requireWithin("pollEveryMs", options.pollEveryMs, 100, 60_000)
-  if (modules === "isolated" && (options as { readonly async?: unknown }).async !== true) {
-    throw new TypeError('modules: "isolated" needs async: true, since a scanner in a worker answers later')
-  }
+  requireAsync(options)
 }
 
 /** Tell a sink from a store. */

@@ -13,7 +13,7 @@ import type { Verdict } from "../model/verdict.js"
 import { isUnderWay, phaseOf } from "../rollout/phase.js"
 import type { RolloutState } from "../rollout/state.js"
 import { inTime } from "./deadline.js"
-import { textOf } from "./message.js"
+import { errorText } from "../model/error-text.js"
 import { REPORTED_DIFFS } from "./report.js"
 import type { Report } from "./report.js"
 import type { Known } from "./reports.js"
@@ -74,7 +74,7 @@ export function createJudgement({ source, clock, deadlineMs, diffs }: JudgementO
     try {
       evidence = await inTime(clock, deadlineMs, (signal) => source.read({ signal, generation, salt }))
     } catch (error) {
-      const verdict = noDataVerdict(noDataOf(error), { ...settings, generation, detail: textOf(error) })
+      const verdict = noDataVerdict(noDataOf(error), { ...settings, generation, detail: errorText(error) })
       const moved = act({ verdict, record: null })
       course = advanceCourse(course, verdict)
       return { verdict, moved }

@@ -13,7 +13,7 @@ import { DEADLINE_MS, inTime, withDeadlines } from "./deadline.js"
 import { createElector } from "./elector.js"
 import { createJudgement } from "./judgement.js"
 import type { Judgement } from "./judgement.js"
-import { textOf } from "./message.js"
+import { errorText } from "../model/error-text.js"
 import type { RecordName } from "./pending.js"
 import { createRecords } from "./records.js"
 import { createNotifier } from "./notifier.js"
@@ -127,7 +127,7 @@ export function createLeader(options: LeaderOptions): Leader {
     const renewed = led === null ? renew() : Promise.resolve()
     const rival = elector.rival()
     let verdict: Verdict | null = null
-    let problem = await lead().catch(textOf)
+    let problem = await lead().catch(errorText)
     await follower.settle()
     const state = follower.current()
     if (rival === null && state !== null && isCompared(state)) {
@@ -136,7 +136,7 @@ export function createLeader(options: LeaderOptions): Leader {
         verdict = judged.verdict
         await judged.moved
       } catch (error) {
-        problem = textOf(error)
+        problem = errorText(error)
       }
     }
     await renewed

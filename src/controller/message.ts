@@ -1,8 +1,6 @@
 import { isSerinError } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 
 /** Say what went wrong, with its code where it has one. */
 export const messageOf = (error: unknown): string =>
-  isSerinError(error) ? `${error.code}: ${error.message}` : textOf(error)
-
-/** Say what went wrong, in its own words alone. */
-export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+  isSerinError(error) ? `${error.code}: ${error.message}` : errorText(error)

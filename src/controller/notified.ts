@@ -1,7 +1,7 @@
 import { z } from "zod"
 import { describeProblems, SerinError } from "../errors.js"
 import { exactly, parseDocument } from "../rollout/json-document.js"
-import { ROLLOUT_NAME } from "../rollout/names.js"
+import { ROLLOUT_NAME } from "../model/names.js"
 
 /** A message that a channel never got. */
 export interface GivenUp {

@@ -1,7 +1,7 @@
 import type { VerdictRecord } from "../analysis/replay.js"
 import type { StateStore } from "../rollout/store.js"
 import { verdictKey } from "./keys.js"
-import { textOf } from "./message.js"
+import { errorText } from "../model/error-text.js"
 import { getReplaceable } from "./replaceable.js"
 import { MAX_RECORD_BYTES, serializeRecord } from "./verdict-record.js"
 import { hashOf } from "./write-state.js"
@@ -40,7 +40,7 @@ export function createRecords(store: StateStore, rollout: string): Records {
   }
 
   function failed(error: unknown): void {
-    problem = `a verdict is not kept for \`serin verify\`: ${textOf(error)}`
+    problem = `a verdict is not kept for \`serin verify\`: ${errorText(error)}`
   }
 
   return {

@@ -6,7 +6,7 @@ import type { RolloutSpec } from "../rollout/spec.js"
 import type { StateStore } from "../rollout/store.js"
 import type { StartEvent } from "../rollout/event.js"
 import { transition } from "../rollout/transition.js"
-import { textOf } from "./message.js"
+import { errorText } from "../model/error-text.js"
 import { newSalt, pastStates, readStored } from "./verbs.js"
 import { writeState } from "./write-state.js"
 
@@ -45,7 +45,7 @@ export async function startCanary(
     gate = spec.gate && (await replay())
   } catch (error) {
     // What is wrong with the recording or with the canary is told: it is no reason not to serve by stable.
-    return `${spec.canary} is not started: its replay failed: ${textOf(error)}`
+    return `${spec.canary} is not started: its replay failed: ${errorText(error)}`
   }
   const started = next(state, { ...event, gate, digests: await digests?.() }, now())
   if (typeof started === "string") return started

@@ -1,7 +1,7 @@
 import { requireClock, systemClock, type Clock } from "../model/clock.js"
 import { refuseUnknown, requireMethods, type KeysOf } from "../model/options.js"
 import { withDeadlines } from "../controller/deadline.js"
-import { ROLLOUT_NAME } from "../rollout/names.js"
+import { ROLLOUT_NAME } from "../model/names.js"
 import type { Actor } from "../rollout/state.js"
 import { isWritable, type ReadStore, type StateStore } from "../rollout/store.js"
 import { lifetimeWithin } from "../serve/lifetime.js"

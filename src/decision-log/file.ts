@@ -2,6 +2,7 @@ import { appendFile, mkdir, open } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
 import type { RotatingFileStream } from "rotating-file-stream"
 import { SerinError, libraryMissing } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 import type { DecisionLogEntry, DecisionSink } from "../model/decision-entry.js"
 import { refuseUnknown } from "../model/options.js"
 
@@ -44,7 +45,7 @@ export async function decisionLogFile(options: DecisionLogFileOptions): Promise<
   const path = resolve(options.path)
   const { createStream } = await library()
   let stream: RotatingFileStream | null = await unfold().catch((cause: unknown) => {
-    throw unavailable(`the decision log ${path} cannot be opened: ${reasonOf(cause)}`, cause)
+    throw unavailable(`the decision log ${path} cannot be opened: ${errorText(cause)}`, cause)
   })
   /** What was handed over before; batches of several guards come one after the other. */
   let tail: Promise<void> = Promise.resolve()
@@ -174,5 +175,3 @@ function requireCount(name: string, value: number): void {
 
 const unavailable = (message: string, cause?: unknown): SerinError =>
   new SerinError("DECISION_LOG_UNAVAILABLE", message, { cause })
-
-const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

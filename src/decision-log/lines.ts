@@ -37,7 +37,10 @@ export async function* linesIn(
     const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n")
     rest = lines.pop()!
     // The beginning of a line that is too long was given; what is left of it is nobody's.
-    if (isCut && lines.length > 0) isCut = lines.shift() === undefined
+    if (isCut && lines.length > 0) {
+      lines.shift()
+      isCut = false
+    }
     if (isCut) rest = ""
     else if (rest.length > MAX_LINE) {
       lines.push(rest)

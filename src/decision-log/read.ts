@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises"
 import { resolve } from "node:path"
 import { describeProblems, SerinError } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 import type { Problem } from "../errors.js"
 import { readEntry } from "../model/read-entry.js"
 import type { DecisionLogEntry } from "../model/decision-entry.js"
@@ -77,7 +78,7 @@ async function* linesOf(file: string): AsyncGenerator<Lines | { readonly failure
   try {
     yield* linesIn(file, { fatal: false })
   } catch (error) {
-    yield { failure: error instanceof Error ? error.message : String(error) }
+    yield { failure: errorText(error) }
   }
 }
 
@@ -85,6 +86,6 @@ function parse(line: string): DecisionLogEntry | string {
   try {
     return readEntry(JSON.parse(line))
   } catch (error) {
-    return `is no JSON: ${error instanceof Error ? error.message : "unknown"}`
+    return `is no JSON: ${errorText(error)}`
   }
 }

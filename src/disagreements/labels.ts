@@ -1,7 +1,7 @@
 import { z } from "zod"
 import { describeProblems, SerinError, type Problem } from "../errors.js"
 import { exactly, parseDocument } from "../rollout/json-document.js"
-import { ROLLOUT_NAME } from "../rollout/names.js"
+import { ROLLOUT_NAME } from "../model/names.js"
 
 /** Whether the canary is right to answer otherwise. */
 export const SAYS = ["right", "wrong"] as const

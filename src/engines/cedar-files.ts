@@ -1,6 +1,7 @@
 import { posix } from "node:path"
 import type * as Cedar from "@cedar-policy/cedar-wasm/nodejs"
 import type { Problem } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 import { clip, suggest } from "../release/problems.js"
 import type { SourceFile } from "../release/ports.js"
 
@@ -171,7 +172,7 @@ function readJson<T>(file: SourceFile, problems: Problem[]): T | null {
   try {
     return JSON.parse(file.text) as T
   } catch (error) {
-    problems.push({ where: file.path, message: `is no JSON: ${error instanceof Error ? error.message : "unknown"}` })
+    problems.push({ where: file.path, message: `is no JSON: ${errorText(error)}` })
     return null
   }
 }

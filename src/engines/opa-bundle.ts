@@ -1,5 +1,6 @@
 import { gunzipSync } from "node:zlib"
 import type { Problem } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 import type { SourceFile } from "../release/ports.js"
 
 /** What a policy of OPA is made of. */
@@ -57,7 +58,7 @@ function readBundle(path: string, packed: Uint8Array, problems: Problem[]): Entr
   try {
     tar = gunzipSync(packed, { maxOutputLength: MAX_UNPACKED_BYTES })
   } catch (error) {
-    const message = `cannot be decompressed: ${error instanceof Error ? error.message : "unknown"}`
+    const message = `cannot be decompressed: ${errorText(error)}`
     problems.push({ where: path, message, fix: "build it again" })
     return []
   }
@@ -111,7 +112,7 @@ function readData(where: string, bytes: Uint8Array, problems: Problem[]): object
     if (typeof data === "object" && data !== null && !Array.isArray(data)) return data
     problems.push({ where, message: "must be a JSON object" })
   } catch (error) {
-    problems.push({ where, message: `is no JSON: ${error instanceof Error ? error.message : "unknown"}` })
+    problems.push({ where, message: `is no JSON: ${errorText(error)}` })
   }
   return undefined
 }

@@ -1,8 +1,9 @@
 import { z } from "zod"
 import { SerinError, describeProblems, type Problem } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 import { OUTCOMES } from "../model/decision.js"
 import { exactly, parseDocument } from "../rollout/json-document.js"
-import { ROLLOUT_NAME } from "../rollout/names.js"
+import { ROLLOUT_NAME } from "../model/names.js"
 import type { Diff } from "./diffs.js"
 import { readPacked } from "./packed.js"
 import type { PackedEvidence } from "./packed.js"
@@ -96,7 +97,7 @@ export function parsePublication(text: string): ReadPublication {
     if (packed.generation === publication.generation) return { ...publication, packed }
     throw new RangeError(`it is of generation ${packed.generation}, and said to be of ${publication.generation}`)
   } catch (cause) {
-    throw invalid([{ where: "evidence", message: cause instanceof Error ? cause.message : String(cause) }], cause)
+    throw invalid([{ where: "evidence", message: errorText(cause) }], cause)
   }
 }
 

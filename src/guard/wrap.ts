@@ -1,6 +1,7 @@
 import type { Call } from "../model/call.js"
 import type { Decision } from "../model/decision.js"
 import { SerinError } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 import type { ArmIndex } from "../evidence/cells.js"
 import type { Evaluation } from "../release/ports.js"
 import { answerOf, locked, lost } from "./answer.js"
@@ -72,7 +73,7 @@ export function wrapFunctions<C extends Call, A extends unknown[], R>(
       letGo(found)
       return typeof found === "string" ? sessionOf(found) : sessionOf(found.id, found)
     } catch (error) {
-      core.misuse("session", () => `session of wrap() throws, so such calls belong to none: ${messageOf(error)}`)
+      core.misuse("session", () => `session of wrap() throws, so such calls belong to none: ${errorText(error)}`)
       return sessionOf(undefined)
     }
   }
@@ -233,8 +234,6 @@ const WRAP_KEYS: KeysOf<WrapOptions<unknown[], unknown>> = {
   denied: true,
   shadow: true,
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** Go on at once with a value, later with a promise. */
 function after<T>(judged: Judged | Promise<Judged>, next: (judged: Judged) => T | Promise<T>): T | Promise<T> {

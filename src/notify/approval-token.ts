@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto"
 import { z } from "zod"
 import { exactly } from "../rollout/json-document.js"
-import { ROLLOUT_NAME } from "../rollout/names.js"
+import { ROLLOUT_NAME } from "../model/names.js"
 
 /** What whoever has the token may do: approve this one stage, as it was asked for in this revision. */
 export interface ApprovalGrant {

@@ -6,8 +6,6 @@ import type { RolloutState } from "../rollout/state.js"
 import type { ReadStore } from "../rollout/store.js"
 import { readReport } from "./stored-report.js"
 
-export { isUnderWay } from "../rollout/phase.js"
-
 /** A process that judges reports every few seconds; one that is silent for longer is gone, ms. */
 export const REPORT_STALE_MS = 30_000
 

@@ -1,4 +1,5 @@
 import { z } from "zod"
+import { errorText } from "../model/error-text.js"
 import { reportKey } from "../controller/keys.js"
 import { COURSE_SCHEMA, FIGURES_SCHEMA } from "../controller/report-parts.js"
 import type { Report } from "../controller/report.js"
@@ -50,6 +51,6 @@ export async function readReport(store: Pick<ReadStore, "get">, rollout: string)
     const [issue] = parsed.error.issues
     return { report: null, problem: `${issue?.path.join(".") || "report"}: ${issue?.message ?? "invalid"}` }
   } catch (error) {
-    return { report: null, problem: error instanceof Error ? error.message : String(error) }
+    return { report: null, problem: errorText(error) }
   }
 }

@@ -41,3 +41,15 @@ export function resolveCode({ modules, moduleTimeoutMs = 5000, sdks = {} }: Code
   }
   return { modules: modules ?? null, timeoutMs: moduleTimeoutMs, sdks: known }
 }
+
+/** Throw `TypeError` where modules are isolated and the guard is not async. */
+export function requireAsync({
+  modules,
+  async,
+}: {
+  readonly modules?: Modules | undefined
+  readonly async?: boolean
+}): void {
+  if (modules !== "isolated" || async === true) return
+  throw new TypeError('modules: "isolated" needs async: true, since a scanner in a worker answers later')
+}

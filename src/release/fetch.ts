@@ -5,6 +5,7 @@ import { isIP } from "node:net"
 import type { LookupFunction } from "node:net"
 import { SerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
+import { GIVEN_UP, within } from "../model/within.js"
 import { isPrivateAddress } from "./address.js"
 
 export interface FetchOptions {
@@ -31,20 +32,16 @@ const MAX_ETAG = 1024
 /** Fetch one file over https. Rejects with `RELEASE_UNAVAILABLE`, and with `RELEASE_INVALID` for one that is too large. */
 export async function fetchFile(url: URL, etag: string | null, options: FetchOptions): Promise<Fetched> {
   const { clock, timeoutMs } = options
-  const deadline = new AbortController()
-  // Attack: a server that sends a byte a minute. A timer of our own: `AbortSignal.any` forgets time-outs on Node.js 20.
-  const cancel = clock.schedule(() => deadline.abort(), timeoutMs, { keepAlive: true })
-  try {
-    return await follow(url, etag, options, deadline.signal)
-  } catch (cause) {
+  // Attack: a server that sends a byte a minute.
+  const fetched = await within({ clock, ms: timeoutMs, keepAlive: true }, (signal) =>
+    follow(url, etag, options, signal),
+  ).catch((cause: unknown) => {
     if (cause instanceof SerinError) throw cause
-    if (deadline.signal.aborted) throw unavailable(url, `did not come within ${timeoutMs} ms`, cause)
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause)
     throw unavailable(url, `cannot be fetched: ${code}`, cause)
-  } finally {
-    cancel()
-    deadline.abort() // a connection that is still open
-  }
+  })
+  if (fetched === GIVEN_UP) throw unavailable(url, `did not come within ${timeoutMs} ms`)
+  return fetched
 }
 
 async function follow(first: URL, etag: string | null, options: FetchOptions, signal: AbortSignal): Promise<Fetched> {

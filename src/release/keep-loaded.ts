@@ -1,6 +1,6 @@
 import { SerinError } from "../errors.js"
 import type { Release, ReleaseSource } from "./ports.js"
-import { VERSION, VERSION_FIX } from "./version.js"
+import { VERSION, VERSION_FIX } from "../model/names.js"
 
 /** A release that is in memory, and how many have got it. */
 interface Kept<C> {

@@ -13,7 +13,7 @@ import { createRefusals } from "./refusals.js"
 import type { Refusals } from "./refusals.js"
 import { resolveTrust } from "../signing/trust.js"
 import type { Trust, TrustedKeys } from "../signing/trust.js"
-import { VERSION } from "./version.js"
+import { VERSION } from "../model/names.js"
 
 /** Options of `releaseDirectory()` and `loadRelease()`. */
 export interface LoadOptions<C = Call> extends CodeOptions {

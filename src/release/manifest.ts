@@ -9,7 +9,7 @@ import { readModule, readMonitorPart, readScannerParts } from "./manifest-parts.
 import type { ModulePart, MonitorPart, ReadPath, ScannerPart } from "./manifest-parts.js"
 import type { SourceFile } from "./ports.js"
 import { isPlainPath, MANIFEST, SIGNATURES } from "./tree.js"
-import { VERSION, VERSION_FIX } from "./version.js"
+import { VERSION, VERSION_FIX } from "../model/names.js"
 
 /** What a release's `release.yaml` says. */
 export interface Manifest {

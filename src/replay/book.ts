@@ -1,3 +1,4 @@
+import { errorText } from "../model/error-text.js"
 import { createStratum, recordPair, recordScanPair, SCAN_RESULT_INDEX } from "../evidence/cells.js"
 import type { Judged } from "../guard/judge.js"
 import type { ScanRun } from "../guard/scan-run.js"
@@ -138,7 +139,7 @@ function textOf(input: unknown): string {
 /** An error is whatever was thrown: it may throw when it is looked at. */
 function wordsOf(error: unknown): string | undefined {
   try {
-    return error === undefined ? undefined : error instanceof Error ? error.message : String(error)
+    return error === undefined ? undefined : errorText(error)
   } catch {
     return undefined
   }

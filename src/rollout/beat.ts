@@ -2,7 +2,7 @@ import { z } from "zod"
 import { describeProblems, SerinError } from "../errors.js"
 import { counter } from "./counter.js"
 import { exactly, parseDocument } from "./json-document.js"
-import { ROLLOUT_NAME } from "./names.js"
+import { ROLLOUT_NAME } from "../model/names.js"
 
 /**
  * Who leads a rollout, and that it is alive: one document that is the election, the fencing and the dead man's switch. The leader

@@ -1,5 +1,6 @@
 import { z } from "zod"
 import type { Problem, SerinError } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 
 const MAX_PROBLEMS = 20
 
@@ -27,7 +28,7 @@ export function parseDocument<T>(text: string, { noun, maxBytes, schema, invalid
       return member
     })
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
+    const message = errorText(cause)
     throw invalid([{ where: noun, message: `is not JSON that can be read: ${message}` }], cause)
   }
   const parsed = schema.safeParse(value)

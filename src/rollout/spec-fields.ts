@@ -3,7 +3,7 @@ import { nearest } from "../model/nearest.js"
 import { CRITERIA, type Criterion, type CriterionName } from "../model/verdict.js"
 import { parseDuration } from "./duration.js"
 import type { Gate } from "./gate.js"
-import { ROLLOUT_NAME, VERSION } from "./names.js"
+import { ROLLOUT_NAME, VERSION } from "../model/names.js"
 import { shorten, type Read, type YamlValue } from "./yaml-value.js"
 
 export const readRolloutName: Read<string> = (value) =>

@@ -4,7 +4,7 @@ import { counter } from "./counter.js"
 import { firstNarrower } from "./eligibility.js"
 import { DIGEST, type Digests } from "./digests.js"
 import { exactly } from "./json-document.js"
-import { ROLLOUT_NAME, VERSION } from "./names.js"
+import { ROLLOUT_NAME, VERSION } from "../model/names.js"
 import type { Eligible, Pin, Pins, RolloutSpec, Stage } from "./spec.js"
 import type { Actor, Approval, Hold, RampEntry, RolloutState, Transition } from "./state.js"
 

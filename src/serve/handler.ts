@@ -1,7 +1,7 @@
 import { isSerinError } from "../errors.js"
 import { requireClock, systemClock, type Clock } from "../model/clock.js"
 import { refuseUnknown, requireMethods, type KeysOf } from "../model/options.js"
-import { ROLLOUT_NAME } from "../rollout/names.js"
+import { ROLLOUT_NAME } from "../model/names.js"
 import { isWritable, type ReadStore, type StateStore } from "../rollout/store.js"
 import { isSegment } from "../stores/document.js"
 import { accepts, documentAnswer, hasAlready, refusal, streamAnswer, unchanged } from "./answer.js"

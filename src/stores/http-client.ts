@@ -4,7 +4,7 @@ import * as https from "node:https"
 import type { SecureContextOptions } from "node:tls"
 import { SerinError } from "../errors.js"
 import type { Clock } from "../model/clock.js"
-import { reasonOf } from "../model/reason-of.js"
+import { reasonOf } from "../model/error-text.js"
 
 /** Whom to trust, and who one is, where a server asks for certificates. As `node:tls` takes it. */
 export type HttpTls = Pick<SecureContextOptions, "ca" | "cert" | "key">

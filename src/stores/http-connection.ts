@@ -1,4 +1,5 @@
 import { SerinError } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 import { requireClock, systemClock, type Clock } from "../model/clock.js"
 import type { KeysOf } from "../model/options.js"
 import { keySegments } from "./document.js"
@@ -72,7 +73,7 @@ function currentToken(token: () => string): string {
     requireToken(current)
     return current
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = errorText(cause)
     throw new SerinError("STORE_UNAUTHORIZED", `token() gave none that can be sent: ${reason}`, { cause })
   }
 }

@@ -1,4 +1,5 @@
 import { SerinError } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 import type { SerinErrorCode } from "../errors.js"
 
 /** What to do about a failure, in words, and what it is called where that is not `STORE_UNAVAILABLE`. */
@@ -85,15 +86,11 @@ export function refused(
   { code = "STORE_UNAVAILABLE", fix = "" }: Advice = {},
 ): SerinError {
   if (cause instanceof SerinError) return cause
-  return new SerinError(code, `${server}: ${messageOf(cause)}${fix === "" ? "" : `; ${fix}`}`, { cause })
+  return new SerinError(code, `${server}: ${errorText(cause)}${fix === "" ? "" : `; ${fix}`}`, { cause })
 }
 
 /** The failure of a write that was sent, and not answered. */
 export function ambiguous(server: string, cause: unknown): SerinError {
-  const message = `${server}: ${messageOf(cause)}; the write was sent, and may be done or not`
+  const message = `${server}: ${errorText(cause)}; the write was sent, and may be done or not`
   return new SerinError("STORE_AMBIGUOUS", message, { cause })
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

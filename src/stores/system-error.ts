@@ -1,4 +1,5 @@
 import { SerinError } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 
 /** The system's name for what went wrong: `ENOENT`. */
 export function codeOf(error: unknown): string | undefined {
@@ -13,7 +14,7 @@ export async function guarded<T>(folder: string, work: () => Promise<T>): Promis
   } catch (cause) {
     if (cause instanceof SerinError || cause instanceof RangeError) throw cause
     const fix = FIXES[codeOf(cause) ?? ""] ?? "check that it is a folder that this process may read and write"
-    const message = cause instanceof Error ? cause.message : String(cause)
+    const message = errorText(cause)
     throw new SerinError("STORE_UNAVAILABLE", `${folder}: ${message}; ${fix}`, { cause })
   }
 }

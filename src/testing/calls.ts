@@ -3,6 +3,7 @@ import { promisify } from "node:util"
 import { gunzip } from "node:zlib"
 import { rotatedFiles } from "../decision-log/rotated.js"
 import { describeProblems, SerinError } from "../errors.js"
+import { errorText } from "../model/error-text.js"
 import type { Problem } from "../errors.js"
 import { whyUnread } from "../model/file-error.js"
 import type { Call } from "../model/call.js"
@@ -151,7 +152,7 @@ export function readCall(line: string): RecordedCall | string | null {
   try {
     value = JSON.parse(line)
   } catch (error) {
-    return `is no JSON: ${error instanceof Error ? error.message : "unknown"}`
+    return `is no JSON: ${errorText(error)}`
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return "is no object"
   const fields = value as Readonly<Record<string, unknown>>

@@ -33,7 +33,7 @@ export const IMPORT_TABLE: Readonly<Record<string, UnitRule>> = {
   signing: { units: [], packages: ["zod"], node: ["node:crypto"] },
   session: { units: [], packages: ["murmurhash3js-revisited"] },
   // What a process publishes is read as other documents are: bounded, strict, from a hostile world.
-  evidence: { units: ["rollout/json-document", "rollout/names"], packages: ["zod"] },
+  evidence: { units: ["rollout/json-document"], packages: ["zod"] },
   analysis: { units: [] },
   rollout: { units: [], packages: ["zod", "yaml"] },
   // piscina: where scanners run in workers, and there alone; it is optional.

@@ -1,4 +1,5 @@
 import type { Client, EvaluationContext, EvaluationDetails, JsonValue, ProviderEvents } from "@openfeature/server-sdk"
+import { errorText } from "../../model/error-text.js"
 import { requireMethods } from "../../model/options.js"
 import { callSafely } from "../../stores/document.js"
 
@@ -97,7 +98,7 @@ function doubtIn({ providerStatus }: FlagClient, { reason }: Pick<Details, "reas
 
 const noValue = ({ reason = "no reason" }: Details): string => `the provider has no value for it (${reason})`
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 300)
+const messageOf = (error: unknown): string => errorText(error).slice(0, 300)
 
 /** The names of events that may mean another value. Spelt out: the package is a type here, and not loaded. */
 const CHANGES = ["PROVIDER_CONFIGURATION_CHANGED", "PROVIDER_READY"] as unknown as readonly ProviderEvents[]

@@ -6,6 +6,7 @@ import type {
   ProviderEvents,
   ResolutionDetails,
 } from "@openfeature/server-sdk"
+import { errorText } from "../../model/error-text.js"
 import type { SessionOptions } from "../../guard/session.js"
 import { refuseUnknown } from "../../model/options.js"
 import type { KeysOf } from "../../model/options.js"
@@ -73,7 +74,7 @@ export function serinProvider(guard: ServingGuard, options: SerinProviderOptions
         flagMetadata: { rollout, arm, release, revision, flagSetId: rollout, version: String(revision) },
       }
     } catch (error) {
-      return failed(fallback, "GENERAL", error instanceof Error ? error.message : String(error))
+      return failed(fallback, "GENERAL", errorText(error))
     }
   }
 

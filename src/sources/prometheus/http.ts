@@ -1,7 +1,7 @@
 import { isSerinError } from "../../errors.js"
 import type { Clock } from "../../model/clock.js"
-import { orGiveUp } from "../../model/or-give-up.js"
-import { reasonOf } from "../../model/reason-of.js"
+import { reasonOf } from "../../model/error-text.js"
+import { GIVEN_UP, within } from "../../model/within.js"
 import { parseAnswer } from "./answer.js"
 import type { Answer } from "./answer.js"
 import { unavailable } from "./unavailable.js"
@@ -25,37 +25,26 @@ export interface Asked {
 /** Put one question to the query API. Rejects with `EVIDENCE_UNAVAILABLE`, whatever comes. */
 export async function ask(server: Server, { promql, at, signal }: Asked): Promise<Answer> {
   const { url, headers, timeoutMs, clock } = server
-  const own = new AbortController()
-  const abort = (): void => own.abort()
-  // A timer and a listener of our own: `AbortSignal.any` forgets time-outs on Node.js 20.
-  const cancel = clock.schedule(abort, timeoutMs, { keepAlive: true })
-  signal?.addEventListener("abort", abort)
-  if (signal?.aborted === true) abort()
-  async function exchange(): Promise<string> {
+  async function exchange(own: AbortSignal): Promise<string> {
     const response = await server.fetch(new URL("api/v1/query", url), {
       method: "POST",
       headers: { accept: "application/json", ...headers, "content-type": "application/x-www-form-urlencoded" },
       body: new URLSearchParams({ query: promql, ...(at !== undefined && { time: at.toFixed(3) }) }).toString(),
       // Attack: a redirect that makes us hand a token to somebody else.
       redirect: "error",
-      signal: own.signal,
+      signal: own,
     })
     const body = await readBody(response, server.maxBytes)
     if (!response.ok) throw unavailable(`answers with status ${response.status}${told(body)}`)
     return body
   }
-  try {
-    const text = await orGiveUp(own.signal, exchange())
-    return parseAnswer(text)
-  } catch (cause) {
-    if (isSerinError(cause)) throw cause
-    const why = own.signal.aborted ? `does not answer within ${timeoutMs} ms` : `cannot be asked: ${reasonOf(cause)}`
-    throw unavailable(why, cause)
-  } finally {
-    cancel()
-    signal?.removeEventListener("abort", abort)
-    own.abort() // a body that is still being read
-  }
+  const text = await within({ clock, ms: timeoutMs, stop: signal, keepAlive: true }, exchange).catch(
+    (cause: unknown) => {
+      throw isSerinError(cause) ? cause : unavailable(`cannot be asked: ${reasonOf(cause)}`, cause)
+    },
+  )
+  if (text === GIVEN_UP) throw unavailable(`does not answer within ${timeoutMs} ms`)
+  return parseAnswer(text)
 }
 
 /** Attack: a body without end. */

@@ -1,4 +1,0 @@
-/** What may name a rollout: it is a key of the store and a metric attribute. */
-export const ROLLOUT_NAME = /^[a-z0-9][a-z0-9_.-]{0,62}$/
-/** What may name a version: it becomes the name of a folder. */
-export const VERSION = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/
