@@ -1,3 +1,4 @@
+import { cut } from "../model/cut.js"
 import type { Message } from "../notify/message.js"
 
 /** Blocks of Slack's Block Kit, as far as they are used. */
@@ -78,7 +79,3 @@ const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceA
 
 /** In an address, `|` would begin its label. */
 const link = (url: string, label: string): string => `<${escaped(url).replaceAll("|", "%7C")}|${label}>`
-
-/** By characters, not by halves of them. */
-const cut = (text: string, most: number): string =>
-  text.length <= most ? text : `${text.slice(0, most - 1).replace(/[\uD800-\uDBFF]$/, "")}…`

@@ -1,5 +1,6 @@
 import type { DecisionEntry, DecisionLogEntry, PairEntry } from "../model/decision-entry.js"
 import { actionOf } from "../model/call.js"
+import { cut } from "../model/cut.js"
 import { changeOf, groupId, type Change, type Group } from "./group.js"
 
 /** One call on which the releases disagreed, as far as the decision log may tell. */
@@ -84,4 +85,3 @@ export function exampleOf({ decision, pair }: JudgedCall, { id: group, ...named 
 }
 
 const wordsOf = (reason: string | undefined): string | null => (reason === undefined ? null : cut(reason, MAX_WORDS))
-const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most)}…` : text)

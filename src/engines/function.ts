@@ -1,4 +1,5 @@
 import type { Call } from "../model/call.js"
+import { isThenable } from "../model/thenable.js"
 import type { Evaluation, EvaluationContext, Policy } from "../release/ports.js"
 
 /** What is to be known of a function that is a policy. */
@@ -46,8 +47,4 @@ export function functionEngine<C>(
     evaluate: evaluate as Policy<C, Evaluation | Promise<Evaluation>>["evaluate"],
     stateful: options.stateful ?? false,
   })
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../model/clock.js"
 import type { ErrorType } from "../model/decision.js"
+import { isThenable } from "../model/thenable.js"
 import { OUTCOME_INDEX } from "../evidence/cells.js"
 import type { Evaluation, EvaluationContext, Policy } from "../release/ports.js"
 import { readEvaluation } from "../release/run.js"
@@ -86,9 +87,6 @@ export function read(answer: unknown, ms: number, value?: unknown): Judged {
   const { rule, reason } = evaluation
   return { outcome: OUTCOME_INDEX[evaluation.outcome], rule, reason, ms, errorType: undefined, error: undefined, value }
 }
-
-export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
 
 const { allow: ALLOW, deny: DENY, escalate: ESCALATE } = OUTCOME_INDEX
 

@@ -1,7 +1,7 @@
 import type { Call } from "../model/call.js"
 import type { Decision, Scan } from "../model/decision.js"
+import { isThenable } from "../model/thenable.js"
 import type { Core } from "./core.js"
-import { isThenable } from "./judge.js"
 import type { Judged } from "./judge.js"
 import type { Turn } from "./seat.js"
 import type { GuardSession } from "./session.js"

@@ -1,3 +1,4 @@
+import { cut } from "../model/cut.js"
 import type { Decision, Scan } from "../model/decision.js"
 
 /** What is told to a model stays short: it reads the rest of the conversation as well. */
@@ -42,5 +43,3 @@ function contentOf(scan: Scan | null): string {
   const categories = [...new Set(scan.findings.map(({ category }) => category))]
   return categories.length === 0 ? "a scanner blocked it" : cut(`it holds ${categories.join(", ")}`, MAX_REASON)
 }
-
-const cut = (text: string, length: number): string => (text.length > length ? `${text.slice(0, length)}…` : text)

@@ -1,9 +1,10 @@
 import type { Clock } from "../model/clock.js"
 import type { ErrorType, Finding, ScanResult } from "../model/decision.js"
+import { isThenable } from "../model/thenable.js"
 import { DIRECTIONS } from "../release/ports.js"
 import type { Direction, ScanContext, Scanner, ScanReport } from "../release/ports.js"
 import { readScanReport } from "../release/run.js"
-import { isThenable, letGo, TIMED_OUT, within } from "./judge.js"
+import { letGo, TIMED_OUT, within } from "./judge.js"
 import type { Limit } from "./judge.js"
 
 export type AnyScanner = Scanner<ScanReport | Promise<ScanReport>>

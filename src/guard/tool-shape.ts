@@ -1,7 +1,7 @@
 import { SerinError } from "../errors.js"
 import type { Call } from "../model/call.js"
 import type { Decision, Scan } from "../model/decision.js"
-import { isThenable } from "./judge.js"
+import { isThenable } from "../model/thenable.js"
 import type { NotRun } from "./refusal.js"
 import type { Passed, Ruling, ToolPort } from "./tool-port.js"
 

@@ -1,5 +1,6 @@
 import { describeProblems, SerinError } from "../errors.js"
 import type { Problem, SerinErrorCode } from "../errors.js"
+import { cut } from "../model/cut.js"
 import { nearest } from "../model/nearest.js"
 
 const SHOWN_PROBLEMS = 20
@@ -14,9 +15,7 @@ export function suggest(word: string, known: readonly string[]): string {
 }
 
 /** Shorten what is quoted in a message. */
-export function clip(text: string, length = 60): string {
-  return text.length <= length ? text : `${text.slice(0, length - 1)}…`
-}
+export const clip = (text: string, length = 60): string => cut(text, length)
 
 /** Make the error that lists every problem of documents, in the order of their lines; its message shows the first twenty. */
 export function invalid(code: SerinErrorCode, what: string, found: readonly Problem[], cause?: unknown): SerinError {

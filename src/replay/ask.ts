@@ -1,6 +1,7 @@
-import { failed, isThenable, judgeAsync, read } from "../guard/judge.js"
+import { failed, judgeAsync, read } from "../guard/judge.js"
 import type { Judged, Limit } from "../guard/judge.js"
 import type { Call } from "../model/call.js"
+import { isThenable } from "../model/thenable.js"
 import type { Evaluation, EvaluationContext, Policy } from "../release/ports.js"
 
 type Ask = (call: Call, context: EvaluationContext) => Judged | Promise<Judged>

@@ -1,9 +1,10 @@
-import { errorText } from "../model/error-text.js"
 import { createStratum, recordPair, recordScanPair, SCAN_RESULT_INDEX } from "../evidence/cells.js"
 import type { Judged } from "../guard/judge.js"
 import type { ScanRun } from "../guard/scan-run.js"
+import { cut } from "../model/cut.js"
 import { OUTCOMES, SCAN_RESULTS } from "../model/decision.js"
 import type { Arm, ErrorType, Outcome } from "../model/decision.js"
+import { errorText } from "../model/error-text.js"
 import type { RecordedCall } from "../testing/calls.js"
 import type { Counted } from "./budgets.js"
 import { createDurations } from "./durations.js"
@@ -40,13 +41,13 @@ export function createBook(examples: number) {
   let texts = 0
 
   function fail(arm: Arm, recorded: RecordedCall, { errorType, rule, error }: Judged): void {
-    const failure = { arm, of: "policy", errorType: errorType ?? "throw", rule: cut(rule, MAX_NAME) } as const
+    const failure = { arm, of: "policy", errorType: errorType ?? "throw", rule: cutIfAny(rule, MAX_NAME) } as const
     failures.add(failure, recorded.session, () => exampleOf(recorded, calls, { [arm]: wordsOf(error) }))
   }
 
   function failScan(arm: Arm, recorded: RecordedCall, run: ScanRun): void {
     const errorType: ErrorType = run.errorType ?? "throw"
-    const failure = { arm, of: "scanners", errorType, rule: cut(run.scanner, MAX_NAME) } as const
+    const failure = { arm, of: "scanners", errorType, rule: cutIfAny(run.scanner, MAX_NAME) } as const
     const failed = run.scanned.find(({ report }) => report === null)
     failures.add(failure, recorded.session, () => exampleOf(recorded, calls, { [arm]: wordsOf(failed?.error) }))
   }
@@ -107,11 +108,11 @@ export function createBook(examples: number) {
 }
 
 function sideOf({ outcome, rule, errorType }: Judged): ReplayDifference["stable"] {
-  return { outcome: OUTCOMES[outcome] as Outcome, rule: cut(rule, MAX_NAME), errorType }
+  return { outcome: OUTCOMES[outcome] as Outcome, rule: cutIfAny(rule, MAX_NAME), errorType }
 }
 
 function scanSideOf({ result, scanner, category }: ScanRun): ReplayScanDifference["stable"] {
-  return { result, scanner: cut(scanner, MAX_NAME), category: cut(category, MAX_NAME) }
+  return { result, scanner: cutIfAny(scanner, MAX_NAME), category: cutIfAny(category, MAX_NAME) }
 }
 
 function exampleOf(
@@ -123,8 +124,8 @@ function exampleOf(
     session: cut(session, MAX_NAME),
     call,
     input: cut(textOf(input), MAX_INPUT),
-    stable: cut(why.stable, MAX_WORDS),
-    canary: cut(why.canary, MAX_WORDS),
+    stable: cutIfAny(why.stable, MAX_WORDS),
+    canary: cutIfAny(why.canary, MAX_WORDS),
   }
 }
 
@@ -136,17 +137,7 @@ function textOf(input: unknown): string {
   }
 }
 
-/** An error is whatever was thrown: it may throw when it is looked at. */
-function wordsOf(error: unknown): string | undefined {
-  try {
-    return error === undefined ? undefined : errorText(error)
-  } catch {
-    return undefined
-  }
-}
+const wordsOf = (error: unknown): string | undefined => (error === undefined ? undefined : errorText(error))
 
-function cut(text: string, most: number): string
-function cut(text: string | undefined, most: number): string | undefined
-function cut(text: string | undefined, most: number): string | undefined {
-  return text !== undefined && text.length > most ? `${text.slice(0, most - 1)}…` : text
-}
+const cutIfAny = (text: string | undefined, most: number): string | undefined =>
+  text === undefined ? undefined : cut(text, most)

@@ -72,6 +72,14 @@ describe("a tool that is guarded", () => {
     expect([guarded.name, guarded.length]).toEqual(["pay", 2])
   })
 
+  it("shortens a reason between characters, for services refuse a text that ends in half of one", () => {
+    for (const lead of ["", "x"]) {
+      const deny = (): Evaluation => ({ outcome: "deny", reason: lead + "\u{1f6d1}".repeat(400) })
+      const { guard } = stableGuard({ releases: new Map([["1.0.0", release("1.0.0", deny)]]) })
+      expect(() => guard.tool("pay", () => {})()).toThrow(/\u{1f6d1}…\. Do not retry/u)
+    }
+  })
+
   it("does not run when the call is denied, and throws why, in words for a model", () => {
     const { guard } = stableGuard()
     let ran = 0
