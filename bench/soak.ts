@@ -18,8 +18,11 @@ import { count, megabytes } from "./table.js"
 
 /** Calls a second; a session has 20 of them. */
 const RATE = 2_000
-/** Sessions remembered: not many more than are open, so that what is remembered is soon full, and how full it is at a look makes little of the heap. */
-const REMEMBERED = 300
+/**
+ * Sessions that a guard remembers, at least, and at most twice that: not many more than the hundred that are open with it, so that how many there
+ * are at a look, 4 kB each, makes little of the heap.
+ */
+const REMEMBERED = 120
 /** At least 20 samples; the first fifth of them is of a process that is still warming up, and is not judged. */
 const SAMPLES = 20
 const MOST_BETWEEN_MS = 30_000
